@@ -1,0 +1,51 @@
+"""DVC that waits its turn: the `dvc` command of this project's environment.
+
+DVC refuses at once when another DVC runs a stage that shares a path with the one it wants ("is busy, it is being
+blocked by"), and has no setting to wait instead; `--wait-for-lock` waits for the repository's lock alone. Here both
+waits are the default, so that `snakemake` and `dvc repro` can be started at once on one clone, and a run started
+again waits for a training that the last one left behind. Nothing else of DVC changes.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+POLL_SECONDS = 1.0
+
+
+def waiting(reproduce: Callable[..., Any], poll_seconds: float = POLL_SECONDS) -> Callable[..., Any]:
+    """Wrap `Stage.reproduce`: while another process holds a path of the stage, wait with the repository unlocked.
+
+    The repository's lock has to be given back meanwhile, since the other process needs it to finish.
+    """
+    from dvc.lock import LockError
+
+    @wraps(reproduce)
+    def patiently(stage: Any, *args: Any, **kwargs: Any) -> Any:
+        told = False
+        while True:
+            try:
+                return reproduce(stage, *args, **kwargs)
+            except LockError as error:
+                if "is busy" not in str(error):
+                    raise
+                if not told:
+                    print(f"Stage '{stage.addressing}' waits: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+                    told = True
+                stage.repo.lock.unlock()
+                stage.repo._reset()
+                time.sleep(poll_seconds)
+                stage.repo.lock.lock()
+
+    return patiently
+
+
+def main() -> int:
+    """Run DVC with the arguments given."""
+    from dvc.cli import main as dvc
+    from dvc.stage import Stage
+
+    Stage.reproduce = waiting(Stage.reproduce)
+    return dvc(["--wait-for-lock", *sys.argv[1:]])
