@@ -26,6 +26,7 @@ has no suffix is a directory.
 
 import re
 import shlex
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,14 @@ class Stages:
         self._repo = Repo(str(root), _wait_for_lock=True)
         self._root = Path(self._repo.root_dir)
         self._templates: dict[str, Any] = yaml.safe_load((self._root / "dvc.yaml").read_text())["stages"]
-        self._stages = {stage.addressing: stage for stage in self._repo.index.stages}
+        self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
         self.changed = self._changed() if judge else frozenset()
         self._pull = "--pull " if self._repo.config["core"].get("remote") else ""
         if self.changed:
             stamp = self._root / STAMP
             stamp.parent.mkdir(exist_ok=True)
-            stamp.touch()
+            # New contents each time: Snakemake takes a small file of the same checksum for unchanged, whatever its time.
+            stamp.write_text(f"{time.time_ns()}\n")
 
     def keys(self, group: str) -> str:
         """A regular expression for the keys of a group: rules whose outputs look alike need it as a constraint."""
@@ -82,7 +84,7 @@ class Stages:
         """
 
         def of(wildcards: Any) -> list[str]:
-            name = _addressing(group, getattr(wildcards, "key", ""))
+            name = _stage_name(group, getattr(wildcards, "key", ""))
             paths = [path for dep in self._stages[name].deps for path in self._expand(dep)]
             return [*paths, STAMP] if name in self.changed else [ancient(path) for path in paths]
 
@@ -92,7 +94,7 @@ class Stages:
         """The shell command of a group: DVC runs this one stage, or restores what it remembers of it."""
 
         def of(wildcards: Any) -> str:
-            name = _addressing(group, getattr(wildcards, "key", ""))
+            name = _stage_name(group, getattr(wildcards, "key", ""))
             return f"dvc --wait-for-lock repro --single-item {self._pull}{shlex.quote(name)}"
 
         return of
@@ -117,7 +119,7 @@ class Stages:
             changed = [stage for stage in self._stages.values() if _is_changed(stage)]
             graph = self._repo.index.graph  # edges point from a stage to what it depends on
             below = {follower for stage in changed for follower in nx.ancestors(graph, stage)}
-        return frozenset(stage.addressing for stage in [*changed, *below])
+        return frozenset(stage.name for stage in [*changed, *below])
 
 
 def _is_changed(stage: Any) -> bool:
@@ -127,7 +129,7 @@ def _is_changed(stage: Any) -> bool:
         return True
 
 
-def _addressing(group: str, key: str) -> str:
+def _stage_name(group: str, key: str) -> str:
     return f"{group}@{key}" if key else group
 
 
