@@ -1,0 +1,129 @@
+"""Every module that a stage imports is among its dependencies in dvc.yaml, and dependencies point one way."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from bakeoff.book import read_book
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "workflow" / "bakeoff"
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+LAYERS = {
+    "models": (),
+    "evaluation": ("errors", "provenance", "predictions", "datasets"),
+    "baselines": ("errors", "provenance", "evaluation"),
+    "datasets": ("errors", "provenance"),
+    "weights": ("errors", "datasets"),
+    "training": ("errors", "provenance", "evaluation"),
+    "report": ("errors", "provenance", "predictions", "datasets", "evaluation"),
+}
+
+
+def module_file(name: str) -> Path | None:
+    path = ROOT / "workflow" / Path(*name.split("."))
+    return next((each for each in (path.with_suffix(".py"), path / "__init__.py") if each.is_file()), None)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules of the project that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (name for name in names if name.startswith("bakeoff") and module_file(name))
+
+
+def reached(entry: Path) -> set[Path]:
+    """The entry's file and every file of the project that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [entry]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        waiting += [file for name in imported(path) if (file := module_file(name))]
+    return {path for path in found if path.read_text().strip()} - {PACKAGE / "__init__.py"}
+
+
+def stage_entries(group: str) -> Iterator[tuple[str, list[Path]]]:
+    """Name of each stage of a group, and the files where its code starts: the stage's own, and what the book names."""
+    book = read_book(ROOT / "params.yaml")
+    template = DVC[group].get("do", DVC[group])
+    command = template["cmd"].split()[1]
+    entry = [PACKAGE / "stages" / f"{command}.py"]
+    if group in ("download", "prepare"):
+        modules = ("source", "synthetic") if group == "download" else ("source", "layout")
+        for name, dataset in book.datasets.items():
+            yield name, entry + [PACKAGE / "datasets" / dataset.source / f"{module}.py" for module in modules]
+    elif group == "weights":
+        for name in book.weights:
+            yield name, [*entry, PACKAGE / "weights" / f"{name}.py"]
+    elif group.endswith(("-network", "-pretrained")):
+        family = "networks" if group.endswith("network") else "pretrained"
+        for name, experiment in getattr(book.experiments, family).items():
+            yield name, [*entry, PACKAGE / "models" / f"{experiment.model}.py"]
+    else:
+        yield "", entry
+
+
+def listed(group: str, key: str) -> list[Path]:
+    """Code dependencies of a stage, its interpolations filled in from the book."""
+    book = read_book(ROOT / "params.yaml")
+    template = DVC[group].get("do", DVC[group])
+    item: dict[str, object] = {}
+    if key in book.datasets:
+        item = book.datasets[key].model_dump()
+    elif key in book.experiment_names():
+        item = book.experiment(key)
+    deps = []
+    for dep in template.get("deps", []):
+        for name, value in {"key": key, **{f"item.{field}": value for field, value in item.items()}}.items():
+            dep = dep.replace(f"${{{name}}}", str(value))
+        deps.append(ROOT / dep)
+    return deps
+
+
+@pytest.mark.parametrize("group", DVC)
+def test_a_stage_lists_every_module_that_it_imports(group: str) -> None:
+    for key, entries in stage_entries(group):
+        deps = listed(group, key)
+        files = set().union(*(reached(entry) for entry in entries))
+        missing = {file for file in files if not any(file == dep or dep in file.parents for dep in deps)}
+        assert not missing, f"dvc.yaml, {group}: add {sorted(str(file.relative_to(ROOT)) for file in missing)}"
+
+
+@pytest.mark.parametrize("group", DVC)
+def test_a_stage_lists_no_code_that_it_does_not_import(group: str) -> None:
+    for key, entries in stage_entries(group):
+        files = set().union(*(reached(entry) for entry in entries))
+        for dep in listed(group, key):
+            if dep.is_relative_to(PACKAGE):
+                assert dep.exists(), f"dvc.yaml, {group}: {dep} does not exist"
+                used = any(file == dep or dep in file.parents for file in files)
+                assert used, f"dvc.yaml, {group}: {dep.relative_to(ROOT)} is listed and not imported"
+
+
+@pytest.mark.parametrize("folder", LAYERS)
+def test_dependencies_point_one_way(folder: str) -> None:
+    for path in (PACKAGE / folder).rglob("*.py"):
+        for name in imported(path):
+            part = name.split(".")[1] if "." in name else ""
+            allowed = (folder, *LAYERS[folder])
+            assert not part or part in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_only_the_command_line_reads_the_book() -> None:
+    readers = {path.name for path in PACKAGE.rglob("*.py") if "bakeoff.book" in set(imported(path))}
+    assert readers == {"cli.py"}
+
+
+def test_evaluation_imports_no_torch() -> None:
+    for path in (PACKAGE / "evaluation").glob("*.py"):
+        assert "import torch" not in path.read_text(), path

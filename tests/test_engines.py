@@ -1,0 +1,240 @@
+"""Two engines, one memory: the real pipeline, cut small, run by the real Snakemake and the real DVC."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+pytestmark = pytest.mark.engine
+SNAKEMAKE = ("snakemake", "--cores", "8", "--resources", "gpu=1")
+THRESHOLDS = ("lungs-otsu", "lungs-multiotsu3")
+
+
+class Clone:
+    """A clone of the project with a book cut so small that all of it runs in seconds."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def popen(self, *command: str, **options: object) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.root / "workflow")}
+        environment.pop("OMP_NUM_THREADS", None)
+        return subprocess.Popen(
+            command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+        )  # type: ignore[call-overload, no-any-return]
+
+    def run(self, *command: str, code: int = 0) -> str:
+        process = self.popen(*command)
+        output = process.communicate(timeout=500)[0]
+        assert process.returncode == code, f"{command}: {output[-6000:]}\n{self.logs()[-6000:]}"
+        return output
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text() for path in sorted((self.root / "logs").rglob("*.log")))
+
+    def executed(self, *command: str, code: int = 0) -> set[str]:
+        """The stages whose command a run of an engine executed."""
+        shutil.rmtree(self.root / "logs", ignore_errors=True)
+        output = self.run(*command, code=code) if command[0] == "dvc" else self.run(*command, code=code) and self.logs()
+        return set(re.findall(r"^Running stage '([^']+)'", output, flags=re.MULTILINE))
+
+    def copy(self, to: Path) -> "Clone":
+        shutil.copytree(self.root, to, symlinks=True)
+        return Clone(to)
+
+    def commit(self) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run")
+
+    def set(self, *assignments: str) -> None:
+        self.run("bakeoff", "set", *assignments)
+
+    def assert_clean(self) -> None:
+        assert "up to date" in self.run("dvc", "status")
+
+
+def cut(book: Path) -> None:
+    """Keep two thresholds and both networks, at 32 pixels, one epoch and one seed."""
+    editor = YAML()
+    values = editor.load(book.read_text())
+    values["seeds"]["sample"] = 1
+    values["resamples"] = 100
+    values["datasets"]["lungs"]["sample"] = {"size": 32, "archive": {"synthetic": {"images": 60, "size": 64, "seed": 1}}}
+    for recipe in values["recipes"].values():
+        recipe["sample"] = {"epochs": 1, "patience": 1}
+    thresholds = values["experiments"]["thresholds"]
+    for name in [name for name in thresholds if name not in THRESHOLDS]:
+        del thresholds[name]
+    values["experiments"]["networks"]["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
+    with book.open("w") as file:
+        editor.dump(values, file)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """What git would give a stranger (with the changes not committed yet), nothing run."""
+    clone = Clone(tmp_path_factory.mktemp("fresh") / "bakeoff")
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for file in filter(None, files):
+        if (ROOT / file).is_file() and file != "dvc.lock":
+            (clone.root / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, clone.root / file)
+    cut(clone.root / "params.yaml")
+    clone.run("git", "init", "-q")
+    clone.commit()
+    return clone
+
+
+@pytest.fixture(scope="module")
+def ran(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """After `snakemake`, committed."""
+    clone = fresh.copy(tmp_path_factory.mktemp("ran") / "bakeoff")
+    clone.run(*SNAKEMAKE)
+    clone.commit()
+    return clone
+
+
+@pytest.fixture
+def clone(ran: Clone, tmp_path: Path) -> Clone:
+    """A copy of the clone that ran, to change."""
+    return ran.copy(tmp_path / "bakeoff")
+
+
+def test_after_snakemake_dvc_has_nothing_to_do(ran: Clone) -> None:
+    assert (ran.root / "results" / "report" / "index.html").is_file()
+    ran.assert_clean()
+    assert ran.executed("dvc", "repro") == set()
+    ran.assert_clean()
+
+
+def test_after_dvc_snakemake_has_nothing_to_do(fresh: Clone, tmp_path: Path) -> None:
+    clone = fresh.copy(tmp_path / "bakeoff")
+    assert "report" in clone.executed("dvc", "repro")
+    clone.assert_clean()
+    assert "Nothing to be done" in clone.run(*SNAKEMAKE)
+
+
+def test_a_change_taken_back_is_restored(clone: Clone) -> None:
+    clone.set("experiments.thresholds.lungs-otsu.foreground=bright")
+    changed = clone.executed(*SNAKEMAKE)
+    assert {"predict-threshold@lungs-otsu", "score-threshold@lungs-otsu", "compare@lungs", "report"} == changed
+    clone.set("experiments.thresholds.lungs-otsu.foreground=train")
+    assert clone.executed(*SNAKEMAKE) == set()
+    clone.assert_clean()
+
+
+def test_what_another_profile_says_reruns_nothing(clone: Clone) -> None:
+    clone.set("recipes.from-scratch.small.epochs=99", "datasets.lungs.full.size=64", "seeds.full=1", "download.attempts=9")
+    clone.assert_clean()
+    assert clone.executed("dvc", "repro") == set()
+
+
+@pytest.mark.parametrize("engine", [SNAKEMAKE, ("dvc", "repro", "--pull")], ids=["snakemake", "dvc"])
+@pytest.mark.parametrize("pulled", [True, False], ids=["pulled", "not pulled"])
+def test_a_fresh_clone_with_a_remote_executes_nothing(
+    clone: Clone, tmp_path: Path, pulled: bool, engine: tuple[str, ...]
+) -> None:
+    clone.run("dvc", "remote", "add", "--default", "shelf", str(tmp_path / "shelf"))
+    clone.commit()
+    clone.run("dvc", "push", "--run-cache")
+    other = Clone(tmp_path / "other")
+    clone.run("git", "clone", "-q", str(clone.root), str(other.root))
+    if pulled:
+        other.run("dvc", "pull")
+    assert other.executed(*engine) == set()
+    other.assert_clean()
+    assert (other.root / "results" / "report" / "index.html").is_file()
+
+
+def test_an_edited_model_refits_that_model_alone(clone: Clone) -> None:
+    model = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
+    model.write_text(model.read_text() + "\n# An edit.\n")
+    ran = clone.executed(*SNAKEMAKE)
+    assert {"fit-network@lungs-unet", "predict-network@lungs-unet"} <= ran
+    assert not any("deeplab" in stage or "threshold" in stage for stage in ran), ran
+    assert not ran & {"download@lungs", "prepare@lungs", "weights@resnet50"}
+    clone.assert_clean()
+
+
+def test_an_experiment_added_runs_alone(clone: Clone) -> None:
+    clone.set("experiments.thresholds.lungs-li={dataset: lungs, method: li, foreground: dark}")
+    ran = clone.executed(*SNAKEMAKE)
+    assert ran == {"predict-threshold@lungs-li", "score-threshold@lungs-li", "compare@lungs", "report"}
+    assert "lungs-li" in (clone.root / "results" / "comparison" / "lungs.csv").read_text()
+    clone.assert_clean()
+
+
+def test_a_data_set_added_runs_alone(clone: Clone) -> None:
+    entry = "{size: 32, archive: {synthetic: {images: 60, size: 64, seed: 2}}}"
+    split = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, seed: 0}"
+    body = f"source: lungs, split: {split}, duplicates: {{distance: 6}}, sample: {entry}, small: {entry}, full: {entry}"
+    clone.set(
+        f"datasets.chests={{{body}}}",
+        "experiments.thresholds.chests-otsu={dataset: chests, method: otsu, foreground: dark}",
+    )
+    ran = clone.executed("dvc", "repro")
+    assert {"download@chests", "prepare@chests", "predict-threshold@chests-otsu", "compare@chests", "report"} <= ran
+    assert not any(stage.startswith(("fit", "predict")) and "lungs" in stage for stage in ran), ran
+    assert "Nothing to be done" in clone.run(*SNAKEMAKE)
+
+
+def test_two_engines_at_once_both_end_well(fresh: Clone, tmp_path: Path) -> None:
+    clone = fresh.copy(tmp_path / "bakeoff")
+    both = [clone.popen(*SNAKEMAKE), clone.popen("dvc", "repro")]
+    outputs = [each.communicate(timeout=500)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], outputs
+    clone.assert_clean()
+    assert "Nothing to be done" in clone.run(*SNAKEMAKE)
+
+
+def test_a_stage_that_fails_is_named_and_the_others_finish(clone: Clone) -> None:
+    loop = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
+    whole = loop.read_text()
+    loop.write_text(whole + "\nraise RuntimeError('planted')\n")
+    clone.set("experiments.thresholds.lungs-li={dataset: lungs, method: li, foreground: dark}")
+    output = clone.run(*SNAKEMAKE, code=1)
+    assert "logs/fit-network/lungs-unet.log" in output
+    assert "planted" in output, "the failed log is shown"
+    assert (clone.root / "results" / "experiments" / "lungs-li" / "metrics.json").is_file()
+    loop.write_text(whole)
+    ran = clone.executed(*SNAKEMAKE)
+    assert "predict-threshold@lungs-li" not in ran, "what had finished is not done again"
+    clone.assert_clean()
+
+
+def test_metrics_diff_shows_a_changed_parameter(clone: Clone) -> None:
+    clone.set("experiments.thresholds.lungs-otsu.foreground=bright")
+    clone.run("dvc", "repro")
+    diff = json.loads(clone.run("dvc", "metrics", "diff", "--json"))
+    metrics = json.dumps(diff)
+    assert "results/experiments/lungs-otsu/metrics.json" in metrics
+    assert "lungs-multiotsu3" not in metrics, "what did not change is not shown"
+
+
+def test_an_experiment_of_dvc_changes_the_profile_of_a_copy(clone: Clone) -> None:
+    clone.run("dvc", "exp", "run", "--temp", "-S", "seeds.sample=2")
+    assert "seeds" in clone.run("dvc", "exp", "show", "--csv")
+
+
+def test_killed_outright_the_same_command_goes_on(fresh: Clone, tmp_path: Path) -> None:
+    clone = fresh.copy(tmp_path / "bakeoff")
+    clone.set("recipes.from-scratch.sample.epochs=30", "recipes.from-scratch.sample.patience=30")
+    log = clone.root / "logs" / "fit-network" / "lungs-unet.log"
+    engine = clone.popen(*SNAKEMAKE, start_new_session=True)
+    deadline = time.time() + 240
+    while time.time() < deadline and not (log.exists() and "epoch" in log.read_text()):
+        time.sleep(0.1)
+    os.kill(engine.pid, signal.SIGKILL)  # Snakemake alone: dvc and the training stay behind as orphans
+    clone.run(*SNAKEMAKE)
+    clone.assert_clean()

@@ -1,0 +1,166 @@
+"""Bytes of a published image file to 8-bit pixels of one size; each file is decoded once, here."""
+
+import io
+import struct
+import zlib
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+# A picture this large is refused: no data set here holds one, and it would take gigabytes.
+MAXIMUM_PIXELS = 100_000_000
+# Pixels converted at a time, which keeps the copies of a large picture small.
+STRIP_PIXELS = 2_000_000
+# What Pillow raises for files that are broken, depending on the format and on where the damage is.
+PILLOW_ERRORS = (
+    OSError,  # unknown or truncated
+    SyntaxError,  # a broken PNG
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class Undecodable(Exception):
+    """A file that holds no usable picture; the message says why."""
+
+
+class Decoded(NamedTuple):
+    """Pixels, uint8 (height, width, channels), and what had to be converted to get them, in words, or ""."""
+
+    pixels: np.ndarray
+    converted: str
+
+
+class Header(NamedTuple):
+    """What a file says of itself before its pixels are read."""
+
+    width: int
+    height: int
+    mode: str
+
+
+def header(data: bytes) -> Header:
+    """Size and mode of an image file.
+
+    Raises
+    ------
+    Undecodable
+        If the bytes are no image, or one of `MAXIMUM_PIXELS` or more.
+    """
+    with _opened(data) as image:
+        return Header(*image.size, image.mode)
+
+
+def decode(data: bytes, channels: int) -> Decoded:
+    """First frame of an image file as grey levels (`channels` 1) or RGB (3).
+
+    Colour becomes luminance (ITU-R 601), which leaves colour pictures of grey levels exactly as they are; whatever is
+    transparent lies on black. Deeper grey levels are scaled linearly from the smallest bit depth, 8 to 16, that holds
+    the brightest one, so that 12 bits in a 16-bit file do not come out black. Orientation tags are ignored, as the
+    masks are drawn on the stored pixels.
+
+    Raises
+    ------
+    Undecodable
+        If the bytes are no image, a broken one, one of a mode without meaning here, or a very large one.
+    """
+    with _opened(data) as image:
+        converted = _conversions(image, "L" if channels == 1 else "RGB")
+        try:
+            image.load()
+            return Decoded(_pixels(image, channels), converted)
+        except PILLOW_ERRORS as error:
+            raise Undecodable(_reason(error)) from error
+
+
+def resize_image(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Picture (H, W, C) stretched to (size, size, C): each pixel the mean of the area it covers; linear to enlarge."""
+    height, width, channels = pixels.shape
+    shrunk = cv2.resize(pixels, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR).reshape(size, size, channels)
+
+
+def resize_classes(classes: np.ndarray, count: int, size: int) -> np.ndarray:
+    """Class indices (H, W), 0 to `count` - 1, stretched to (size, size): the class with the largest share of the area.
+
+    With two classes that is the threshold at half of the area. A tie goes to the higher class, so that structures one
+    pixel thin survive halving.
+    """
+    best = np.zeros((size, size), np.uint8)
+    best_share = np.full((size, size), -1, np.int16)
+    for index in range(count):
+        share = resize_image((classes == index).astype(np.uint8)[..., None] * 255, size)[..., 0]
+        best[share >= best_share] = index
+        best_share = np.maximum(share, best_share)
+    return best
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data))
+    except PILLOW_ERRORS as error:
+        raise Undecodable(_reason(error) if data else "the file is empty") from error
+    if image.width * image.height >= MAXIMUM_PIXELS:
+        raise Undecodable(f"{image.width} x {image.height} pixels, {MAXIMUM_PIXELS / 1e6:.0f} million are too many")
+    return image
+
+
+def _reason(error: Exception) -> str:
+    # Pillow's own words end in the address of a buffer, which would make every audit differ.
+    return str(error).split(" <_io")[0].strip() or type(error).__name__
+
+
+def _conversions(image: Image.Image, expected: str) -> str:
+    notes = []
+    if image.mode != expected:
+        notes.append(f"{image.mode} to {expected}")
+    if image.has_transparency_data:
+        notes.append("transparency laid on black")
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"first of {image.n_frames} frames")  # type: ignore[attr-defined]
+    return ", ".join(notes)
+
+
+def _pixels(image: Image.Image, channels: int) -> np.ndarray:
+    if image.mode == "F":
+        raise Undecodable("floating-point grey levels have no known range")
+    deep = image.mode.startswith("I")
+    white = _white(image) if deep else 255
+    pixels = np.empty((image.height, image.width, channels), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        levels = _scaled(strip, white) if deep else _eight_bit(strip, channels)
+        pixels[top : top + rows] = levels.reshape(*levels.shape[:2], -1)
+    return pixels
+
+
+def _white(image: Image.Image) -> int:
+    """Brightest level of the smallest bit depth, at least 8, that holds the image's brightest."""
+    extrema = image.getextrema()
+    return (1 << max(8, int(extrema[1]).bit_length())) - 1  # type: ignore[call-overload]
+
+
+def _scaled(strip: Image.Image, white: int) -> np.ndarray:
+    levels = np.clip(np.asarray(strip), 0, None).astype(np.float32)
+    return np.rint(levels * np.float32(255 / white)).astype(np.uint8)
+
+
+def _eight_bit(strip: Image.Image, channels: int) -> np.ndarray:
+    if strip.has_transparency_data:
+        strip = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip)
+    # By way of RGB, since some modes (CMYK, palettes of one colour) have no direct road to grey levels.
+    if channels == 1 and strip.mode not in ("L", "1", "RGB"):
+        strip = strip.convert("RGB")
+    return np.asarray(strip.convert("L" if channels == 1 else "RGB"))

@@ -1,0 +1,60 @@
+"""What a data set's layout module says of its archives, whatever the data set."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Consequence = Literal["dropped", "converted", "kept"]
+
+
+class Member(NamedTuple):
+    """A file inside an archive of `data/raw/DATASET/`."""
+
+    archive: str
+    name: str
+
+
+class Finding(NamedTuple):
+    """A line of `audit.csv`: what is odd about a file, and what became of the image."""
+
+    file: str
+    finding: str
+    consequence: Consequence
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image that an archive lists.
+
+    Attributes
+    ----------
+    id
+        Unique within the data set; rows and published splits are ordered by it.
+    image
+        Where the picture is.
+    masks
+        Where its masks are: none, one, or several that together cover the foreground (the highest class index wins
+        where they overlap). Those of one record lie in one archive and share one size.
+    labels
+        What is known of the image, by label column; every record of a data set has the same columns.
+    blank_mask_expected
+        True where a mask without foreground is the truth (an ultrasound without a lesion) and not a fault.
+    """
+
+    id: str
+    image: Member
+    masks: tuple[Member, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    blank_mask_expected: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every image that the archives hold, sorted by id, and what the names alone show to be odd.
+
+    An image that has to have a mask and has none is a finding here and no record: it is listed and not used.
+    """
+
+    records: list[Record]
+    findings: list[Finding]
+    listed: int

@@ -1,0 +1,152 @@
+"""DeepLabV3+ (Chen et al., 2018, https://arxiv.org/abs/1802.02611) on ResNet50 (https://arxiv.org/abs/1512.03385).
+
+As in the paper: output stride 16, atrous rates 1, 6, 12 and 18 with image pooling, a 48-channel projection of the
+low-level features, two 3x3 convolutions of 256 channels. Departs from it in that the convolutions are plain and not
+depthwise separable (DeepLabV3's, https://arxiv.org/abs/1706.05587), and that the image-pooling branch has a bias in
+place of its batch normalisation, which has no variance to divide by when a batch holds one image.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.resnet import ResNet, resnet50
+
+# What torchvision's ImageNet weights expect; a grey image, which is repeated, gets the mean of the three.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+LOW_LEVEL_CHANNELS = 256
+HIGH_LEVEL_CHANNELS = 2048
+
+
+def build(
+    in_channels: int,
+    outputs: int,
+    stride_in: str = "3x3",
+    atrous_rates: Sequence[int] = (6, 12, 18),
+    decoder_channels: int = 256,
+) -> nn.Module:
+    """Build the network with random weights, drawn from torch's global generator.
+
+    Parameters
+    ----------
+    in_channels
+        1 (grey, repeated to three) or 3.
+    outputs
+        Logits a pixel: 1 for two classes, else one a class.
+    stride_in
+        Which convolution of a stage's first block halves the resolution: "3x3" (torchvision) or "1x1" (the first, as
+        in the ResNet paper and Keras). Pretrained weights need the one that they were trained with.
+    atrous_rates
+        Rates of the three 3x3 branches of the pyramid, beside the 1x1 branch.
+    decoder_channels
+        Width of the pyramid's branches and of the decoder.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside these.
+    """
+    if in_channels not in (1, 3):
+        raise ValueError(f"images have {in_channels} channels: deeplabv3plus takes 1 or 3")
+    if stride_in not in ("1x1", "3x3"):
+        raise ValueError(f"stride_in is '{stride_in}': choose 1x1 or 3x3")
+    return DeepLabV3Plus(in_channels, outputs, stride_in, atrous_rates, decoder_channels)
+
+
+def load_encoder(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load pretrained ResNet50 weights, in place.
+
+    Parameters
+    ----------
+    model
+        What `build` returned.
+    weights
+        torchvision's key names, any floating type; the classifier (`fc.`) is left out, everything else must fit.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor is missing, unknown or of another shape.
+    """
+    encoder = cast(ResNet, model.encoder)
+    encoder.load_state_dict({key: value for key, value in weights.items() if not key.startswith("fc.")})
+
+
+class DeepLabV3Plus(nn.Module):
+    """The network. `mean` and `std` are what its input is normalised with, in units of the range 0 to 1."""
+
+    def __init__(
+        self, in_channels: int, outputs: int, stride_in: str, atrous_rates: Sequence[int], decoder_channels: int
+    ) -> None:
+        super().__init__()
+        self.mean = MEAN if in_channels == 3 else (sum(MEAN) / 3,)
+        self.std = STD if in_channels == 3 else (sum(STD) / 3,)
+        self.encoder = _resnet50(stride_in)
+        self.pyramid = AtrousPyramid(HIGH_LEVEL_CHANNELS, decoder_channels, atrous_rates)
+        self.low_level = _convolution(LOW_LEVEL_CHANNELS, 48, 1)
+        self.decoder = nn.Sequential(
+            _convolution(decoder_channels + 48, decoder_channels, 3),
+            _convolution(decoder_channels, decoder_channels, 3),
+        )
+        self.head = nn.Conv2d(decoder_channels, outputs, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, (batch, outputs, height, width), of normalised images, (batch, channels, height, width)."""
+        low, high = self._encode(images.expand(-1, 3, -1, -1))
+        high = _resized(self.pyramid(high), low)
+        features = self.decoder(torch.cat([high, self.low_level(low)], dim=1))
+        return _resized(self.head(features), images)
+
+    def _encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at a quarter (256 channels) and at a sixteenth (2048 channels) of the resolution."""
+        encoder = self.encoder
+        features = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(images))))
+        low = encoder.layer1(features)
+        return low, encoder.layer4(encoder.layer3(encoder.layer2(low)))
+
+
+class AtrousPyramid(nn.Module):
+    """Atrous spatial pyramid pooling: a 1x1 branch, a 3x3 branch a rate, the pooled image, and a projection of all."""
+
+    def __init__(self, in_channels: int, channels: int, rates: Sequence[int]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [
+                _convolution(in_channels, channels, 1),
+                *(_convolution(in_channels, channels, 3, dilation=rate) for rate in rates),
+            ]
+        )
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(in_channels, channels, 1), nn.ReLU(inplace=True))
+        self.projection = _convolution(channels * (len(rates) + 2), channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, in_channels, height, width) to (batch, channels, height, width)."""
+        pooled = self.pooled(features).expand(-1, -1, *features.shape[-2:])
+        return self.projection(torch.cat([*(branch(features) for branch in self.branches), pooled], dim=1))
+
+
+def _resnet50(stride_in: str) -> ResNet:
+    encoder = resnet50(replace_stride_with_dilation=[False, False, True])
+    del encoder.avgpool, encoder.fc
+    if stride_in == "1x1":
+        for stage in (encoder.layer2, encoder.layer3, encoder.layer4):
+            first = stage[0]
+            # In the dilated last stage there is no stride to move: 1 changes places with 1.
+            first.conv1.stride, first.conv2.stride = first.conv2.stride, (1, 1)
+    return encoder
+
+
+def _convolution(in_channels: int, out_channels: int, size: int, dilation: int = 1) -> nn.Sequential:
+    padding = dilation * (size // 2)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, size, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _resized(features: Tensor, like: Tensor) -> Tensor:
+    return functional.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)

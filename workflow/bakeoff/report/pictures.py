@@ -1,0 +1,111 @@
+"""Small pictures for a page: images, masks and outlines, as data URIs."""
+
+import base64
+
+import cv2
+import numpy as np
+
+from bakeoff.evaluation.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+
+TRUTH_COLOUR = SKY
+PREDICTION_COLOUR = ORANGE
+_CLASS_COLOURS = (VERMILION, BLUE, GREEN, PURPLE)  # of classes 2, 3, ...; class 1 is white
+_WEBP_QUALITY = 72
+
+
+def picture(image: np.ndarray, side: int) -> np.ndarray:
+    """Scale an image so that its longer side is `side`.
+
+    Parameters
+    ----------
+    image
+        uint8, (height, width) or (height, width, 1 or 3).
+    side
+        In pixels.
+
+    Returns
+    -------
+    ndarray
+        uint8 RGB, (height, width, 3).
+    """
+    colour = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
+    shrinks = max(image.shape[:2]) > side
+    return _resized(np.ascontiguousarray(colour), side, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def outlined(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.ndarray:
+    """An image with the outlines of its masks drawn in.
+
+    The truth's outline runs just outside its mask, the prediction's just inside, so that both show where they agree.
+
+    Parameters
+    ----------
+    image
+        uint8, (height, width) or (height, width, channels).
+    truth, prediction
+        uint8 class indices, (height, width). Every class has its outline, in the one colour.
+    side
+        Longer side of the result in pixels.
+
+    Returns
+    -------
+    ndarray
+        uint8 RGB, (height, width, 3).
+    """
+    canvas = picture(image, side)
+    canvas[_edge(_resized(truth, side, cv2.INTER_NEAREST), outside=True)] = _rgb(TRUTH_COLOUR)
+    if prediction is not None:
+        canvas[_edge(_resized(prediction, side, cv2.INTER_NEAREST), outside=False)] = _rgb(PREDICTION_COLOUR)
+    return canvas
+
+
+def mask_picture(mask: np.ndarray) -> np.ndarray:
+    """Class indices as colours: background black, class 1 white, the others each a colour of their own.
+
+    Parameters
+    ----------
+    mask
+        uint8 class indices, (height, width).
+
+    Returns
+    -------
+    ndarray
+        uint8 RGB, (height, width, 3).
+    """
+    others = [_rgb(_CLASS_COLOURS[index % len(_CLASS_COLOURS)]) for index in range(254)]
+    palette = np.array([(0, 0, 0), (255, 255, 255), *others], dtype=np.uint8)
+    return palette[mask]
+
+
+def webp_uri(rgb: np.ndarray) -> str:
+    """A photograph as a lossy WebP data URI; uint8 RGB, (height, width, 3)."""
+    return _uri("webp", cv2.imencode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])[1])
+
+
+def png_uri(rgb: np.ndarray) -> str:
+    """Few flat colours as a lossless PNG data URI; uint8 RGB, (height, width, 3)."""
+    grey = rgb[..., 0] if (rgb == rgb[..., :1]).all() else rgb[..., ::-1]
+    flags = [cv2.IMWRITE_PNG_BILEVEL, 1] if grey.ndim == 2 else []
+    return _uri("png", cv2.imencode(".png", np.ascontiguousarray(grey), [cv2.IMWRITE_PNG_COMPRESSION, 9, *flags])[1])
+
+
+def _uri(kind: str, encoded: np.ndarray) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+
+
+def _resized(pixels: np.ndarray, side: int, interpolation: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=interpolation)
+
+
+def _edge(mask: np.ndarray, *, outside: bool) -> np.ndarray:
+    """Borders between classes, bool: pixels with a neighbour of a higher class (outside), or of a lower one (inside)."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    return (cv2.dilate(mask, cross) if outside else cv2.erode(mask, cross)) != mask
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    value = int(colour.removeprefix("#"), 16)
+    return value >> 16, value >> 8 & 255, value & 255

@@ -1,0 +1,121 @@
+"""Predict the test images with a global threshold."""
+
+import json
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff.baselines.foreground import FOREGROUNDS, class_dice, fixed_class, foreground_masks
+from bakeoff.baselines.histogram import grey, histogram
+from bakeoff.baselines.multiotsu import multiotsu
+from bakeoff.baselines.thresholds import THRESHOLDS
+from bakeoff.datasets.prepared import Prepared, open_prepared
+from bakeoff.errors import BakeoffError
+from bakeoff.predictions import write_predictions, write_text
+from bakeoff.provenance import manifest
+
+NOTES = {
+    "train": "The class of grey levels taken for foreground was chosen on the training images.",
+    "oracle": "The class of grey levels taken for foreground was chosen with each test image's truth seen: a bound.",
+}
+
+
+def threshold(name: str, settings: dict[str, Any], prepared: Path, folder: Path) -> None:
+    """Write `predictions.csv`, `seed0/masks.npy` and `cost.json` of an experiment.
+
+    Parameters
+    ----------
+    name
+        The experiment's name.
+    settings
+        `method`: a name in `THRESHOLDS`, or multiotsu; `classes`: how many, multiotsu alone; `foreground`: dark,
+        bright, the number of a class (0 the darkest), train or oracle.
+    prepared
+        `data/prepared/DATASET`.
+    folder
+        `results/experiments/NAME`.
+
+    Raises
+    ------
+    BakeoffError
+        If the settings name no method or class that there is, or the data set has no test (or training) image.
+    """
+    _check(name, settings)
+    data = open_prepared(prepared)
+    test, choice = data.rows("test"), settings["foreground"]
+
+    started = time.perf_counter()
+    trained = _best_class_on_train(data, settings) if choice == "train" else None
+    training_seconds = time.perf_counter() - started
+
+    started = time.perf_counter()
+    thresholds = find_thresholds(data.histograms[test], settings)
+    classes = thresholds.shape[1] + 1
+    if choice == "oracle":
+        foreground = class_dice(thresholds, data.histograms[test], _histograms_inside(data, test)).argmax(axis=1)
+    else:
+        foreground = np.full(len(test), trained if trained is not None else fixed_class(choice, classes))
+    masks = foreground_masks((grey(data.images[row]) for row in test), thresholds, foreground)
+    predict_seconds = time.perf_counter() - started
+
+    found = ~np.isnan(thresholds).any(axis=1)
+    extra = {
+        "thresholds": [
+            " ".join(f"{level:g}" for level in levels) if ok else ""
+            for levels, ok in zip(thresholds.round(4).tolist(), found, strict=True)
+        ],
+        "foreground": foreground.tolist(),
+        "note": ["" if ok else "no threshold found: all background" for ok in found],
+    }
+    write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: masks}, extra, seed_folders=1)
+    cost = {
+        "parameters": 0,
+        "model_mib": 0.0,
+        "training_seconds": round(training_seconds, 4),
+        "predict_images_per_second": round(len(test) / predict_seconds, 1),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "device": "cpu",
+        "note": NOTES.get(str(choice), "The class of grey levels taken for foreground is fixed in the book."),
+        "manifest": manifest(),
+    }
+    write_text(folder / "cost.json", json.dumps(cost, indent=2) + "\n")
+
+
+def find_thresholds(counts: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
+    """Thresholds of n pictures from their histograms, (n, 256): float64, (n, classes - 1), NaN where there is none."""
+    if settings["method"] == "multiotsu":
+        return multiotsu(counts, settings["classes"])
+    return THRESHOLDS[settings["method"]](counts)[:, None]
+
+
+def _check(name: str, settings: dict[str, Any]) -> None:
+    method, choice = settings["method"], settings["foreground"]
+    if method not in (*THRESHOLDS, "multiotsu"):
+        raise BakeoffError(
+            f"experiments.thresholds.{name}.method is '{method}': make it one of {', '.join(THRESHOLDS)}, multiotsu."
+        )
+    classes = settings.get("classes") or 2
+    if choice in ("train", "oracle"):
+        return
+    try:
+        fixed_class(choice, classes)
+    except ValueError:
+        raise BakeoffError(
+            f"experiments.thresholds.{name}.foreground is '{choice}': "
+            f"make it a number from 0 to {classes - 1}, or one of {', '.join(FOREGROUNDS)}."
+        ) from None
+
+
+def _histograms_inside(data: Prepared, rows: np.ndarray) -> np.ndarray:
+    """Histograms of the pixels inside the true foreground, int64, (rows, 256)."""
+    return np.array([histogram(grey(data.images[row]), within=data.masks[row] == 1) for row in rows])
+
+
+def _best_class_on_train(data: Prepared, settings: dict[str, Any]) -> int:
+    rows = data.rows("train")
+    counts = data.histograms[rows]
+    dice = class_dice(find_thresholds(counts, settings), counts, _histograms_inside(data, rows))
+    return int(dice.mean(axis=0).argmax())

@@ -1,0 +1,110 @@
+"""Random changes of a batch of training images and their masks, on the device where they are.
+
+One grid turns, scales, shifts and mirrors image and mask together: the image bilinearly, the mask by its nearest pixel,
+so that it stays made of classes. Kornia's `AugmentationSequential` does the same work and was measured against this in
+`benchmarks/training.py`: see there for the figures of the machine at hand.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def augment(
+    images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Change every image of a batch in its own way.
+
+    Parameters
+    ----------
+    images
+        float32 in 0 to 1, (batch, channels, height, width).
+    masks
+        uint8 class indices, (batch, height, width).
+    settings
+        Largest change, drawn uniformly to both sides: `rotate` (degrees), `scale`, `translate` (shares of the side),
+        `brightness` (added), `contrast`, `gamma` (shares); and `flip`: whether half the images are mirrored left to
+        right. Chest X-rays are not to be: the heart is on the left.
+    generator
+        On the processor, so that the same seed draws the same changes on every device.
+
+    Returns
+    -------
+    images, masks
+        As given; what comes into the picture from outside is 0, black and background.
+    """
+    draw = _Draws(len(images), generator)
+    matrices = affine_matrices(
+        rotate=draw.uniform(math.radians(settings["rotate"])),
+        scale=draw.factor(settings["scale"]),
+        shift_x=draw.uniform(2 * settings["translate"]),
+        shift_y=draw.uniform(2 * settings["translate"]),
+        mirror=draw.sign() if settings["flip"] else torch.ones(len(images)),
+        aspect=images.shape[-2] / images.shape[-1],
+    )
+    images, masks = warp(images, masks, matrices.to(images.device))
+    levels = [draw.factor(settings["gamma"]), draw.factor(settings["contrast"]), draw.uniform(settings["brightness"])]
+    return adjust_levels(images, *(each.to(images.device) for each in levels)), masks
+
+
+def affine_matrices(
+    rotate: Tensor, scale: Tensor, shift_x: Tensor, shift_y: Tensor, mirror: Tensor, aspect: float
+) -> Tensor:
+    """Matrices, (batch, 2, 3), that say for each output pixel where in the input to look, in torch's -1 to 1.
+
+    Parameters
+    ----------
+    rotate
+        Radians, (batch,).
+    scale
+        Above 1 looks at more of the input, so that things get smaller.
+    shift_x, shift_y
+        In halves of a side.
+    mirror
+        -1 mirrors left to right, 1 does not.
+    aspect
+        Height over width; a turn is one in pixels, and not in the square of coordinates.
+    """
+    cos, sin = scale * torch.cos(rotate), scale * torch.sin(rotate)
+    rows = [cos * mirror, -sin * aspect, shift_x, sin * mirror / aspect, cos, shift_y]
+    return torch.stack(rows, dim=1).view(-1, 2, 3)
+
+
+def warp(images: Tensor, masks: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Look up images (bilinear) and masks (nearest) through the same grid; outside is 0."""
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    labels = masks[:, None].to(images.dtype)
+    classes = functional.grid_sample(labels, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return moved, classes[:, 0].to(masks.dtype)
+
+
+def adjust_levels(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
+    """`contrast * (image ** gamma - mean) + mean + brightness` of every image, (batch,) each, cut to 0 to 1."""
+    gamma, contrast, brightness = (each.view(-1, 1, 1, 1) for each in (gamma, contrast, brightness))
+    images = images.clamp(min=0) ** gamma
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (contrast * (images - mean) + mean + brightness).clamp(0, 1)
+
+
+class _Draws:
+    """Random numbers, one an image."""
+
+    def __init__(self, count: int, generator: torch.Generator) -> None:
+        self.count, self.generator = count, generator
+
+    def uniform(self, limit: float) -> Tensor:
+        """From -limit to limit."""
+        return limit * (2 * torch.rand(self.count, generator=self.generator) - 1)
+
+    def factor(self, share: float) -> Tensor:
+        """From 1 / (1 + share) to 1 + share, as often below 1 as above."""
+        return torch.exp(self.uniform(math.log1p(share)))
+
+    def sign(self) -> Tensor:
+        """-1 or 1."""
+        return 2.0 * torch.randint(2, (self.count,), generator=self.generator) - 1

@@ -1,0 +1,82 @@
+"""The hardware a network runs on, and the arithmetic that it is good at."""
+
+import os
+import platform
+import resource
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from bakeoff.errors import BakeoffError
+from bakeoff.provenance import thread_count
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how tensors are computed.
+
+    Attributes
+    ----------
+    device
+        `cuda` where there is one, else `cpu`.
+    precision
+        `bf16` (autocast) or `fp32`.
+    """
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context in which matrix products and convolutions are done in bf16, if that is the precision."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    @property
+    def instruction_set(self) -> str:
+        """What beside the seed decides the bits of a result: the processor's capability, or the GPU's name."""
+        on_gpu = self.device.type == "cuda"
+        return torch.cuda.get_device_name() if on_gpu else torch.backends.cpu.get_cpu_capability()
+
+    @property
+    def name(self) -> str:
+        """Name of the GPU, or the processor's architecture."""
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else f"CPU ({platform.machine()})"
+
+    def peak_memory_mib(self) -> float:
+        """Most memory taken so far: on the GPU by tensors, else by the process (Linux counts in KiB)."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def set_up(precision: str = "auto") -> Runtime:
+    """Choose the device, resolve the precision, and make every kernel deterministic.
+
+    Parameters
+    ----------
+    precision
+        `auto` (bf16 where the hardware has it), `bf16` or `fp32`.
+
+    Raises
+    ------
+    BakeoffError
+        If the precision has another name.
+    """
+    if precision not in ("auto", "bf16", "fp32"):
+        raise BakeoffError(f"The recipe's precision is '{precision}': choose auto, bf16 or fp32.")
+    # cuBLAS reads this when it is first used; without it, its results may differ between runs.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.set_num_threads(thread_count())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(device) else "fp32"
+    return Runtime(device, precision)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,66 @@
+"""When to stop: at SIGTERM, and when the DVC that asked for the work is gone.
+
+A killed engine leaves its commands behind as orphans. A training that went on would hold its checkpoint, its memory and
+its GPU against the run that its user starts next.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+POLL_SECONDS = 0.5
+
+
+@contextmanager
+def stops_when_told() -> Iterator[None]:
+    """Within it, SIGTERM ends the program with one line and status 143; so does the death of the DVC above it."""
+    reason = {"text": "told to stop (SIGTERM)"}
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        print(f"bakeoff: {reason['text']}: run the same command again to go on.", file=sys.stderr, flush=True)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    def watch(parent: psutil.Process) -> None:
+        while not over.wait(POLL_SECONDS):
+            if not is_alive(parent):
+                reason["text"] = "the dvc that started this is gone"
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    over = threading.Event()
+    previous = signal.signal(signal.SIGTERM, stop)
+    parent = dvc_ancestor() if "DVC_STAGE" in os.environ else None
+    if parent is not None:
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.signal(signal.SIGTERM, previous)
+
+
+def dvc_ancestor() -> psutil.Process | None:
+    """The nearest process above this one whose command line names a program `dvc` or `dvc...`, if there is one."""
+    for parent in psutil.Process().parents():
+        try:
+            words = parent.cmdline()
+        except psutil.Error:
+            continue
+        if any(Path(word).name.startswith("dvc") for word in words):
+            return parent
+    return None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs: not ended, not a zombie, its number not given to another."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,76 @@
+"""What a segmentation network is trained to lower, and the score that its weights are kept by."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def class_weights(masks: Tensor, classes: int) -> Tensor:
+    """Weights of the classes in the cross-entropy, float32 (classes,), with a mean of 1 over the pixels.
+
+    A class weighs by the inverse square root of its share of the pixels. The plain inverse would make up for rarity in
+    full, and pushes the outline of a small class outwards; the Dice term does its share already.
+
+    Parameters
+    ----------
+    masks
+        uint8 class indices of the training images, any shape; a class that is absent gets weight infinity.
+    """
+    counts = torch.bincount(masks.flatten().cpu().int(), minlength=classes).double()
+    shares = counts / counts.sum()
+    weights = shares.rsqrt()
+    return (weights / (weights[shares > 0] * shares[shares > 0]).sum()).float()
+
+
+def dice_cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+    """Soft Dice loss plus weighted cross-entropy; a scalar, 0 for a perfect and certain prediction.
+
+    The Dice loss is `1 - 2 sum(p y) / (sum(p) + sum(y))` over all pixels of the batch, averaged over the classes (the
+    background too), so that each counts alike however few its pixels (Milletari, Navab and Ahmadi, 2016,
+    https://arxiv.org/abs/1606.04797, without the squares). A class that is absent from the batch is left out of the
+    average: there its Dice is 0 whatever the prediction.
+
+    Parameters
+    ----------
+    logits
+        (batch, outputs, height, width); one output for two classes, else one a class.
+    masks
+        Class indices, (batch, height, width).
+    weights
+        One a class, as `class_weights` gives them.
+    """
+    # bf16 has 8 bits of mantissa: sums over a hundred thousand pixels need float32.
+    log_probabilities = _log_probabilities(logits.float())
+    # One-hot and a sum, where cross_entropy would do: its CUDA kernel for images is not deterministic.
+    truth = functional.one_hot(masks.long(), len(weights)).permute(0, 3, 1, 2).float()
+    cross_entropy = -(log_probabilities * truth * weights.view(1, -1, 1, 1)).sum(dim=1).mean()
+
+    probabilities = log_probabilities.exp()
+    overlap = (probabilities * truth).sum(dim=(0, 2, 3))
+    sizes = probabilities.sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))
+    present = (truth.sum(dim=(0, 2, 3)) > 0).float()
+    dice_loss = (present * (1 - 2 * overlap / sizes)).sum() / present.sum()
+    return dice_loss + cross_entropy
+
+
+def foreground_dice(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
+    """Dice of every image, float32 (batch,), averaged over the classes but the background; empty on empty is 1.
+
+    Parameters
+    ----------
+    predicted, masks
+        Class indices, (batch, height, width).
+    """
+    scores = []
+    for index in range(1, classes):
+        here, there = predicted == index, masks == index
+        overlap = (here & there).sum(dim=(1, 2))
+        sizes = here.sum(dim=(1, 2)) + there.sum(dim=(1, 2))
+        scores.append(torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0))
+    return torch.stack(scores).mean(dim=0)
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    if logits.shape[1] > 1:
+        return functional.log_softmax(logits, dim=1)
+    return torch.cat([functional.logsigmoid(-logits), functional.logsigmoid(logits)], dim=1)

@@ -1,0 +1,41 @@
+"""From stored pixels to what a network takes, and from its logits back to classes: the same in training and use."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Normalised(Protocol):
+    """A network that knows what its input is normalised with, in units of the range 0 to 1, one value a channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def channels_first(images: np.ndarray) -> Tensor:
+    """uint8 (n, height, width, channels) to uint8 (n, channels, height, width), in memory and whole."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)))
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8, 0 to 255, to float32, 0 to 1."""
+    return images.to(torch.float32) / 255
+
+
+def normalise(images: Tensor, network: Normalised) -> Tensor:
+    """Images, (batch, channels, height, width) in 0 to 1, as the network wants them, channels last in memory."""
+    mean = torch.tensor(network.mean, device=images.device).view(1, -1, 1, 1)
+    std = torch.tensor(network.std, device=images.device).view(1, -1, 1, 1)
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def class_indices(logits: Tensor) -> Tensor:
+    """Class of every pixel, int64 (batch, height, width): the sign of one logit, the greatest of several."""
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+
+
+def output_count(classes: int) -> int:
+    """Logits a pixel: one for two classes, else one a class."""
+    return 1 if classes == 2 else classes
