@@ -35,7 +35,7 @@ import networkx as nx
 import yaml
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
-from snakemake.io import ancient, directory
+from snakemake.io import ancient, directory, report
 
 STAMP = ".snakemake/dvc-says-changed"
 _OUTPUT_KINDS = ("outs", "metrics", "plots")
@@ -71,11 +71,14 @@ class Stages:
         keys = [name.partition("@")[2] for name in self._stages if name.partition("@")[0] == group]
         return "|".join(map(re.escape, keys)) or "(?!)"  # a group of no stage matches nothing
 
-    def outputs(self, group: str) -> list[str]:
-        """Output patterns of a group, `{key}` for the wildcard; folders are flagged as such."""
+    def outputs(self, group: str, in_report: dict[str, dict[str, Any]] | None = None) -> list[str]:
+        """Output patterns of a group, `{key}` for the wildcard; folders are flagged as such.
+
+        `in_report` maps a suffix to keyword arguments of Snakemake's `report()` for the outputs that end in it.
+        """
         template = self._templates[group]
         patterns = _paths(template.get("do", template))
-        return [_flagged(pattern.replace("${key}", "{key}")) for pattern in patterns]
+        return [_flagged(pattern.replace("${key}", "{key}"), in_report or {}) for pattern in patterns]
 
     def inputs(self, group: str) -> Callable[[Any], list[str]]:
         """Input function of a group: what DVC knows as the stage's dependencies.
@@ -138,7 +141,9 @@ def _paths(template: dict[str, Any]) -> list[str]:
     return [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
 
 
-def _flagged(pattern: str) -> str:
-    if re.search(r"\$\{", pattern):
+def _flagged(pattern: str, in_report: dict[str, dict[str, Any]]) -> str:
+    if "${" in pattern:
         raise ValueError(f"dvc.yaml: output '{pattern}' may interpolate ${{key}} alone, to become a Snakemake wildcard.")
-    return pattern if Path(pattern).suffix else directory(pattern)
+    flagged = pattern if Path(pattern).suffix else directory(pattern)
+    shown = next((options for suffix, options in in_report.items() if pattern.endswith(suffix)), None)
+    return report(flagged, **shown) if shown else flagged

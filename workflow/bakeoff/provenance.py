@@ -33,9 +33,13 @@ def _version(package: str) -> str | None:
 
 
 def thread_count() -> int:
-    """Threads this process may use: `OMP_NUM_THREADS` (Snakemake sets it to a rule's threads), else every core."""
+    """Threads to compute with: `OMP_NUM_THREADS` (Snakemake sets it to a rule's threads), but no more than there are cores.
+
+    `snakemake --cores 8` is typed on machines of two cores too, where eight threads would only wait for each other.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+    return min(int(given), cores) if given.isdigit() and int(given) > 0 else cores
 
 
 def manifest() -> dict[str, Any]:

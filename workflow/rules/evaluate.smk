@@ -78,7 +78,15 @@ rule compare:
     input:
         stages.inputs("compare"),
     output:
-        stages.outputs("compare"),
+        stages.outputs(
+            "compare",
+            in_report={
+                ".csv": dict(caption="../report/ranking.rst", category="Comparison"),
+                ".svg": dict(
+                    caption="../report/comparison.rst", category="Comparison"
+                ),
+            },
+        ),
     log:
         "logs/compare/{key}.log",
     benchmark:
@@ -102,7 +110,16 @@ rule report:
     input:
         stages.inputs("report"),
     output:
-        stages.outputs("report"),
+        stages.outputs(
+            "report",
+            in_report={
+                "report": dict(
+                    htmlindex="index.html",
+                    caption="../report/page.rst",
+                    category="Report",
+                )
+            },
+        ),
     log:
         "logs/report.log",
     benchmark:

@@ -6,7 +6,16 @@ rule fit_network:
     input:
         stages.inputs("fit-network"),
     output:
-        stages.outputs("fit-network"),
+        stages.outputs(
+            "fit-network",
+            in_report={
+                "history": dict(
+                    patterns=["{seed}/{curve}.csv"],
+                    caption="../report/history.rst",
+                    category="Training",
+                )
+            },
+        ),
     log:
         "logs/fit-network/{key}.log",
     benchmark:
@@ -15,7 +24,7 @@ rule fit_network:
         key=stages.keys("fit-network"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: workflow.cores
+    threads: min(8, workflow.cores)
     resources:
         gpu=1,
         mem_mb=8000,
@@ -31,7 +40,16 @@ rule fit_pretrained:
     input:
         stages.inputs("fit-pretrained"),
     output:
-        stages.outputs("fit-pretrained"),
+        stages.outputs(
+            "fit-pretrained",
+            in_report={
+                "history": dict(
+                    patterns=["{seed}/{curve}.csv"],
+                    caption="../report/history.rst",
+                    category="Training",
+                )
+            },
+        ),
     log:
         "logs/fit-pretrained/{key}.log",
     benchmark:
@@ -40,7 +58,7 @@ rule fit_pretrained:
         key=stages.keys("fit-pretrained"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: workflow.cores
+    threads: min(8, workflow.cores)
     resources:
         gpu=1,
         mem_mb=8000,

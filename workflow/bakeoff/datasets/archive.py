@@ -129,7 +129,7 @@ class _TarGz(Archive):
         except _DAMAGE as error:
             raise self._damaged(last, error) from None
 
-    def _check_end(self, plain: IO[bytes], offset: int) -> None:
+    def _check_end(self, plain: gzip.GzipFile, offset: int) -> None:
         # tarfile takes a damaged header for the end, and leaves gzip's own checksum unread.
         plain.seek(offset)
         while block := plain.read(1 << 20):

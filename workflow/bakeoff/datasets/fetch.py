@@ -5,7 +5,6 @@ goes on where it stopped. Only verified bytes leave that folder, by a rename.
 """
 
 import errno
-import json
 import logging
 import os
 import re
@@ -24,6 +23,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from bakeoff.datasets.remote import RemoteFile
 from bakeoff.errors import BakeoffError
 
 log = logging.getLogger(__name__)
@@ -34,25 +34,6 @@ LONGEST_PAUSE = 60.0  # seconds between two tries
 SECONDS_BETWEEN_LINES = 10.0
 MAY_PASS = {408, 425, 429, 500, 502, 503, 504}  # HTTP status codes worth another try
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A published file.
-
-    Attributes
-    ----------
-    name
-        Its name, here and in a mirror.
-    urls
-        Official addresses, tried in order.
-    sha256
-        Published digest, or the first digits of it (torchvision's file names carry 8); None where none is published.
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -135,6 +116,11 @@ def place(fetched: Fetched, folder: Path) -> Fetched:
 def discard(fetched: Fetched) -> None:
     """Remove what an obtained file left among what is under way."""
     _forget(fetched.path)
+
+
+def describe(path: Path, origin: str, note: str) -> Fetched:
+    """What is to be said of a file that was made here and not fetched."""
+    return Fetched(path.name, path, origin, _digest(path), _size(path), official=False, note=note)
 
 
 @contextmanager
@@ -220,7 +206,7 @@ class Fetcher:
 
     def _from_official(self, file: RemoteFile, url: str, notes: list[str]) -> Fetched:
         part = self._part(url, file.name)
-        # What was continued may have changed on the server in between, so a wrong sum then earns one try from the start.
+        # What was continued may have changed on the server meanwhile: a wrong sum then earns one try from the start.
         for last in (not part.exists(), True):
             self._download(url, part, file.name)
             digest = _digest(part)
@@ -259,7 +245,9 @@ class Fetcher:
             return part
         folder = Path(mirror).expanduser()
         if not folder.is_dir():
-            raise BakeoffError(f"download.mirror: there is no folder {mirror}: mount it, or set download.mirror to null.")
+            raise BakeoffError(
+                f"download.mirror: there is no folder {mirror}: mount it, or set download.mirror to null."
+            )
         if not (folder / name).exists():
             raise _Unavailable("is not there")
         with _storage_errors(part):
@@ -317,7 +305,11 @@ class Fetcher:
                 elif status not in MAY_PASS:
                     raise _Unavailable("is not there (404)" if status == 404 else f"answers {status}") from None
                 reason = f"answers {status}"
-            except (requests.TooManyRedirects, requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+            except (
+                requests.TooManyRedirects,
+                requests.exceptions.InvalidSchema,
+                requests.exceptions.InvalidURL,
+            ) as error:
                 raise _Unavailable(f"leads nowhere ({error})") from None
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = _reason(error, self.timeout)
@@ -443,7 +435,9 @@ def _storage_errors(path: Path) -> Iterator[None]:
                 f"{path} cannot be written, the disk is full ({error.strerror}): make room and run the same command "
                 "again, it goes on from what is there."
             ) from None
-        raise BakeoffError(f"{error.filename or path} cannot be used ({error.strerror}): check its permissions.") from None
+        raise BakeoffError(
+            f"{error.filename or path} cannot be used ({error.strerror}): check its permissions."
+        ) from None
 
 
 class _Progress:

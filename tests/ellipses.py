@@ -1,0 +1,204 @@
+"""A tiny project on drawn ellipses: the files that every stage before the comparison would have left."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from bakeoff import provenance
+from bakeoff.predictions import write_predictions
+from bakeoff.stages.compare import compare
+from bakeoff.stages.score import score
+from bakeoff.stages.threshold import threshold
+
+RESAMPLES = 300
+SEEDS = 2
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    **{
+        f"lungs-{method}": {"dataset": "lungs", "family": "thresholds", "method": method, "foreground": "train"}
+        for method in ("otsu", "li", "minimum", "triangle", "yen")
+    },
+    "lungs-otsu-oracle": {"dataset": "lungs", "family": "thresholds", "method": "otsu", "foreground": "oracle"},
+    "lungs-otsu-bright": {"dataset": "lungs", "family": "thresholds", "method": "otsu", "foreground": "bright"},
+    **{
+        f"lungs-multiotsu{classes}": {
+            "dataset": "lungs",
+            "family": "thresholds",
+            "method": "multiotsu",
+            "classes": classes,
+            "foreground": "train",
+        }
+        for classes in (3, 4, 5)
+    },
+    "lungs-unet": {"dataset": "lungs", "family": "networks", "model": "unet", "recipe": "r", "settings": {}},
+    "lungs-deeplabv3plus": {
+        "dataset": "lungs",
+        "family": "pretrained",
+        "model": "deeplabv3plus",
+        "recipe": "r",
+        "settings": {},
+        "weights": "resnet50",
+    },
+}
+# How far, in pixels, a stand-in for a network misses the truth's edge: the smaller, the better.
+MISSES = {"lungs-unet": 1.0, "lungs-deeplabv3plus": 1.4}
+
+
+def draw_image(rng: np.random.Generator, side: int, bright: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of two dark ellipses in a body on a dark ground, and their mask; uint8, (side, side) each."""
+    mask, body = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
+    cv2.ellipse(body, (side // 2, side // 2), (int(0.47 * side), int(0.6 * side)), 0, 0, 360, 1, -1)
+    for sign in (-1, 1):
+        centre = (int(side * (0.5 + sign * rng.uniform(0.17, 0.22))), int(side * rng.uniform(0.45, 0.55)))
+        axes = (int(side * rng.uniform(0.10, 0.15)), int(side * rng.uniform(0.24, 0.33)))
+        cv2.ellipse(mask, centre, axes, sign * rng.uniform(4, 12), 0, 360, 1, -1)
+    grey = np.where(body == 1, 170.0, 25.0) + (25 if bright else 0) - 85.0 * mask
+    grey += cv2.GaussianBlur(rng.normal(0, 90, (side, side)), (0, 0), side / 12) + rng.normal(0, 8, (side, side))
+    return np.clip(cv2.GaussianBlur(grey, (0, 0), 1.2), 0, 255).astype(np.uint8), mask
+
+
+def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic: bool = True) -> None:
+    """A folder as `prepare` leaves it."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    hospitals = np.where(np.arange(images) % 3 == 0, "montgomery", "shenzhen")
+    diagnoses = np.where(np.arange(images) % 2 == 0, "normal", "tuberculosis")
+    drawn = [draw_image(rng, side, hospital == "montgomery") for hospital in hospitals]
+    pictures = np.stack([picture for picture, _ in drawn])[..., None]
+    np.save(folder / "images.npy", pictures)
+    np.save(folder / "masks.npy", np.stack([mask for _, mask in drawn]))
+    np.save(folder / "histograms.npy", np.stack([np.bincount(each.ravel(), minlength=256) for each in pictures]).astype("u4"))
+    ids = [f"{'MCUCXR' if name == 'montgomery' else 'CHNCXR'}_{n:04}_{n % 2}" for n, name in enumerate(hospitals)]
+    split = np.where(np.arange(images) % 10 < 5, "train", np.where(np.arange(images) % 10 < 6, "validation", "test"))
+    pd.DataFrame(
+        {
+            "id": ids,
+            "split": split,
+            "group": ids,
+            "hospital": hospitals,
+            "diagnosis": diagnoses,
+            "source": [f"{id_}.png" for id_ in ids],
+            "original_height": 4 * side,
+            "original_width": 4 * side,
+        }
+    ).to_csv(folder / "index.csv", index=False)
+    pd.DataFrame(
+        [
+            ("CHNCXR_0900_0.png", "unreadable", "dropped", "cannot identify image file"),
+            ("CHNCXR_0901_1.png", "missing mask", "dropped", "no file in masks/"),
+            ("CHNCXR_0902_1.png", "missing mask", "dropped", "no file in masks/"),
+            ("MCUCXR_0003_1.png", "mode", "converted", "RGB, read as grey <script>alert(1)</script>"),
+        ],
+        columns=["file", "finding", "consequence", "detail"],
+    ).to_csv(folder / "audit.csv", index=False)
+    about = {
+        "name": "lungs",
+        "title": "Chest X-rays of ellipses",
+        "task": "segmentation",
+        "classes": ["background", "lung"],
+        "strata": ["hospital", "diagnosis"],
+        "size": side,
+        "counts": {"listed": images + 3, "used": images, "dropped": 3},
+        "split": {"name": "stratified", "train": 0.5, "validation": 0.1, "test": 0.4, "seed": 0},
+        "provenance": {
+            "synthetic": synthetic,
+            "files": [
+                {
+                    "name": "ellipses.zip",
+                    "url": "https://example.org/ellipses.zip",
+                    "sha256": "0" * 64,
+                    "bytes": 1234567,
+                    "official": False,
+                    "note": "drawn, seed 0" if synthetic else "accepted against the mirror's own SHA256SUMS",
+                }
+            ],
+        },
+        "licence": "CC0",
+        "citation": "Nobody (2024), Ellipses & other ovals.",
+        "synthetic": synthetic,
+    }
+    (folder / "dataset.json").write_text(json.dumps(about))
+
+
+def write_network(name: str, prepared: Path, results: Path, *, random: bool = True) -> None:
+    """What `fit` and `predict` leave of a network: here, the truth with its edge moved about."""
+    index = pd.read_csv(prepared / "index.csv")
+    test = np.flatnonzero(index["split"] == "test")
+    truth = np.load(prepared / "masks.npy")[test]
+    folder, models = results / "experiments" / name, results / "models" / name
+    models.mkdir(parents=True)
+    masks, records = {}, []
+    for seed in range(SEEDS):
+        rng = np.random.default_rng([len(name), seed])
+        masks[seed] = np.stack([_with_moved_edge(mask, MISSES[name], rng) for mask in truth])
+        epochs = np.arange(1, 9)
+        history = pd.DataFrame(
+            {
+                "epoch": epochs,
+                "train_loss": 0.9 / epochs + 0.05 * rng.random(8),
+                "validation_loss": 0.9 / epochs + 0.1 + 0.05 * rng.random(8),
+                "validation_dice": 0.95 - 0.6 / epochs**1.5,
+                "learning_rate": 1e-3,
+                "images_per_second": 40.0,
+                "seconds": 1.5,
+            }
+        )
+        (folder / "history" / f"seed{seed}").mkdir(parents=True)
+        history.to_csv(folder / "history" / f"seed{seed}" / "history.csv", index=False)
+        records.append(_fit_record(name, seed, random))
+        (models / f"seed{seed}.json").write_text(json.dumps(records[-1]))
+    write_predictions(folder, index["id"].iloc[test].tolist(), masks)
+    cost = {
+        "parameters": records[0]["parameters"],
+        "model_mib": 32.9,
+        "training_seconds": 12.4,
+        "predict_images_per_second": 148.2,
+        "peak_memory_mib": 812.0,
+        "device": "cpu: Example CPU",
+        "note": "means over 2 seeds",
+        "manifest": provenance.manifest(),
+    }
+    (folder / "cost.json").write_text(json.dumps(cost))
+
+
+def _with_moved_edge(mask: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
+    field = cv2.GaussianBlur(rng.normal(0, 1, mask.shape), (0, 0), mask.shape[0] / 16)
+    inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
+    return (inside + pixels * rng.uniform(0.4, 1.8) * field / field.std() > 0).astype(np.uint8)
+
+
+def _fit_record(name: str, seed: int, random: bool) -> dict[str, Any]:
+    pretrained = {"source": "seed 0", "sha256": "1" * 64, "official": False, "random": random, "note": ""}
+    return {
+        "seed": seed,
+        "epochs_run": 8,
+        "best_epoch": 7 + seed,
+        "best_validation_dice": 0.917,
+        "training_seconds": 12.4,
+        "parameters": 8629921 if name == "lungs-unet" else 39756962,
+        "weights": pretrained if name == "lungs-deeplabv3plus" else None,
+        "manifest": provenance.manifest(),
+    }
+
+
+def build(root: Path, *, synthetic: bool = True, random: bool = True, side: int = 64, images: int = 60) -> None:
+    """`data/` and `results/` under `root`, up to the comparison, every number by the real stages."""
+    prepared, results = root / "data" / "prepared" / "lungs", root / "results"
+    write_prepared(prepared, synthetic=synthetic, side=side, images=images)
+    for name, entry in EXPERIMENTS.items():
+        if entry["family"] == "thresholds":
+            threshold(name, entry, prepared, results / "experiments" / name)
+        else:
+            write_network(name, prepared, results, random=random)
+        score(name, prepared, results / "experiments" / name, resamples=RESAMPLES)
+    compare("lungs", EXPERIMENTS, results, prepared, results / "comparison", resamples=RESAMPLES)
+
+
+def copy(source: Path, target: Path) -> Path:
+    """A copy that a test may spoil."""
+    shutil.copytree(source, target)
+    return target
