@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,8 +23,8 @@ class Misbehaving:
         Its version, for If-Range.
     requests
         Path and Range header (or None) of every request, in order.
-    on_request
-        Called with the path before a request is answered.
+    files
+        What lies below `mirror/`, by path.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -32,9 +32,12 @@ class Misbehaving:
         self.etag = ETAG
         self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, str | None]] = []
-        self.on_request: Callable[[str], None] = lambda path: None
         self.counts: Counter[str] = Counter()
         self.address = ""
+
+    def ranges(self) -> list[str | None]:
+        """Range headers of the requests, in order."""
+        return [asked for _, asked in self.requests]
 
     def url(self, behaviour: str, name: str = "file.zip") -> str:
         return f"{self.address}/{behaviour}/{name}"
@@ -51,7 +54,6 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.server.site
         site.requests.append((self.path, self.headers.get("Range")))
         site.counts[self.path] += 1
-        site.on_request(self.path)
         self.close_connection = True
         behaviour = self.path.split("/")[1].replace("-", "_")
         getattr(self, f"answer_{behaviour}", self.answer_missing)(site)
@@ -123,7 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             case 1:
                 self._send(site.content[:half], length=end, ETag=site.etag)
             case 2:
-                self._send(site.content[half - 7 :], 206, Content_Range=f"bytes {half - 7}-{end - 1}/{end}", ETag=site.etag)
+                self._send(
+                    site.content[half - 7 :], 206, Content_Range=f"bytes {half - 7}-{end - 1}/{end}", ETag=site.etag
+                )
             case _:
                 self._send_range(site.content)
 

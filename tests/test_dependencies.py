@@ -65,7 +65,7 @@ def stage_entries(group: str) -> Iterator[tuple[str, list[Path]]]:
     elif group == "weights":
         for name in book.weights:
             yield name, [*entry, PACKAGE / "weights" / f"{name}.py"]
-    elif group.endswith(("-network", "-pretrained")):
+    elif group in ("fit-network", "fit-pretrained", "predict-network", "predict-pretrained"):
         family = "networks" if group.endswith("network") else "pretrained"
         for name, experiment in getattr(book.experiments, family).items():
             yield name, [*entry, PACKAGE / "models" / f"{experiment.model}.py"]

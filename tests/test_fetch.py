@@ -1,0 +1,479 @@
+"""Fetching: whole and verified, or one sentence and nothing in place. Every server, disk and kill here is real."""
+
+import json
+import logging
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from bakeoff.datasets import fetch as fetching
+from bakeoff.datasets.fetch import Fetched, Fetcher, appearing, fetch, place
+from bakeoff.datasets.lungs import source as lungs
+from bakeoff.datasets.remote import RemoteFile
+from bakeoff.errors import BakeoffError
+from bakeoff.stages.download import download
+from servers import Misbehaving, misbehaving_server, refused_address
+
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+DIGEST = sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with misbehaving_server(CONTENT) as site:
+        yield site
+
+
+def get(url: str | tuple[str, ...], tmp_path: Path, *, sha: str | None = DIGEST, **changes) -> Fetched:
+    urls = (url,) if isinstance(url, str) else url
+    patience = {"mirror": None, "attempts": 3, "timeout": 0.3, "backoff": 0.01} | changes
+    return fetch(RemoteFile("file.zip", urls, sha), tmp_path / "raw", partial=tmp_path / "partial", **patience)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def one_sentence(error: pytest.ExceptionInfo[BakeoffError]) -> str:
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "ranges"),
+    [
+        ("ok", [None]),
+        ("redirect", [None] * 3),
+        ("compressed", [None]),
+        ("unending", [None]),
+        ("busy-twice", [None] * 3),
+        ("cut-once", [None, "bytes=655360-"]),
+        ("cut-then-no-ranges", [None, "bytes=524288-"]),
+        ("cut-then-changed", [None, "bytes=524288-"]),
+        ("cut-then-wrong-range", [None, "bytes=524288-", None]),
+        ("no-validator", [None, None]),
+        ("stalls", [None, "bytes=524288-"]),
+        ("shrunk", [None, "bytes=1048576-", None]),
+    ],
+)
+def test_gets_the_whole_file_however_the_server_behaves(
+    server: Misbehaving, tmp_path: Path, behaviour: str, ranges: list[str | None]
+) -> None:
+    got = get(server.url(behaviour), tmp_path)
+    assert got == Fetched("file.zip", tmp_path / "raw" / "file.zip", server.url(behaviour), DIGEST, 1 << 20, True, "")
+    assert got.path.read_bytes() == CONTENT
+    assert files_in(tmp_path / "raw") == ["file.zip"]
+    assert files_in(tmp_path / "partial") == []
+    assert server.ranges() == ranges
+
+
+def test_a_line_that_breaks_more_often_than_attempts_arrives_while_each_try_brings_something(
+    server: Misbehaving, tmp_path: Path
+) -> None:
+    assert get(server.url("cut-always"), tmp_path, attempts=2).path.read_bytes() == CONTENT
+    assert len(server.requests) > 3
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words", "tries"),
+    [
+        ("missing", "is not there (404)", 1),
+        ("forbidden", "answers 403", 1),
+        ("busy", "answers 503", 3),
+        ("silent", "gives no answer for 0.3 s", 3),
+        ("cut-no-ranges", "breaks off", 4),  # the first brings something
+        ("redirect-for-ever", "leads nowhere", 31),
+        ("wrong", f"not the published {DIGEST}", 1),
+    ],
+)
+def test_says_in_one_sentence_why_not_and_leaves_nothing_in_place(
+    server: Misbehaving, tmp_path: Path, behaviour: str, words: str, tries: int
+) -> None:
+    with pytest.raises(BakeoffError) as error:
+        get(server.url(behaviour), tmp_path)
+    sentence = one_sentence(error)
+    assert words in sentence
+    assert server.url(behaviour) in sentence
+    assert "download.mirror" in sentence
+    assert files_in(tmp_path / "raw") == []
+    assert len(server.requests) == tries
+
+
+def test_a_refused_connection_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match="refuses the connection") as error:
+        get(refused_address() + "/file.zip", tmp_path)
+    one_sentence(error)
+    assert files_in(tmp_path / "raw") == []
+
+
+@pytest.mark.parametrize("url", ["file.zip", "gopher://somewhere/file.zip", "http:///file.zip"])
+def test_what_is_no_address_is_one_sentence_at_once(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BakeoffError, match="leads nowhere") as error:
+        get(url, tmp_path, backoff=1000.0)
+    one_sentence(error)
+
+
+def test_waits_longer_before_each_try(server: Misbehaving, tmp_path: Path) -> None:
+    began = time.monotonic()
+    get(server.url("busy-twice"), tmp_path, backoff=0.2)
+    assert 0.6 <= time.monotonic() - began < 3
+
+
+def test_wrong_bytes_are_deleted(server: Misbehaving, tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match="deleted"):
+        get(server.url("wrong"), tmp_path)
+    assert files_in(tmp_path / "partial") == []
+
+
+def test_goes_on_to_the_next_official_address(server: Misbehaving, tmp_path: Path) -> None:
+    got = get((server.url("wrong"), server.url("missing"), server.url("ok")), tmp_path)
+    assert got.url == server.url("ok")
+    assert got.path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("sha", [DIGEST[:8], DIGEST.upper()])
+def test_takes_the_first_digits_of_a_checksum_and_capitals(server: Misbehaving, tmp_path: Path, sha: str) -> None:
+    assert get(server.url("ok"), tmp_path, sha=sha).sha256 == DIGEST
+
+
+def test_wrong_first_digits_are_a_wrong_checksum(server: Misbehaving, tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match="not the published 00000000"):
+        get(server.url("ok"), tmp_path, sha="00000000")
+
+
+def test_without_a_published_checksum_it_says_so_loudly_and_trusts_the_first_one_seen_only(
+    server: Misbehaving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = get(server.url("ok"), tmp_path, sha=None)
+    assert first.official
+    assert "NOT VERIFIED" in first.note
+    assert DIGEST in first.note
+    assert [record.levelno for record in caplog.records if "NOT VERIFIED" in record.message] == [logging.WARNING]
+    assert get(server.url("ok"), tmp_path, sha=None) == first
+
+    server.content, server.etag = b"something else", '"two"'
+    first.path.unlink()
+    with pytest.raises(BakeoffError, match=f"gave {DIGEST} before") as error:
+        get(server.url("ok"), tmp_path, sha=None)
+    one_sentence(error)
+    assert files_in(tmp_path / "raw") == []
+    assert files_in(tmp_path / "partial") == ["first-seen.sha256"]
+
+
+def test_a_damaged_partial_file_costs_one_try_from_the_start(server: Misbehaving, tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match="breaks off"):
+        get(server.url("cut-once"), tmp_path, attempts=1)
+    (part,) = (tmp_path / "partial").glob("*file.zip")
+    part.write_bytes(b"\0" * part.stat().st_size)
+    assert get(server.url("cut-once"), tmp_path).path.read_bytes() == CONTENT
+    assert server.ranges() == [None, "bytes=655360-", None]
+
+
+def test_what_has_arrived_is_not_fetched_again(server: Misbehaving, tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path / "partial", attempts=1, timeout=1)
+    file = RemoteFile("file.zip", (server.url("ok"),), DIGEST)
+    first = fetcher.obtain(file, mirror=None)
+    assert fetcher.obtain(file, mirror=None) == first  # as after a kill between arriving and being put in place
+    assert server.ranges() == [None, f"bytes={len(CONTENT)}-"]
+    assert place(first, tmp_path / "raw").path.read_bytes() == CONTENT
+
+
+# Mirrors
+
+
+@pytest.fixture(params=["folder", "address"])
+def copies(request: pytest.FixtureRequest, server: Misbehaving, tmp_path: Path) -> "Mirror":
+    return Mirror(request.param, server, tmp_path / "mirror")
+
+
+class Mirror:
+    """A mirror with the same files, as a folder or as an address."""
+
+    def __init__(self, kind: str, server: Misbehaving, folder: Path) -> None:
+        self._folder, self._server = folder, server
+        folder.mkdir()
+        self.where = str(folder) if kind == "folder" else f"{server.address}/mirror"
+
+    def put(self, name: str, content: bytes) -> None:
+        (self._folder / name).write_bytes(content)
+        self._server.files[name] = content
+
+
+def test_a_mirror_with_the_official_bytes_needs_no_list(copies: Mirror, server: Misbehaving, tmp_path: Path) -> None:
+    copies.put("file.zip", CONTENT)
+    got = get(server.url("ok"), tmp_path, mirror=copies.where)
+    assert got.official
+    assert got.url == f"{copies.where}/file.zip"
+    assert "mirror" in got.note
+    assert server.counts["/ok/file.zip"] == 0
+
+
+@pytest.mark.parametrize("sha", [DIGEST, None])
+@pytest.mark.parametrize("line", ["{}  file.zip", "{} *file.zip", "{}  ./file.zip\r"])
+def test_a_mirrors_own_bytes_count_against_its_own_list_and_are_not_official(
+    copies: Mirror, server: Misbehaving, tmp_path: Path, sha: str | None, line: str
+) -> None:
+    copies.put("file.zip", b"smaller pictures")
+    digest = sha256(b"smaller pictures").hexdigest()
+    copies.put("SHA256SUMS", ("0" * 64 + "  other.zip\n" + line.format(digest) + "\n").encode())
+    got = get(server.url("ok"), tmp_path, sha=sha, mirror=copies.where)
+    assert not got.official
+    assert "not the official bytes" in got.note
+    assert got.sha256 == digest
+    assert got.path.read_bytes() == b"smaller pictures"
+    assert server.counts["/ok/file.zip"] == 0
+    assert files_in(tmp_path / "partial") == []
+
+
+@pytest.mark.parametrize(
+    ("sums", "words"),
+    [
+        (None, "does not list it"),
+        (b"0" * 64 + b"  other.zip\n", "does not list it"),
+        (b"0" * 64 + b"  file.zip\n", "says 0000"),
+    ],
+)
+@pytest.mark.parametrize("sha", [DIGEST, None])
+def test_a_mirrors_file_with_neither_checksum_is_an_error(
+    copies: Mirror, server: Misbehaving, tmp_path: Path, sums: bytes | None, words: str, sha: str | None
+) -> None:
+    copies.put("file.zip", CONTENT[:-1])
+    if sums is not None:
+        copies.put("SHA256SUMS", sums)
+    with pytest.raises(BakeoffError, match=words) as error:
+        get(server.url("ok"), tmp_path, sha=sha, mirror=copies.where)
+    assert f"{copies.where}/file.zip" in one_sentence(error)
+    assert files_in(tmp_path / "raw") == files_in(tmp_path / "partial") == []
+    assert server.counts["/ok/file.zip"] == 0
+
+
+def test_what_a_mirror_lacks_comes_from_the_official_address_and_says_so(
+    copies: Mirror, server: Misbehaving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    got = get(server.url("ok"), tmp_path, mirror=copies.where)
+    assert got.official
+    assert got.url == server.url("ok")
+    assert f"{copies.where}/file.zip is not there" in got.note
+    assert "on to the official address" in caplog.text
+
+
+def test_a_mirror_that_is_down_is_passed_and_named_when_nothing_else_has_the_file(
+    server: Misbehaving, tmp_path: Path
+) -> None:
+    down = refused_address()
+    assert get(server.url("ok"), tmp_path, mirror=down).official
+    with pytest.raises(BakeoffError) as error:
+        get(server.url("missing"), tmp_path, mirror=down)
+    assert f"the mirror's {down}/file.zip refuses the connection" in one_sentence(error)
+    assert "is not there (404)" in str(error.value)
+
+
+def test_a_mirror_folder_that_does_not_exist_is_an_error(server: Misbehaving, tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match=r"download\.mirror: there is no folder") as error:
+        get(server.url("ok"), tmp_path, mirror=str(tmp_path / "unmounted"))
+    one_sentence(error)
+
+
+def test_a_mirror_is_copied_and_never_moved(copies: Mirror, server: Misbehaving, tmp_path: Path) -> None:
+    copies.put("file.zip", CONTENT)
+    get(server.url("ok"), tmp_path, mirror=copies.where)
+    assert (tmp_path / "mirror" / "file.zip").read_bytes() == CONTENT
+
+
+# Kills and full disks, in processes of their own
+
+FETCH = """
+import logging, sys, resource
+from pathlib import Path
+from bakeoff.datasets.fetch import RemoteFile, fetch
+from bakeoff.errors import BakeoffError
+url, sha, folder, limit = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+try:
+    fetch(RemoteFile("file.zip", (url,), sha), folder / "raw", mirror=None, partial=folder / "partial", attempts=3, timeout=5)
+except BakeoffError as error:
+    sys.exit(f"bakeoff: {error}")
+"""
+
+
+def command(url: str, tmp_path: Path, limit: int = 0) -> list[str]:
+    return [sys.executable, "-c", FETCH, url, DIGEST, str(tmp_path), str(limit)]
+
+
+def test_a_killed_fetch_goes_on_where_it_stopped(server: Misbehaving, tmp_path: Path) -> None:
+    fetching_process = subprocess.Popen(command(server.url("slow"), tmp_path))
+    deadline = time.monotonic() + 30
+    while not any(part.stat().st_size > 200_000 for part in (tmp_path / "partial").glob("*file.zip")):
+        assert fetching_process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    fetching_process.send_signal(signal.SIGKILL)
+    fetching_process.wait()
+    (part,) = (tmp_path / "partial").glob("*file.zip")
+    arrived = part.stat().st_size
+    assert 200_000 < arrived < len(CONTENT)
+    assert files_in(tmp_path / "raw") == []
+
+    assert get(server.url("slow"), tmp_path).path.read_bytes() == CONTENT
+    assert server.ranges() == [None, f"bytes={arrived}-"]
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(server: Misbehaving, tmp_path: Path) -> None:
+    done = subprocess.run(command(server.url("ok"), tmp_path, limit=300_000), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("bakeoff: ")
+    assert done.stderr.count("\n") == 1
+    assert "the disk is full" in done.stderr
+    assert files_in(tmp_path / "raw") == []
+    assert get(server.url("ok"), tmp_path).path.read_bytes() == CONTENT
+    assert server.ranges() == [None, "bytes=300000-"]
+
+
+def test_no_space_left_on_the_device_is_one_sentence(server: Misbehaving, tmp_path: Path) -> None:
+    (tmp_path / "partial").mkdir()
+    part = Fetcher(tmp_path / "partial", 1, 1)._part(server.url("ok"), "file.zip")
+    part.symlink_to("/dev/full")
+    with pytest.raises(BakeoffError, match=r"the disk is full \(No space left on device\)") as error:
+        get(server.url("ok"), tmp_path)
+    one_sentence(error)
+    assert files_in(tmp_path / "raw") == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(server: Misbehaving, tmp_path: Path) -> None:
+    (tmp_path / "raw").write_text("a file where the folder should be")
+    with pytest.raises(BakeoffError, match="raw cannot be used") as error:
+        get(server.url("ok"), tmp_path)
+    one_sentence(error)
+
+
+def test_moves_between_file_systems(server: Misbehaving, tmp_path: Path) -> None:
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("NOT TESTED BETWEEN FILE SYSTEMS: there is only one here")
+    partial = shared_memory / f"bakeoff-{os.getpid()}"
+    try:
+        got = fetch(
+            RemoteFile("file.zip", (server.url("ok"),), DIGEST),
+            tmp_path / "raw",
+            mirror=None,
+            partial=partial,
+            attempts=1,
+            timeout=1,
+        )
+        assert got.path.read_bytes() == CONTENT
+        assert files_in(tmp_path / "raw") == ["file.zip"]
+        assert files_in(partial) == []
+    finally:
+        partial.rmdir()
+
+
+def test_progress_is_a_bar_on_a_terminal(server: Misbehaving, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(command(server.url("cut-once"), tmp_path), stderr=theirs, stdout=theirs)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "file.zip:  6" in shown  # 62 % when the connection breaks
+    assert "100%" in shown
+    assert "breaks off; next try in 1 s" in shown
+
+
+def test_progress_is_plain_lines_in_a_log(
+    server: Misbehaving, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "SECONDS_BETWEEN_LINES", 0.1)
+    caplog.set_level(logging.INFO)
+    get(server.url("slow"), tmp_path)
+    lines = [record.message for record in caplog.records]
+    assert 1 <= len(lines) <= 10
+    assert all(line.startswith("file.zip: 0.") or line.startswith("file.zip: 1 ") or "MB/s" in line for line in lines)
+    assert "of 1 MB" in lines[0]
+
+
+# Folders and the stage
+
+
+def test_a_folder_appears_whole_and_replaces_the_one_before(tmp_path: Path) -> None:
+    folder = tmp_path / "raw" / "lungs"
+    for content in ("one", "two"):
+        with appearing(folder) as beside:
+            (beside / "file").write_text(content)
+            assert not folder.exists() or (folder / "file").read_text() == "one"
+        assert (folder / "file").read_text() == content
+    with pytest.raises(ZeroDivisionError), appearing(folder) as beside:
+        (beside / "file").write_text("three")
+        raise ZeroDivisionError
+    assert (folder / "file").read_text() == "two"
+    assert files_in(tmp_path / "raw") == ["lungs"]
+
+
+def run_download(tmp_path: Path, mirror: str | None, settings: dict | None = None) -> dict:
+    folder = tmp_path / "data" / "raw" / "lungs"
+    download(
+        "lungs", "lungs", settings or {}, folder, mirror=mirror, attempts=1, timeout=1, partial=tmp_path / "partial"
+    )
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["lungs"]
+    return json.loads((folder / "source.json").read_text())
+
+
+def test_download_writes_the_archives_and_where_they_came_from(server: Misbehaving, tmp_path: Path) -> None:
+    archive = lungs.FILES[0].name
+    server.files |= {archive: CONTENT, "SHA256SUMS": f"{DIGEST}  {archive}\n".encode()}
+    written = run_download(tmp_path, f"{server.address}/mirror")
+    (file,) = written["files"]
+    assert written["synthetic"] is False
+    assert set(file) == {"name", "url", "sha256", "bytes", "official", "note"}
+    assert file["name"] == archive
+    assert file["official"] is False
+    assert (tmp_path / "data/raw/lungs" / archive).read_bytes() == CONTENT
+
+
+def test_download_keeps_what_has_arrived_when_another_file_fails(
+    server: Misbehaving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = RemoteFile("first.zip", (server.url("ok", "first.zip"),), DIGEST)
+    second = RemoteFile("second.zip", (server.url("missing", "second.zip"),), DIGEST)
+    monkeypatch.setattr(lungs, "FILES", (first, second))
+    with pytest.raises(BakeoffError, match=r"second\.zip"):
+        run_download(tmp_path, None)
+    assert not (tmp_path / "data/raw/lungs").exists()
+
+    monkeypatch.setattr(lungs, "FILES", (first, RemoteFile("second.zip", (server.url("ok", "second.zip"),), DIGEST)))
+    written = run_download(tmp_path, None)
+    assert [file["name"] for file in written["files"]] == ["first.zip", "second.zip"]
+    assert server.requests[-2:] == [("/ok/first.zip", f"bytes={len(CONTENT)}-"), ("/ok/second.zip", None)]
+
+
+def test_download_draws_synthetic_archives_where_the_book_says_so(tmp_path: Path) -> None:
+    settings = {"synthetic": {"images": 20, "size": 64, "seed": 7}}
+    written = run_download(tmp_path, "http://127.0.0.1:1/never/asked", settings)
+    assert written["synthetic"] is True
+    (file,) = written["files"]
+    path = tmp_path / "data/raw/lungs" / lungs.FILES[0].name
+    assert file["name"] == path.name
+    assert file["sha256"] == sha256(path.read_bytes()).hexdigest()
+    assert file["bytes"] == path.stat().st_size
+    assert file["official"] is False
+    assert "no real images" in file["note"]
+    assert run_download(tmp_path, None, settings) == written  # deterministic
+
+
+@pytest.mark.real
+def test_download_takes_the_real_xrays_from_the_mirror(mirror: Path, tmp_path: Path) -> None:
+    written = run_download(tmp_path, str(mirror))
+    (file,) = written["files"]
+    assert file["official"] is False
+    assert f"{file['sha256']}  {file['name']}" in (mirror / "SHA256SUMS").read_text()
