@@ -16,14 +16,13 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from skimage import filters
-
 from bakeoff.baselines.foreground import foreground_masks
 from bakeoff.baselines.histogram import histogram
 from bakeoff.baselines.multiotsu import multiotsu
 from bakeoff.baselines.thresholds import THRESHOLDS
 from bakeoff.evaluation.scores import score_masks
 from bakeoff.provenance import thread_count
+from skimage import filters
 
 ARCHIVE = "chest-xray-masks-and-labels.zip"
 MULTIOTSU_CLASSES = (3, 4, 5)
@@ -46,6 +45,11 @@ def read_xrays(archive: Path, size: int, limit: int | None) -> tuple[np.ndarray,
     return np.stack(images), np.stack(masks)
 
 
+def dark_masks(find: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Masks of the darkest class of grey levels, as a method's thresholds cut them."""
+    return foreground_masks(images, find(counts), np.zeros(len(images), int))
+
+
 def ours(images: np.ndarray, truth: np.ndarray, threads: int) -> dict[str, float]:
     """Seconds that each step takes for all pictures and methods."""
     seconds = {}
@@ -54,7 +58,7 @@ def ours(images: np.ndarray, truth: np.ndarray, threads: int) -> dict[str, float
         counts = np.array(list(pool.map(histogram, images)))
         seconds["histograms"] = time.perf_counter() - started
 
-        parts = np.array_split(counts, threads)
+        parts = list(zip(np.array_split(counts, threads), np.array_split(images, threads), strict=True))
         methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             **{name: lambda part, find=find: find(part)[:, None] for name, find in THRESHOLDS.items()},
             **{f"multiotsu{k}": lambda part, k=k: multiotsu(part, k) for k in MULTIOTSU_CLASSES},
@@ -62,8 +66,7 @@ def ours(images: np.ndarray, truth: np.ndarray, threads: int) -> dict[str, float
         predictions = []
         for name, find in methods.items():
             started = time.perf_counter()
-            thresholds = np.concatenate(list(pool.map(find, parts)))
-            predictions.append(foreground_masks(images, thresholds, np.zeros(len(images), int)))
+            predictions.append(np.concatenate(list(pool.map(lambda part, find=find: dark_masks(find, *part), parts))))
             seconds[name] = time.perf_counter() - started
 
     started = time.perf_counter()

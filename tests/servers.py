@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer_shrunk(self, site: Misbehaving) -> None:
         """The first connection brings more than the file holds ever after."""
         if site.counts[self.path] == 1:
-            self._send(site.content + b"more", length=len(site.content) + 100, ETag=site.etag)
+            self._send(site.content + b"more" * (1 << 14), length=2 * len(site.content), ETag=site.etag)
         else:
             self._send_range(site.content)
 

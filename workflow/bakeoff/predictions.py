@@ -134,4 +134,7 @@ def _write_seed(place: Path, masks: np.ndarray | None) -> None:
 def _read_masks(path: Path) -> np.ndarray:
     if not path.is_file():
         raise BakeoffError(f"{path} is missing: run the stage that predicts again.")
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:  # cut short, or not an array of plain numbers
+        raise BakeoffError(f"{path} cannot be read ({error}): run the stage that predicts again.") from error

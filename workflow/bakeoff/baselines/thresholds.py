@@ -5,8 +5,8 @@ Every function takes the histograms of n pictures, (n, 256), and returns n thres
 order and precision of its sums where they decide a tie.
 
 - A picture of one grey level v has threshold v (all of it is the darker class); `minimum` finds none.
-- A picture of two grey levels is cut between them by every method but `minimum` (which finds two peaks only where
-  there is room to smooth between them) and `triangle` and `mean` by their own rules.
+- A picture of two grey levels is cut between them, but by `triangle` if they are neighbours (it may return the brighter
+  one, above which there is nothing), and by `minimum` only where there is room to smooth between them.
 - No threshold is NaN, which only `minimum` returns: the histogram never has exactly two peaks, and scikit-image raises
   an error.
 """

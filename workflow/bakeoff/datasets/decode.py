@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -147,8 +147,8 @@ def _pixels(image: Image.Image, channels: int) -> np.ndarray:
 
 def _white(image: Image.Image) -> int:
     """Brightest level of the smallest bit depth, at least 8, that holds the image's brightest."""
-    extrema = image.getextrema()
-    return (1 << max(8, int(extrema[1]).bit_length())) - 1  # type: ignore[call-overload]
+    _, brightest = cast(tuple[int, int], image.getextrema())  # there is one band
+    return (1 << max(8, brightest.bit_length())) - 1
 
 
 def _scaled(strip: Image.Image, white: int) -> np.ndarray:

@@ -33,6 +33,12 @@ CHUNK_BYTES = 1 << 16
 LONGEST_PAUSE = 60.0  # seconds between two tries
 SECONDS_BETWEEN_LINES = 10.0
 MAY_PASS = {408, 425, 429, 500, 502, 503, 504}  # HTTP status codes worth another try
+LEADS_NOWHERE = (
+    requests.TooManyRedirects,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -116,6 +122,18 @@ def place(fetched: Fetched, folder: Path) -> Fetched:
 def discard(fetched: Fetched) -> None:
     """Remove what an obtained file left among what is under way."""
     _forget(fetched.path)
+
+
+def part_of_mirror(mirror: str, name: str) -> str | None:
+    """A folder inside a mirror, as an address or a path; None if the mirror is a folder without it.
+
+    Raises
+    ------
+    BakeoffError
+        If the mirror is a folder that does not exist.
+    """
+    inside = _join(mirror, name)
+    return inside if _is_address(mirror) or (_existing(mirror) / name).is_dir() else None
 
 
 def describe(path: Path, origin: str, note: str) -> Fetched:
@@ -211,6 +229,9 @@ class Fetcher:
             self._download(url, part, file.name)
             digest = _digest(part)
             if file.sha256 is None:
+                if _is_web_page(part):
+                    _forget(part)
+                    raise _Unavailable("gave a web page and no file (does it want a login?)")
                 notes = [*notes, self._note_first_seen(file.name, url, digest, part)]
             if file.sha256 is None or digest.startswith(file.sha256.lower()):
                 return Fetched(file.name, part, url, digest, _size(part), official=True, note="; ".join(notes))
@@ -243,11 +264,7 @@ class Fetcher:
         if _is_address(mirror):
             self._download(url, part, name)
             return part
-        folder = Path(mirror).expanduser()
-        if not folder.is_dir():
-            raise BakeoffError(
-                f"download.mirror: there is no folder {mirror}: mount it, or set download.mirror to null."
-            )
+        folder = _existing(mirror)
         if not (folder / name).exists():
             raise _Unavailable("is not there")
         with _storage_errors(part):
@@ -303,24 +320,26 @@ class Fetcher:
                 if status == 416:
                     _forget(part)
                 elif status not in MAY_PASS:
-                    raise _Unavailable("is not there (404)" if status == 404 else f"answers {status}") from None
+                    raise _given_up(part, "is not there (404)" if status == 404 else f"answers {status}") from None
                 reason = f"answers {status}"
-            except (
-                requests.TooManyRedirects,
-                requests.exceptions.InvalidSchema,
-                requests.exceptions.InvalidURL,
-            ) as error:
-                raise _Unavailable(f"leads nowhere ({error})") from None
+            except LEADS_NOWHERE as error:
+                raise _given_up(part, f"leads nowhere ({error})") from None
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = _reason(error, self.timeout)
             # Only tries that bring nothing new count: a bad line should not keep a large file from ever arriving.
             failures = 1 if _size(part) > most else failures + 1
             most = max(most, _size(part))
             if failures >= self.attempts:
-                raise _Unavailable(f"{reason} (tries: {self.attempts})")
+                raise _given_up(part, f"{reason} (tries: {self.attempts})")
             pause = min(self.backoff * 2 ** (failures - 1), LONGEST_PAUSE)
             log.info("%s: %s %s; next try in %.0f s", name, url, reason, pause)
             time.sleep(pause)
+
+
+def _given_up(part: Path, reason: str) -> _Unavailable:
+    if not _size(part):
+        _forget(part)
+    return _Unavailable(reason)
 
 
 def _request(url: str, part: Path, name: str, timeout: float) -> None:
@@ -412,6 +431,18 @@ def _join(mirror: str, name: str) -> str:
 
 def _is_address(mirror: str) -> bool:
     return mirror.startswith(("http://", "https://"))
+
+
+def _existing(mirror: str) -> Path:
+    folder = Path(mirror).expanduser()
+    if not folder.is_dir():
+        raise BakeoffError(f"download.mirror: there is no folder {mirror}: mount it, or set download.mirror to null.")
+    return folder
+
+
+def _is_web_page(part: Path) -> bool:
+    with part.open("rb") as opened:
+        return opened.read(256).lstrip()[:1] == b"<"
 
 
 def _size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import struct
 import sys
 import time
 import zipfile
@@ -131,10 +132,7 @@ def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: 
     with ThreadPoolExecutor(threads) as pool:
         works = _in_order(pool, run, _works(records, raw), limit=DECODING_BYTES, ahead=2 * threads)
         for work, seen in progress(works, total, "decoding"):
-            if work.part == "image":
-                decoded.pictures[work.row] = seen  # type: ignore[assignment]
-            else:
-                decoded.drawn[work.row] = seen  # type: ignore[assignment]
+            (decoded.pictures if work.part == "image" else decoded.drawn)[work.row] = seen
     return decoded
 
 
@@ -168,7 +166,7 @@ def allocate(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     return array
 
 
-def keep_rows(source: np.ndarray, rows: np.ndarray, path: Path) -> np.memmap:
+def keep_rows(source: np.ndarray, rows: Sequence[int], path: Path) -> np.memmap:
     """Write the chosen rows of an array, in that order, as an array of their own."""
     kept = allocate(path, source.dtype.type, (len(rows), *source.shape[1:]))
     for position, row in enumerate(rows):
@@ -275,8 +273,9 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
     prepared = resize_image(pixels, coding.size)
     into.images[work.row] = prepared
     grey = grey_levels(prepared)
-    digest = blake2b(pixels, digest_size=16, salt=np.array(pixels.shape[:2], np.uint64).tobytes()).digest()
-    return Picture(*pixels.shape[:2], digest, perceptual_hash(grey), thumbnail(grey), converted)
+    height, width = pixels.shape[:2]
+    digest = blake2b(pixels.data, digest_size=16, salt=struct.pack("<2Q", height, width)).digest()
+    return Picture(height, width, digest, perceptual_hash(grey), thumbnail(grey), converted)
 
 
 def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
@@ -295,7 +294,8 @@ def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
     assert united is not None  # work without files is never handed out
     prepared = resize_classes(united, coding.classes, coding.size)
     into.masks[work.row] = prepared
-    return Mask(*united.shape, not prepared.any(), ", ".join(notes))
+    height, width = united.shape
+    return Mask(height, width, not prepared.any(), ", ".join(notes))
 
 
 def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Fault | None) -> list[Finding]:

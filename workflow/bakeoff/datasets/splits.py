@@ -1,7 +1,6 @@
 """Which images train, which choose, which test."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd

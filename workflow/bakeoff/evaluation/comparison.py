@@ -18,9 +18,9 @@ PROPER_NAMES = {
     "otsu": "Otsu",
     "isodata": "Isodata",
     "li": "Li",
-    "mean": "Mean",
-    "minimum": "Minimum",
-    "triangle": "Triangle",
+    "mean": "Mean threshold",
+    "minimum": "Minimum threshold",
+    "triangle": "Triangle threshold",
     "yen": "Yen",
     "multiotsu": "Multi-Otsu",
     "unet": "U-Net",
@@ -37,12 +37,15 @@ def method(experiment: Mapping[str, Any]) -> str:
 
 
 def label(experiment: Mapping[str, Any]) -> str:
-    """What a reader calls an experiment, for example "Multi-Otsu, 3 classes" or "U-Net"."""
+    """What a reader calls an experiment, for example "U-Net", "Multi-Otsu, 3 classes" or "Otsu, bright class"."""
     parts = [PROPER_NAMES.get(method(experiment), method(experiment))]
     if experiment.get("classes"):
         parts.append(f"{experiment['classes']} classes")
-    if is_oracle(experiment):
-        parts.append("oracle")
+    foreground = str(experiment.get("foreground", "train"))
+    if foreground != "train":  # chosen on the training images is what a reader expects
+        parts.append(
+            {"dark": "dark class", "bright": "bright class", "oracle": "oracle"}.get(foreground, f"class {foreground}")
+        )
     return ", ".join(parts)
 
 
@@ -127,7 +130,7 @@ def compare_scores(
 
 
 def _score_columns(scores: pd.DataFrame, strata: list[str], groups: pd.Series, resamples: int) -> dict[str, float]:
-    columns = {}
+    columns: dict[str, float] = {}
     for score in SCORES:
         columns |= _interval_columns(score, image_means(scores, score), groups, resamples)
     for stratum in strata:
@@ -169,31 +172,39 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
         What the data set is called.
     """
     with style():
-        figure = Figure(figsize=(6.4, 1.5 + 0.3 * len(table)), layout="constrained")
+        figure = Figure(figsize=(5.2, 1.5 + 0.26 * len(table)), layout="constrained")
         axes = figure.add_subplot()
-        rows = np.arange(len(table))
+        rows = np.arange(len(table), dtype=float)
         for family in dict.fromkeys(table["family"]):
             colour, marker = FAMILY_MARKS.get(family, OTHER_MARK)
             mine = (table["family"] == family).to_numpy()
             part = table[mine]
             reach = [part["dice_mean"] - part["dice_low"], part["dice_high"] - part["dice_mean"]]
             axes.errorbar(
-                part["dice_mean"], rows[mine], xerr=reach, fmt=marker, color=colour, ms=6, lw=1.8, capsize=3, label=family
+                part["dice_mean"],
+                rows[mine],
+                xerr=reach,
+                fmt=marker,
+                color=colour,
+                ms=4.5,
+                lw=1.5,
+                capsize=3.5,
+                label=family,
             )
         right = axes.get_yaxis_transform()  # x in shares of the axes, y in rows
-        for row, mean in zip(rows, table["dice_mean"], strict=True):
-            axes.text(1.02, row, f"{mean:.3f}", transform=right, va="center", ha="left")
+        for row, mean in enumerate(table["dice_mean"]):
+            axes.text(1.03, row, f"{mean:.3f}", transform=right, va="center", ha="left")
         axes.set_yticks(rows, table["label"])
         axes.set_ylim(len(table) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         axes.set_xlabel("Dice (1 = the masks are equal, 0 = they are apart)")
-        axes.set_title(f"{title}: mean Dice and 95 % interval\n{_how_many(table)}", loc="left", fontsize=10.5)
-        if table["family"].nunique() > 1:
+        figure.suptitle(f"{title}: mean Dice and 95 % interval\n{_how_many(table)}", x=0.01, ha="left", fontsize=10)
+        if len(set(table["family"])) > 1:
             figure.legend(loc="outside lower center", ncols=3, handletextpad=0.3)
     return figure
 
 
 def _how_many(table: pd.DataFrame) -> str:
     images, seeds = int(table["images"].max()), int(table["seeds"].max())
-    return f"n = {images} test images, networks averaged over {seeds} seed{'s' * (seeds != 1)}"
+    return f"n = {images} test images" + (f", networks averaged over {seeds} seeds" if seeds > 1 else "")

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ INK = "#1b1f24"
 FAINT = "#c9ced6"
 PAPER = "#fefefe"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small files, searchable, read aloud
     "svg.hashsalt": "bakeoff",  # without it, ids differ from run to run
     "font.family": "sans-serif",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bakeoff.evaluation.figures import BLUE, FAINT, INK, ORANGE, PAPER, SKY, VERMILION, style, to_svg
 
-_PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "none"}
+_PAGE_COLOURS = {INK.upper(): "var(--ink)", FAINT.upper(): "var(--line)", PAPER.upper(): "none", BLUE: "var(--blue)"}
 _SEED_LINES = ("-", "--", ":", "-.", (0, (1, 3)))
 
 
@@ -31,11 +31,15 @@ def inline(svg: str, prefix: str, description: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    for own, page in _PAGE_COLOURS.items():
-        svg = svg.replace(own, page)
-    head, body = svg.split(">", 1)
+    head, body = page_colours(svg).split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     return f'{head} role="img" aria-label="{escape(description)}">{body}'.strip()
+
+
+def page_colours(text: str) -> str:
+    """Text in which colours that would be lost on a dark (or a light) page are the page's own."""
+    # matplotlib writes colours in lower case.
+    return re.sub("#[0-9a-fA-F]{6}", lambda found: _PAGE_COLOURS.get(found[0].upper(), found[0]), text)
 
 
 @dataclass(frozen=True)

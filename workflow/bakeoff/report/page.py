@@ -66,6 +66,7 @@ def _dataset(dataset: Dataset, side: int) -> dict[str, Any]:
         "curves": [_trusted(each, "chart") for each in sections.curves(dataset)],
         "data": sections.data(dataset, side),
         "costs": sections.costs(dataset),
+        "cost_notes": sections.cost_notes(dataset),
         "reproduction": sections.reproduction(dataset),
     }
 

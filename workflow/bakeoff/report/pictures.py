@@ -53,9 +53,11 @@ def outlined(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray | None
         uint8 RGB, (height, width, 3).
     """
     canvas = picture(image, side)
-    canvas[_edge(_resized(truth, side, cv2.INTER_NEAREST), outside=True)] = _rgb(TRUTH_COLOUR)
+    width = max(1, round(side / 128))
+    canvas[_edge(_resized(truth, side, cv2.INTER_NEAREST), width, outside=True)] = _rgb(TRUTH_COLOUR)
     if prediction is not None:
-        canvas[_edge(_resized(prediction, side, cv2.INTER_NEAREST), outside=False)] = _rgb(PREDICTION_COLOUR)
+        edge = _edge(_resized(prediction, side, cv2.INTER_NEAREST), width, outside=False)
+        canvas[edge] = _rgb(PREDICTION_COLOUR)
     return canvas
 
 
@@ -100,10 +102,10 @@ def _resized(pixels: np.ndarray, side: int, interpolation: int) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=interpolation)
 
 
-def _edge(mask: np.ndarray, *, outside: bool) -> np.ndarray:
-    """Borders between classes, bool: pixels with a neighbour of a higher class (outside), or of a lower one (inside)."""
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    return (cv2.dilate(mask, cross) if outside else cv2.erode(mask, cross)) != mask
+def _edge(mask: np.ndarray, width: int, *, outside: bool) -> np.ndarray:
+    """Borders between classes, bool: pixels near a higher class (outside it), or near a lower one (inside)."""
+    near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    return (cv2.dilate(mask, near) if outside else cv2.erode(mask, near)) != mask
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

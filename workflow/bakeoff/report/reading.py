@@ -35,7 +35,7 @@ class Experiment:
 
     name: str
     entry: Mapping[str, Any]
-    row: pd.Series
+    row: Mapping[str, Any]
     scores: pd.DataFrame
     predictions: Predictions
     cost: Mapping[str, Any]
@@ -98,7 +98,9 @@ def read_dataset(name: str, experiments: Mapping[str, Mapping[str, Any]], data: 
     ranking = pd.read_csv(path)
     mine = {each: entry for each, entry in experiments.items() if entry["dataset"] == name}
     if set(mine) != set(ranking["experiment"]):
-        raise BakeoffError(f"{path} ranks other experiments than the book has on '{name}': run `dvc repro compare@{name}`.")
+        raise BakeoffError(
+            f"{path} ranks other experiments than the book has on '{name}': run `dvc repro compare@{name}`."
+        )
     prepared = open_prepared(data / "prepared" / name)
     audit = prepared.folder / "audit.csv"
     _read(audit, f"dvc repro prepare@{name}")
@@ -108,11 +110,13 @@ def read_dataset(name: str, experiments: Mapping[str, Mapping[str, Any]], data: 
         audit=pd.read_csv(audit, dtype=str, keep_default_na=False),
         comparison_csv=comparison_csv,
         comparison_svg=_read(path.with_suffix(".svg"), f"dvc repro compare@{name}"),
-        experiments=[_experiment(row["experiment"], mine[row["experiment"]], row, results) for _, row in ranking.iterrows()],
+        experiments=[
+            _experiment(row["experiment"], mine[row["experiment"]], row, results) for row in ranking.to_dict("records")
+        ],
     )
 
 
-def _experiment(name: str, entry: Mapping[str, Any], row: pd.Series, results: Path) -> Experiment:
+def _experiment(name: str, entry: Mapping[str, Any], row: Mapping[str, Any], results: Path) -> Experiment:
     folder = results / "experiments" / name
     scores = folder / "scores.csv"
     command = score_command(name, entry)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.comparison import FAMILY_MARKS, OTHER_MARK
+from bakeoff.evaluation.comparison import FAMILY_MARKS, OTHER_MARK, image_means
 from bakeoff.report import wording
-from bakeoff.report.charts import ThresholdLine, chart, histogram_chart, inline, learning_chart
+from bakeoff.report.charts import ThresholdLine, chart, histogram_chart, inline, learning_chart, page_colours
 from bakeoff.report.pictures import mask_picture, outlined, picture, png_uri, webp_uri
 from bakeoff.report.reading import Dataset, Experiment, mean_dice_by_seed, random_weights, score_command
 
@@ -22,13 +22,12 @@ SCORES = (
     ("hd95", "HD95 (px)", 1),
     ("assd", "ASSD (px)", 2),
 )
-HISTOGRAM_IMAGES = 2
 AUDIT_ROWS = 60
 EXAMPLES = 6
 
 
 def warnings(datasets: list[Dataset]) -> list[str]:
-    """What a reader must know before believing a number: data that are drawn or not official, weights that are random."""
+    """What a reader must know before believing a number: data drawn or not official, weights random or not official."""
     found = []
     for dataset in datasets:
         files = dataset.about["provenance"].get("files", [])
@@ -51,7 +50,9 @@ def warnings(datasets: list[Dataset]) -> list[str]:
             )
         elsewhere = [experiment.label for experiment in dataset.experiments if _unofficial_weights(experiment)]
         if elsewhere:
-            found.append(f"{wording.listed(elsewhere)} started from weights that a mirror gave, not the official bytes.")
+            found.append(
+                f"{wording.listed(elsewhere)} started from weights that a mirror gave, not the official bytes."
+            )
     return found
 
 
@@ -74,7 +75,10 @@ def answer(dataset: Dataset) -> dict[str, Any]:
         "seeds": int(best.row["seeds"]),
         "leads": [_lead(best, other) for other in _without_repeats([*others[:1], threshold])],
         "tied": _tied(others),
-        "cost": _cost_words(best),
+        "speed": wording.figure(best.row["predict_images_per_second"]),
+        "training": wording.duration(best.row["training_seconds"]) if best.history else "none",
+        "parameters": wording.count(best.row["parameters"]),
+        "device": best.cost.get("device") or "device not recorded",
         "other_cost": f"{threshold.label}: {_cost_words(threshold)}" if threshold else "",
         "by_stratum": _gaps(dataset, best),
         "seeds_spread": _seed_spread(best),
@@ -82,13 +86,13 @@ def answer(dataset: Dataset) -> dict[str, Any]:
 
 
 def _lead(best: Experiment, other: Experiment) -> dict[str, Any]:
-    sentence, clear = wording.lead(best.label, other.label, other.row)
+    ahead = image_means(best.scores, "dice") - image_means(other.scores, "dice")
     return {
         "over": other.label,
         "by": f"{other.row['dice_behind_mean']:+.3f}",
         "interval": wording.span(other.row, "dice_behind"),
-        "clear": clear,
-        "sentence": sentence,
+        "clear": wording.is_clear(other.row),
+        "sentence": wording.lead(best.label, other.label, other.row, int((ahead > 0).sum())),
     }
 
 
@@ -97,7 +101,7 @@ def _without_repeats(experiments: list[Experiment | None]) -> list[Experiment]:
 
 
 def _tied(others: list[Experiment]) -> str:
-    tied = [each.label for each in others if not each.row["dice_behind_low"] > 0]
+    tied = [each.label for each in others if not wording.is_clear(each.row)]
     return wording.listed(tied)
 
 
@@ -105,7 +109,8 @@ def _cost_words(experiment: Experiment) -> str:
     row = experiment.row
     parts = [f"predicts {wording.figure(row['predict_images_per_second'])} images/s"]
     if wording.known(row["training_seconds"]) and row["training_seconds"] > 0:
-        parts.insert(0, f"trained in {wording.duration(row['training_seconds'])} a seed")
+        each = " a seed" if row["seeds"] > 1 else ""
+        parts.insert(0, f"trained in {wording.duration(row['training_seconds'])}{each}")
     else:
         parts.insert(0, "no training")
     if wording.known(row["parameters"]) and row["parameters"] > 0:
@@ -118,7 +123,7 @@ def _seed_spread(experiment: Experiment) -> str:
     if len(means) < 2:
         return ""
     return (
-        f"Trained again from another seed its mean Dice ranges from {wording.score(means.min())} to "
+        f"From one seed of its training to another its mean Dice ranges from {wording.score(means.min())} to "
         f"{wording.score(means.max())} ({wording.plural(len(means), 'seed')})."
     )
 
@@ -136,7 +141,7 @@ def strata_values(dataset: Dataset) -> dict[str, list[str]]:
     """The values of each stratum that the comparison has a Dice of."""
     index = dataset.prepared.index
     test = index[index["split"] == "test"]
-    columns = dataset.experiments[0].row.index
+    columns = dataset.experiments[0].row
     return {
         stratum: [value for value in sorted(test[stratum].astype(str).unique()) if f"dice_{value}_mean" in columns]
         for stratum in dataset.prepared.strata
@@ -158,7 +163,6 @@ def ranking(dataset: Dataset) -> dict[str, Any]:
             "The table has the same figures.",
         ),
         "images": int(dataset.experiments[0].row["images"]),
-        "thresholds": any(experiment.entry["family"] == "thresholds" for experiment in dataset.experiments),
     }
 
 
@@ -175,7 +179,7 @@ def _ranking_row(place: str, experiment: Experiment) -> dict[str, Any]:
         "label": experiment.label,
         "experiment": experiment.name,
         "family": experiment.entry["family"],
-        "colour": FAMILY_MARKS.get(experiment.entry["family"], OTHER_MARK)[0],
+        "colour": page_colours(FAMILY_MARKS.get(experiment.entry["family"], OTHER_MARK)[0]),
         "oracle": experiment.oracle,
         "random_weights": random_weights(experiment),
         "dice": {end: float(row[f"dice_{end}"]) for end in ("mean", "low", "high")},
@@ -240,7 +244,9 @@ def cases(dataset: Dataset, side: int) -> list[dict[str, Any]]:
             "label": experiment.label,
             "experiment": experiment.name,
             "oracle": experiment.oracle,
-            "cases": [_case(dataset, experiment, positions, name, row, side) for name, row in extremes(experiment.scores)],
+            "cases": [
+                _case(dataset, experiment, positions, name, row, side) for name, row in extremes(experiment.scores)
+            ],
         }
         for experiment in dataset.experiments
     ]
@@ -263,7 +269,7 @@ def _case(
     return {
         "name": name,
         "id": row["id"],
-        "seed": seed if row_has_seeds(experiment) else None,
+        "seed": seed if has_seeds(experiment) else None,
         "dice": wording.score(row["dice"]),
         "strata": ", ".join(str(row[stratum]) for stratum in dataset.prepared.strata if stratum in row),
         "pictures": [
@@ -280,18 +286,18 @@ def _case(
     }
 
 
-def row_has_seeds(experiment: Experiment) -> bool:
+def has_seeds(experiment: Experiment) -> bool:
     """Whether an experiment was run from more than one seed."""
-    return experiment.scores["seed"].nunique() > 1
+    return int(experiment.row["seeds"]) > 1
 
 
 def histograms(dataset: Dataset, side: int) -> list[dict[str, Any]]:
-    """Grey levels of a few test images, with every threshold method's cuts: the best and the worst case of the first."""
+    """Grey levels and every threshold method's cuts, for the best and the worst image of the best such method."""
     methods = [experiment for experiment in dataset.experiments if experiment.entry["family"] == "thresholds"]
     if not methods:
         return []
     picked = [methods[0].scores.sort_values(["dice", "id"], ascending=order)["id"].iloc[0] for order in (False, True)]
-    return [_histogram(dataset, methods, id_, side) for id_ in dict.fromkeys(picked[:HISTOGRAM_IMAGES])]
+    return [_histogram(dataset, methods, id_, side) for id_ in dict.fromkeys(picked)]
 
 
 def _histogram(dataset: Dataset, methods: list[Experiment], id_: str, side: int) -> dict[str, Any]:
@@ -313,7 +319,9 @@ def threshold_line(experiment: Experiment, id_: str) -> ThresholdLine:
     row = table[table["id"] == id_].iloc[0]
     levels = tuple(float(level) for level in str(row["thresholds"]).split() if level.lower() != "nan")
     taken = str(row["foreground"])
-    return ThresholdLine(experiment.label, tuple(round(level, 1) for level in levels), int(taken) if taken.isdigit() else None)
+    return ThresholdLine(
+        experiment.label, tuple(round(level, 1) for level in levels), int(taken) if taken.isdigit() else None
+    )
 
 
 def curves(dataset: Dataset) -> list[dict[str, Any]]:
@@ -337,7 +345,7 @@ def curves(dataset: Dataset) -> list[dict[str, Any]]:
 def _learning_words(experiment: Experiment) -> str:
     return " ".join(
         f"Seed {fit['seed']}: best validation Dice {wording.score(fit['best_validation_dice'])} at epoch "
-        f"{fit['best_epoch']} of {fit['epochs_run']} run."
+        f"{fit['best_epoch']} of {fit['epochs_run']}."
         for fit in experiment.fits
     )
 
@@ -365,7 +373,7 @@ def data(dataset: Dataset, side: int) -> dict[str, Any]:
 def size_words(dataset: Dataset) -> str:
     """Size and channels of the prepared images."""
     _, height, width, channels = dataset.prepared.images.shape
-    return f"{width} × {height} pixels, {wording.plural(channels, 'channel')}"
+    return f"{width} by {height} pixels, {wording.plural(channels, 'channel')}"
 
 
 def split_words(split: Any) -> str:
@@ -377,19 +385,22 @@ def split_words(split: Any) -> str:
 
 
 def split_table(dataset: Dataset) -> dict[str, Any]:
-    """Images by split and by every combination of the strata."""
+    """Images by every combination of the strata and by split."""
     index = dataset.prepared.index
-    groups = index[dataset.prepared.strata].astype(str).agg(", ".join, axis=1) if dataset.prepared.strata else None
     splits = [split for split in ("train", "validation", "test") if (index["split"] == split).any()]
-    columns = sorted(groups.unique()) if groups is not None else []
-    counts = {
-        split: [int(((index["split"] == split) & (groups == column)).sum()) for column in columns] for split in splits
-    }
-    totals = {split: int((index["split"] == split).sum()) for split in splits}
+    parts = [(", ".join(map(str, values)), part) for values, part in _by_strata(dataset)]
     return {
-        "columns": columns,
-        "rows": [{"split": split, "cells": counts[split], "total": totals[split]} for split in splits],
+        "splits": splits,
+        "rows": [
+            {"name": name, "cells": [int((part["split"] == split).sum()) for split in splits], "total": len(part)}
+            for name, part in [*parts, ("all", index)]
+        ],
     }
+
+
+def _by_strata(dataset: Dataset) -> list[tuple[tuple, pd.DataFrame]]:
+    strata = dataset.prepared.strata
+    return list(dataset.prepared.index.groupby(strata, sort=True)) if strata else []
 
 
 def audit_summary(audit: pd.DataFrame) -> list[dict[str, Any]]:
@@ -404,16 +415,17 @@ def audit_summary(audit: pd.DataFrame) -> list[dict[str, Any]]:
 def _examples(dataset: Dataset, side: int) -> list[dict[str, str]]:
     """A training image, its truth outlined, of every combination of the strata."""
     index = dataset.prepared.index
-    training = index[index["split"] == "train"]
-    picked = training.groupby(dataset.prepared.strata, sort=True).head(1) if dataset.prepared.strata else training
-    images, masks = dataset.prepared.images, dataset.prepared.masks
+    parts = [part for _, part in _by_strata(dataset)] or [index]
+    picked = [part[part["split"] == "train"].head(1) for part in parts]
+    rows = pd.concat(picked).head(EXAMPLES)
+    images, masks = dataset.prepared.images[rows.index], dataset.prepared.masks[rows.index]
     return [
         {
             "id": row["id"],
             "strata": ", ".join(str(row[stratum]) for stratum in dataset.prepared.strata),
-            "picture": webp_uri(outlined(images[position], masks[position], None, side)),
+            "picture": webp_uri(outlined(image, mask, None, side)),
         }
-        for position, row in picked.head(EXAMPLES).iterrows()
+        for row, image, mask in zip(rows.to_dict("records"), images, masks, strict=True)
     ]
 
 
@@ -425,7 +437,7 @@ def costs(dataset: Dataset) -> list[dict[str, Any]]:
             "figures": [
                 (experiment.row["parameters"], wording.count(experiment.row["parameters"])),
                 (experiment.cost.get("model_mib"), wording.figure(experiment.cost.get("model_mib"))),
-                (experiment.row["training_seconds"], wording.figure(experiment.row["training_seconds"])),
+                (experiment.row["training_seconds"], wording.duration(experiment.row["training_seconds"])),
                 (
                     experiment.row["predict_images_per_second"],
                     wording.figure(experiment.row["predict_images_per_second"]),
@@ -433,10 +445,18 @@ def costs(dataset: Dataset) -> list[dict[str, Any]]:
                 (experiment.row["peak_memory_mib"], wording.count(experiment.row["peak_memory_mib"])),
             ],
             "device": experiment.cost.get("device") or wording.MISSING,
-            "note": experiment.cost.get("note") or "",
         }
         for experiment in dataset.experiments
     ]
+
+
+def cost_notes(dataset: Dataset) -> list[dict[str, str]]:
+    """What `cost.json` adds in words, and of which methods it does."""
+    notes: dict[str, list[str]] = {}
+    for experiment in dataset.experiments:
+        if experiment.cost.get("note"):
+            notes.setdefault(experiment.cost["note"], []).append(experiment.label)
+    return [{"methods": wording.listed(methods), "note": note} for note, methods in notes.items()]
 
 
 def reproduction(dataset: Dataset) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MISSING = "–"
+MISSING = "—"
+SHORTEST = 0.1  # seconds; nobody minds less
 
 
 def known(value: Any) -> bool:
@@ -42,6 +43,8 @@ def duration(seconds: Any) -> str:
     """Seconds in the unit that suits them."""
     if not known(seconds):
         return MISSING
+    if 0 < seconds < SHORTEST:
+        return f"under {SHORTEST} s"
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"
@@ -88,27 +91,30 @@ def band_name(band: int, classes: int) -> str:
     return f"class {band + 1} of {classes}, counted from dark"
 
 
-def lead(first: str, second: str, behind: Mapping[str, Any]) -> tuple[str, bool]:
-    """How far one method is ahead of another, and whether that is more than chance.
+def is_clear(behind: Mapping[str, Any]) -> bool:
+    """Whether a method is behind the best by more than chance: the interval of the difference lies above 0."""
+    return bool(behind["dice_behind_low"] > 0)
+
+
+def lead(best: str, other: str, behind: Mapping[str, Any], wins: int) -> str:
+    """How far the best method is ahead of another, and whether that is more than chance.
 
     Parameters
     ----------
-    first, second
+    best, other
         What the two are called.
     behind
-        The second's row of a comparison, with `dice_behind_mean`, `_low` and `_high`.
-
-    Returns
-    -------
-    tuple
-        A sentence, and whether the interval of the difference is above 0.
+        The other's row of a comparison.
+    wins
+        On how many of its images the best method has the higher Dice.
     """
-    clear = bool(behind["dice_behind_low"] > 0)
-    sentence = (
-        f"{first} leads {second} by {score(behind['dice_behind_mean'])} Dice, image by image "
-        f"(95 % interval of the difference {span(behind, 'dice_behind')})"
+    by, images = score(behind["dice_behind_mean"]), int(behind["images"])
+    verdict = (
+        "more than chance would give: a clear lead"
+        if is_clear(behind)
+        else "within what chance would give: no clear winner"
     )
-    return (f"{sentence}: a clear lead." if clear else f"{sentence}: no clear winner."), clear
+    return f"{best} leads {other} by {by} Dice and is better on {wins} of {images} images; that is {verdict}."
 
 
 def weakest_stratum(label: str, dice: Mapping[str, float]) -> str:
@@ -123,7 +129,4 @@ def weakest_stratum(label: str, dice: Mapping[str, float]) -> str:
     """
     ordered = sorted(dice, key=lambda stratum: dice[stratum])
     worst, best = ordered[0], ordered[-1]
-    return (
-        f"{label} reaches {score(dice[best])} on {best} and {score(dice[worst])} on {worst}, "
-        f"a gap of {score(dice[best] - dice[worst])}."
-    )
+    return f"{label} does better on {best} ({score(dice[best])}) than on {worst} ({score(dice[worst])})."

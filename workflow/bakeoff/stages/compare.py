@@ -48,7 +48,9 @@ def compare(
         If there is no experiment, or one has no scores, or scores of other images than the test split.
     """
     if not experiments:
-        raise BakeoffError(f"params.yaml has no experiment on '{dataset}': add one under experiments, or drop the data set.")
+        raise BakeoffError(
+            f"params.yaml has no experiment on '{dataset}': add one under experiments, or drop the data set."
+        )
     data = open_prepared(prepared)
     scores, costs = {}, {}
     for name, experiment in experiments.items():

@@ -77,7 +77,7 @@ def prepare(
         coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), layout.classes_of)
         decoded = decode_records(listing.records, raw, scratch, coding, thread_count())
         rows, group, findings = _audit(listing, decoded, size, duplicates["distance"])
-        if len(rows) == 0:
+        if not rows:
             raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(findings)}.")
         images = keep_rows(decoded.images, rows, beside / "images.npy")
         keep_rows(decoded.masks, rows, beside / "masks.npy")
@@ -123,28 +123,23 @@ def _read_provenance(path: Path) -> dict[str, Any]:
         raise BakeoffError(f"{path} cannot be read ({error}): run `dvc repro -f download`.") from None
 
 
-def _audit(
-    listing: Listing, decoded: Decoded, size: int, distance: int
-) -> tuple[np.ndarray, np.ndarray, list[Finding]]:
+def _audit(listing: Listing, decoded: Decoded, size: int, distance: int) -> tuple[list[int], list[int], list[Finding]]:
     """Rows that are used, for each of them the row that names its group, and what was found."""
     findings, usable = row_findings(listing.records, decoded)
-    rows = np.flatnonzero(usable)
-
-    duplicated = duplicate_findings(
-        [listing.records[row] for row in rows], [_picture(decoded, row).digest for row in rows], decoded.masks[rows]
-    )
-    dropped = {finding.file for finding in duplicated if finding.consequence == "dropped"}
-    rows = np.array([row for row in rows if listing.records[row].image.name not in dropped], int)
-    if len(rows) == 0:
-        return rows, rows, findings + duplicated
+    digests = {row: _picture(decoded, row).digest for row in np.flatnonzero(usable).tolist()}
+    duplicated = duplicate_findings(listing.records, digests, decoded.masks)
+    rows = [row for row in digests if row not in duplicated]
+    findings += duplicated.values()
+    if not rows:
+        return rows, rows, findings
 
     pictures = [_picture(decoded, row) for row in rows]
     records = [listing.records[row] for row in rows]
     pairs = near_duplicates(
         [picture.hash for picture in pictures], np.stack([picture.thumbnail for picture in pictures]), distance
     )
-    findings += [*duplicated, *near_findings(records, pairs), *_size_findings(records, pictures, size)]
-    return rows, rows[groups(len(rows), pairs)], findings
+    findings += [*near_findings(records, pairs), *_size_findings(records, pictures, size)]
+    return rows, [rows[first] for first in groups(len(rows), pairs).tolist()], findings
 
 
 def _picture(decoded: Decoded, row: int) -> Picture:
@@ -170,8 +165,8 @@ def _size_findings(records: Sequence[Record], pictures: Sequence[Picture], size:
 def _index(
     records: Sequence[Record],
     decoded: Decoded,
-    rows: np.ndarray,
-    group: np.ndarray,
+    rows: list[int],
+    group: list[int],
     settings: dict[str, Any],
     strata: Sequence[str],
 ) -> pd.DataFrame:
@@ -214,7 +209,6 @@ def _about(
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
     in_split = index["split"].value_counts()
-    labels = [column for column in listing.records[0].labels]
     return {
         "name": dataset,
         "title": facts.TITLE,
@@ -229,7 +223,7 @@ def _about(
             "by_split": {name: int(in_split.get(name, 0)) for name in SPLITS},
             "by_label": {
                 label: {str(value): int(count) for value, count in index[label].value_counts().sort_index().items()}
-                for label in labels
+                for label in listing.records[0].labels
             },
         },
         "split": settings,

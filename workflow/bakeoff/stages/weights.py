@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +12,7 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from bakeoff.datasets.fetch import PARTIAL, Fetched, Fetcher, appearing, describe, discard, place
+from bakeoff.datasets.fetch import PARTIAL, Fetched, Fetcher, appearing, describe, discard, part_of_mirror, place
 from bakeoff.datasets.remote import RemoteFile
 from bakeoff.errors import BakeoffError
 
@@ -58,7 +59,7 @@ def provide(
     fetcher = Fetcher(partial / f"weights-{name}", attempts, timeout)
     fetcher.partial.mkdir(parents=True, exist_ok=True)
     with FileLock(fetcher.partial / "lock"), appearing(folder) as beside:
-        beside_mirror = f"{mirror.rstrip('/')}/weights" if mirror else None
+        beside_mirror = part_of_mirror(mirror, "weights") if mirror else None
         ready = RemoteFile(f"{name}.safetensors", urls=(), sha256=None)
         found = fetcher.obtain_from_mirror(ready, beside_mirror) if beside_mirror else None
         if found:
@@ -100,7 +101,11 @@ def _convert(found: Fetched, module: ModuleType, folder: Path) -> None:
         raise BakeoffError(f"{found.url} is not the published {found.name}: put safetensors into the mirror instead.")
     # The one pickle that is ever opened, since it is published as nothing else: its bytes are verified by now, and
     # weights_only has torch build tensors and refuse everything else that a pickle may ask for.
-    tensors: Tensors = torch.load(found.path, map_location="cpu", weights_only=True)
+    try:
+        tensors: Tensors = torch.load(found.path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError):
+        discard(found)
+        raise BakeoffError(f"{found.url} holds more than tensors: put safetensors into the mirror instead.") from None
     # Older checkpoints lack the counters of the batch norms, which torch too sets to zero on loading.
     counters = {key: value for key, value in _empty(module).items() if key.endswith(".num_batches_tracked")}
     tensors = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in counters.items()} | tensors

@@ -320,9 +320,7 @@ def _bones(random: np.random.Generator, shape: tuple[int, int], pose: _pose) -> 
     return strength * (ribs + 0.2 * _stroke(shape, collar, 0.07, 0.007)) + 0.22 * spine * gaps
 
 
-def _opacities(
-    random: np.random.Generator, shape: tuple[int, int], pose: _pose, lungs: list[np.ndarray]
-) -> np.ndarray:
+def _opacities(random: np.random.Generator, shape: tuple[int, int], pose: _pose, lungs: list[np.ndarray]) -> np.ndarray:
     """Cloudy infiltrates, most of them in the upper lungs, some with a cavity."""
     clouds = np.zeros(shape, np.float32)
     for _ in range(random.integers(1, 5)):
@@ -342,9 +340,7 @@ def _film(random: np.random.Generator, attenuation: np.ndarray, look: Look) -> n
     grey = 1 - np.exp(-np.maximum(attenuation, 0) / random.uniform(*look.exposure))
     grey = grey ** random.uniform(0.8, 1.5)
     tilt = random.uniform(-0.12, 0.12, 2)
-    grey = grey * (
-        1 + tilt[0] * np.linspace(-1, 1, width)[None, :] + tilt[1] * np.linspace(-1, 1, height)[:, None]
-    )
+    grey = grey * (1 + tilt[0] * np.linspace(-1, 1, width)[None, :] + tilt[1] * np.linspace(-1, 1, height)[:, None])
     haze = random.uniform(*look.haze)
     grey = haze + (random.uniform(0.85, 1.0) - haze) * grey
     grey = grey + random.uniform(*look.noise) * _smooth_noise(random, (height, width), 0.003)

@@ -11,7 +11,7 @@
 
   // Numbers by size, words by alphabet; what is missing always comes last.
   function compare(a, b, direction) {
-    const missing = (value) => value === "" || value === "nan" || value === "–";
+    const missing = (value) => value === "" || value === "nan" || value === "—";
     if (missing(a) || missing(b)) return missing(a) - missing(b);
     if (typeof a === "number" && typeof b === "number") return direction * (a - b);
     return direction * String(a).localeCompare(String(b), "en", { numeric: true });

@@ -1,0 +1,54 @@
+"""Time the whole road in a fresh clone: `python benchmarks/pipeline.py [--mirror FOLDER] [--engine dvc]`.
+
+Without a mirror: the sample profile, then the same command again with nothing changed, on both engines. With one: the
+`small` profile on its real images, and the Dice and training time of every network. The environment is the one that
+runs this script, in place, so that its installation is not timed.
+"""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINES = {"snakemake": ["snakemake", "--cores", "8", "--resources", "gpu=1"], "dvc": ["dvc", "repro"]}
+
+
+def seconds(command: list[str], clone: Path) -> float:
+    """Wall-clock time of a command that has to succeed; its output goes to the clone's benchmark.log."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(clone / "workflow")
+    began = time.perf_counter()
+    with (clone / "benchmark.log").open("a") as log:
+        subprocess.run(command, cwd=clone, env=environment, check=True, stdout=log, stderr=log)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Clone, run, print."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--mirror", type=Path)
+    arguments.add_argument("--engine", choices=ENGINES, default="snakemake")
+    arguments.add_argument("--clone", type=Path, help="where to clone to; kept afterwards")
+    given = arguments.parse_args()
+    clone = given.clone or Path(tempfile.mkdtemp()) / "bakeoff"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    (clone / "dvc.lock").unlink(missing_ok=True)
+    if given.mirror:
+        seconds(["bakeoff", "set", "profile=small", f"download.mirror={given.mirror.resolve()}"], clone)
+    print(f"{os.cpu_count()} cores; {given.engine}; {clone}", flush=True)
+    print(f"run, environment in place: {seconds(ENGINES[given.engine], clone):.0f} s", flush=True)
+    for name, command in ENGINES.items():
+        print(f"{name} again, nothing changed: {seconds(command, clone):.1f} s", flush=True)
+    with (clone / "results" / "comparison" / "lungs.csv").open() as rows:
+        for row in csv.DictReader(rows):
+            dice = f"{float(row['dice_mean']):.4f} ({float(row['dice_low']):.4f} to {float(row['dice_high']):.4f})"
+            print(f"{row['experiment']:24} Dice {dice}, training {float(row['training_seconds']):.0f} s a seed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The comparison: ranked by Dice, with intervals over images, from the scores alone."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.comparison import compare_scores, image_means, label, labels
+from bakeoff.stages.compare import compare
+from ellipses import EXPERIMENTS, RESAMPLES, build, copy
+
+OTSU = {"family": "thresholds", "method": "otsu", "foreground": "train"}
+UNET = {"family": "networks", "model": "unet"}
+
+
+def scores(dice: dict[str, list[float]]) -> pd.DataFrame:
+    """`scores.csv` with the Dice of each image's seeds, and some figure for every other score."""
+    rows = [(id_, seed, value) for id_, values in dice.items() for seed, value in enumerate(values)]
+    table = pd.DataFrame(rows, columns=["id", "seed", "dice"])
+    others = dict.fromkeys(["iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"], 0.5)
+    return table.assign(hospital=np.where(table["id"] < "c", "north", "south"), **others)
+
+
+def ranked(experiments: dict, tables: dict[str, pd.DataFrame], groups: dict[str, str] | None = None) -> pd.DataFrame:
+    ids = next(iter(tables.values()))["id"].unique()
+    by_id = pd.Series(groups or {id_: id_ for id_ in ids})
+    costs = {name: {"parameters": 3, "training_seconds": 1.5} for name in experiments}
+    table = compare_scores(experiments, tables, costs, ["hospital"], by_id, resamples=400)
+    return table.set_index("experiment")
+
+
+def test_seeds_are_averaged_within_an_image_before_anything_else() -> None:
+    table = scores({"a": [0.2, 0.4], "b": [1.0]})
+    assert image_means(table, "dice").to_dict() == {"a": pytest.approx(0.3), "b": 1.0}
+
+
+def test_best_first_with_the_distance_to_the_best_on_the_same_images() -> None:
+    table = ranked(
+        {"low": OTSU, "high": UNET},
+        {
+            "low": scores({"a": [0.5], "b": [0.6], "c": [0.1], "d": [0.4]}),
+            "high": scores({"a": [0.7, 0.9], "b": [0.9, 0.9], "c": [0.4, 0.4], "d": [0.7, 0.7]}),
+        },
+    )
+    assert table.index.tolist() == ["high", "low"]
+    assert table.loc["high", "dice_mean"] == pytest.approx(0.7)
+    assert table.loc["high", ["images", "seeds"]].tolist() == [4, 2]
+    assert table.loc["high", ["dice_behind_mean", "dice_behind_low", "dice_behind_high"]].tolist() == [0, 0, 0]
+    # Every image's difference is 0.3: the interval of the difference is a point, though those of the means are wide.
+    assert table.loc["low", ["dice_behind_mean", "dice_behind_low", "dice_behind_high"]].tolist() == pytest.approx(
+        [0.3] * 3
+    )
+    assert table.loc["low", "dice_high"] > table.loc["high", "dice_low"]
+
+
+def test_the_difference_is_taken_by_id_and_not_by_row() -> None:
+    forwards = scores({"a": [0.9], "b": [0.5], "c": [0.7]})
+    table = ranked(
+        {"x": UNET, "y": OTSU}, {"x": forwards, "y": forwards.iloc[::-1].assign(dice=forwards["dice"] - 0.1)[::-1]}
+    )
+    assert table.loc["y", ["dice_behind_low", "dice_behind_high"]].tolist() == pytest.approx([0.1, 0.1])
+    reordered = ranked({"x": UNET, "y": OTSU}, {"x": forwards, "y": forwards.iloc[::-1]})
+    assert reordered.loc["y", ["dice_behind_low", "dice_behind_high"]].tolist() == [0, 0]
+
+
+def test_strata_have_a_dice_of_their_own() -> None:
+    table = ranked({"x": UNET}, {"x": scores({"a": [0.2], "b": [0.4], "c": [0.9], "d": [0.7]})})
+    assert table.loc["x", ["dice_north_mean", "dice_south_mean"]].tolist() == pytest.approx([0.3, 0.8])
+    assert 0.2 <= table.loc["x", "dice_north_low"] < table.loc["x", "dice_north_high"] <= 0.4
+
+
+def test_images_of_a_group_are_drawn_together() -> None:
+    dice = scores({"a": [0.0], "b": [1.0], "c": [0.0], "d": [1.0]})
+    assert ranked({"x": UNET}, {"x": dice}).loc["x", "dice_low"] < 0.5
+    pairs = ranked({"x": UNET}, {"x": dice}, {"a": "1", "b": "1", "c": "2", "d": "2"})
+    assert pairs.loc["x", ["dice_low", "dice_high"]].tolist() == [0.5, 0.5]
+
+
+def test_an_oracle_is_ranked_where_it_stands_and_is_nobodys_measure() -> None:
+    table = ranked(
+        {"bound": {**OTSU, "foreground": "oracle"}, "method": OTSU},
+        {"bound": scores({"a": [0.9], "b": [0.9]}), "method": scores({"a": [0.7], "b": [0.7]})},
+    )
+    assert table.index.tolist() == ["bound", "method"]
+    assert table["dice_behind_mean"].tolist() == pytest.approx([-0.2, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words"),
+    [
+        (OTSU, "Otsu"),
+        ({**OTSU, "method": "multiotsu", "classes": 4}, "Multi-Otsu, 4 classes"),
+        ({**OTSU, "foreground": "bright"}, "Otsu, bright class"),
+        ({**OTSU, "foreground": 1}, "Otsu, class 1"),
+        ({**OTSU, "foreground": "oracle"}, "Otsu, oracle"),
+        (UNET, "U-Net"),
+        ({"family": "networks", "model": "segnet"}, "segnet"),
+    ],
+)
+def test_labels_are_what_readers_call_a_method(experiment: dict, words: str) -> None:
+    assert label(experiment) == words
+
+
+def test_equal_labels_are_told_apart() -> None:
+    assert labels({"deep": UNET, "wide": UNET, "o": OTSU}) == {
+        "deep": "U-Net (deep)",
+        "wide": "U-Net (wide)",
+        "o": "Otsu",
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    build(root)
+    return root
+
+
+def run(project: Path, folder: Path) -> None:
+    prepared = project / "data" / "prepared" / "lungs"
+    compare("lungs", EXPERIMENTS, project / "results", prepared, folder, resamples=RESAMPLES)
+
+
+def test_the_table_agrees_with_each_experiments_own_metrics(project: Path) -> None:
+    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")
+    assert set(table.index) == set(EXPERIMENTS)
+    assert table["dice_mean"].is_monotonic_decreasing
+    assert table.index[0] == "lungs-unet"
+    for name, row in table.iterrows():
+        metrics = json.loads((project / "results" / "experiments" / str(name) / "metrics.json").read_text())
+        for score in ("dice", "iou", "pixel_accuracy", "hd95", "assd"):
+            for end in ("mean", "low", "high"):
+                assert row[f"{score}_{end}"] == pytest.approx(metrics[score][end], rel=1e-4, abs=2e-6), (
+                    name,
+                    score,
+                    end,
+                )
+        assert (row["images"], row["seeds"]) == (metrics["images"], metrics["seeds"])
+    columns = {"dice_montgomery_mean", "dice_shenzhen_low", "dice_tuberculosis_high", "weights", "peak_memory_mib"}
+    assert columns <= set(table.columns)
+
+
+def test_the_same_scores_give_the_same_bytes(project: Path, tmp_path: Path) -> None:
+    run(project, tmp_path)
+    for name in ("lungs.csv", "lungs.svg"):
+        assert (tmp_path / name).read_bytes() == (project / "results" / "comparison" / name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lungs.csv", "lungs.svg"]
+
+
+def test_the_figure_names_every_method_its_axis_and_how_many_images(project: Path) -> None:
+    svg = (project / "results" / "comparison" / "lungs.svg").read_text()
+    words = " ".join(ET.fromstring(svg).itertext())
+    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+    for name, dice in zip(table["label"], table["dice_mean"], strict=True):
+        assert name in words
+        assert f"{dice:.3f}" in words
+    assert "Dice (1 = the masks are equal" in words
+    assert "n = 24 test images" in words
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(project: Path, tmp_path: Path) -> None:
+    spoilt = copy(project, tmp_path / "p")
+    (spoilt / "results" / "experiments" / "lungs-unet" / "scores.csv").unlink()
+    with pytest.raises(
+        BakeoffError, match=r"lungs-unet/scores\.csv is missing: run `dvc repro score-network@lungs-unet`\."
+    ):
+        run(spoilt, tmp_path / "out")
+
+
+def test_scores_of_other_images_are_refused(project: Path, tmp_path: Path) -> None:
+    spoilt = copy(project, tmp_path / "p")
+    path = spoilt / "results" / "experiments" / "lungs-li" / "scores.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(BakeoffError, match="scores of 'lungs-li' are of other images than the test split"):
+        run(spoilt, tmp_path / "out")
+
+
+def test_a_data_set_without_experiments_is_refused(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match="no experiment on 'lungs'"):
+        compare("lungs", {}, project / "results", project / "data" / "prepared" / "lungs", tmp_path, resamples=10)

@@ -1,0 +1,449 @@
+"""The report: one page, from files alone, that opens from disk in a real browser and says nothing that is not there."""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from bakeoff.errors import BakeoffError
+from bakeoff.report import wording
+from bakeoff.report.charts import ThresholdLine, histogram_chart, inline
+from bakeoff.report.page import LARGEST_PAGE
+from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_picture, outlined, picture, png_uri, webp_uri
+from bakeoff.report.reading import read_dataset
+from bakeoff.report.sections import extremes, threshold_line
+from bakeoff.stages.report import report
+from ellipses import EXPERIMENTS, build, copy
+
+
+def write(root: Path) -> str:
+    report("sample", {"lungs": {}}, EXPERIMENTS, root / "data", root / "results", root / "results" / "report")
+    return (root / "results" / "report" / "index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    build(root)
+    write(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def html(project: Path) -> str:
+    return (project / "results" / "report" / "index.html").read_text()
+
+
+class Page(HTMLParser):
+    """Ids, links, pictures and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.loaded: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids += [given["id"] or ""] if "id" in given else []
+        if tag == "a":
+            self.links.append(given.get("href") or "")
+        if tag == "img":
+            self.images.append(given)
+        self.loaded += [given[key] or "" for key in ("src", "srcset", "data") if key in given]
+        self.loaded += [given["href"] or ""] if tag in ("link", "image", "script") and "href" in given else []
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_one_small_file_that_loads_nothing(project: Path, html: str) -> None:
+    assert [path.name for path in (project / "results" / "report").iterdir()] == ["index.html"]
+    assert len(html.encode()) < LARGEST_PAGE
+    page = Page(html)
+    assert page.loaded
+    assert all(uri.startswith("data:") for uri in page.loaded)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_ids_are_unique_and_anchors_lead_somewhere(html: str) -> None:
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    anchors = [link for link in page.links if not link.startswith("data:")]
+    assert anchors
+    assert all(link.removeprefix("#") in page.ids for link in anchors)
+
+
+def test_every_picture_and_chart_can_be_read_aloud(html: str) -> None:
+    assert all(image.get("alt") for image in Page(html).images)
+    charts = re.findall(r"<svg[^>]*>", html)
+    assert len(charts) == 1 + 2 + 2  # comparison, two histograms, two networks
+    assert all('role="img"' in head and re.search('aria-label="[^"]{20,}"', head) for head in charts)
+
+
+def test_every_method_stands_in_the_ranking_with_its_interval(project: Path, html: str) -> None:
+    text = Page(html).text
+    for _, row in pd.read_csv(project / "results" / "comparison" / "lungs.csv").iterrows():
+        assert row["label"] in text
+        assert f"{row['dice_mean']:.3f} {row['dice_low']:.3f} to {row['dice_high']:.3f}" in text
+        assert f"{row['dice_montgomery_mean']:.3f} {row['dice_montgomery_low']:.3f} to" in text
+        assert f"{row['hd95_mean']:.1f} {row['hd95_low']:.1f} to {row['hd95_high']:.1f}" in text
+
+
+def test_the_first_screen_answers(project: Path, html: str) -> None:
+    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")
+    answer = Page(html[: html.index('id="lungs-ranking"')]).text
+    behind = table.loc["lungs-deeplabv3plus"]
+    assert "U-Net" in answer
+    assert f"95 % interval {table.loc['lungs-unet', 'dice_low']:.3f}" in answer
+    assert "n = 24 test images , 2 seeds" in answer or "n = 24 test images, 2 seeds" in answer
+    assert f"U-Net leads DeepLabV3+ by {behind['dice_behind_mean']:.3f} Dice" in answer
+    assert ("a clear lead" in answer) == bool(behind["dice_behind_low"] > 0)
+    assert "8,629,921 parameters" in answer
+
+
+def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) -> None:
+    spoilt = copy(project, tmp_path / "p")
+    path = spoilt / "results" / "comparison" / "lungs.csv"
+    table = pd.read_csv(path)
+    oracle = table["experiment"] == "lungs-otsu-oracle"
+    table.loc[oracle, "dice_mean"] = 0.999
+    table.sort_values("dice_mean", ascending=False).to_csv(path, index=False)
+    html = write(spoilt)
+    assert "<h1>U-Net</h1>" in html
+    first_row = re.search(r"<tr class=\"oracle\">\s*<td[^>]*>(.*?)</td>\s*<th[^>]*>.*?(Otsu, oracle)", html, re.DOTALL)
+    assert first_row
+    assert first_row.groups() == ("", "Otsu, oracle")
+    assert "a bound, not a method" in html
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "random", "said", "not_said"),
+    [
+        (True, True, ["are synthetic", "random numbers in place of the pretrained weights"], ["come from a mirror"]),
+        (False, False, ["come from a mirror: ellipses.zip is not the official"], ["are synthetic", "random numbers"]),
+    ],
+)
+def test_what_forbids_trust_is_said_first(
+    tmp_path: Path, synthetic: bool, random: bool, said: list[str], not_said: list[str]
+) -> None:
+    build(tmp_path, synthetic=synthetic, random=random, images=20)
+    html = write(tmp_path)
+    banner = html[html.index('class="warning"') : html.index("<h1>")]
+    assert all(words in banner for words in said)
+    assert not any(words in html for words in not_said)
+
+
+def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path) -> None:
+    honest = copy(project, tmp_path / "p")
+    path = honest / "data" / "prepared" / "lungs" / "dataset.json"
+    about = json.loads(path.read_text())
+    about["synthetic"] = False
+    about["provenance"]["files"][0]["official"] = True
+    path.write_text(json.dumps(about))
+    for fit in (honest / "results" / "models").glob("*/seed*.json"):
+        record = json.loads(fit.read_text())
+        fit.write_text(json.dumps({**record, "weights": record["weights"] and {"official": True, "random": False}}))
+    assert 'class="warning"' not in write(honest)
+
+
+def test_the_audit_the_split_and_the_provenance_are_shown(html: str) -> None:
+    text = Page(html).text
+    assert "missing mask dropped 2" in text
+    assert "Images by group and split" in text
+    assert "https://example.org/ellipses.zip" in text
+    assert "Nobody (2024), Ellipses & other ovals." in text
+
+
+def test_what_files_say_is_never_markup(html: str) -> None:
+    assert "<script>alert(1)</script>" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+
+
+def test_every_number_says_how_to_make_it_again(project: Path, html: str) -> None:
+    for name, command in {
+        "lungs-otsu": "dvc repro score-threshold@lungs-otsu",
+        "lungs-unet": "dvc repro score-network@lungs-unet",
+        "lungs-deeplabv3plus": "dvc repro score-pretrained@lungs-deeplabv3plus",
+    }.items():
+        assert f"<code>{command}</code>" in html
+        cost = json.loads((project / "results" / "experiments" / name / "cost.json").read_text())
+        assert cost["manifest"]["packages"]["numpy"] in html
+        assert cost["manifest"]["cpu"] in html
+
+
+def test_the_same_files_give_the_same_page(project: Path, html: str, tmp_path: Path) -> None:
+    assert write(copy(project, tmp_path / "p")) == html
+
+
+def test_more_pictures_than_fit_make_them_smaller(
+    project: Path, html: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.report.page.LARGEST_PAGE", len(html) - 1)
+    assert len(write(copy(project, tmp_path / "p"))) < len(html)
+
+
+def test_a_ranking_of_other_experiments_is_refused(project: Path) -> None:
+    fewer = {name: entry for name, entry in EXPERIMENTS.items() if name != "lungs-li"}
+    with pytest.raises(BakeoffError, match=r"ranks other experiments than the book .*`dvc repro compare@lungs`"):
+        read_dataset("lungs", fewer, project / "data", project / "results")
+
+
+def test_a_missing_file_is_named_with_the_command_that_makes_it(project: Path, tmp_path: Path) -> None:
+    spoilt = copy(project, tmp_path / "p")
+    (spoilt / "results" / "comparison" / "lungs.svg").unlink()
+    with pytest.raises(BakeoffError, match=r"lungs\.svg is missing: run `dvc repro compare@lungs`"):
+        write(spoilt)
+
+
+def test_best_median_and_worst_are_rows_of_the_scores() -> None:
+    scores = pd.DataFrame({"id": list("abcd"), "seed": 0, "dice": [0.3, 0.9, 0.5, 0.9]})
+    assert [(name, row["id"]) for name, row in extremes(scores)] == [("Best", "b"), ("Median", "d"), ("Worst", "a")]
+
+
+def test_the_pictures_of_the_best_case_are_its_mask(project: Path, html: str) -> None:
+    folder = project / "results" / "experiments" / "lungs-unet"
+    scores = pd.read_csv(folder / "scores.csv")
+    best = scores.sort_values(["dice", "id", "seed"], ascending=[False, True, True]).iloc[0]
+    ids = scores.loc[scores["seed"] == best["seed"], "id"].tolist()
+    mask = np.load(folder / f"seed{best['seed']}" / "masks.npy")[ids.index(best["id"])]
+    shown = next(image for image in Page(html).images if image["alt"] == f"Predicted mask of {best['id']}, U-Net")
+    assert np.array_equal(decoded(shown["src"]) > 127, mask.astype(bool))
+
+
+def decoded(uri: str | None) -> np.ndarray:
+    """Grey levels of a picture in a data URI."""
+    data = base64.b64decode((uri or "").split(",", 1)[1])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+def test_thresholds_are_those_of_the_predictions(project: Path) -> None:
+    dataset = read_dataset("lungs", EXPERIMENTS, project / "data", project / "results")
+    experiment = next(each for each in dataset.experiments if each.name == "lungs-multiotsu4")
+    row = experiment.predictions.table.iloc[0]
+    line = threshold_line(experiment, row["id"])
+    assert line.thresholds == tuple(round(float(level), 1) for level in row["thresholds"].split())
+    assert len(line.thresholds) == 3
+    assert line.foreground == int(row["foreground"])
+
+
+class TestPictures:
+    """Pictures of arrays small enough to check by eye."""
+
+    IMAGE = np.full((8, 8), 100, np.uint8)
+    SQUARE = np.pad(np.ones((4, 4), np.uint8), 2)
+
+    def test_where_masks_agree_both_outlines_show(self) -> None:
+        drawn = outlined(self.IMAGE, self.SQUARE, self.SQUARE, 8)
+        truth = (drawn == rgb(TRUTH_COLOUR)).all(axis=2)
+        prediction = (drawn == rgb(PREDICTION_COLOUR)).all(axis=2)
+        hollow = self.SQUARE.copy()
+        hollow[3:5, 3:5] = 0
+        assert np.array_equal(prediction, hollow.astype(bool))
+        assert truth.sum() == 16  # four on each side, none at the corners
+        assert not (truth & self.SQUARE.astype(bool)).any()
+
+    def test_an_empty_prediction_has_no_outline(self) -> None:
+        drawn = outlined(self.IMAGE, self.SQUARE, np.zeros_like(self.SQUARE), 8)
+        assert not (drawn == rgb(PREDICTION_COLOUR)).all(axis=2).any()
+
+    def test_longer_side_is_as_asked(self) -> None:
+        assert picture(np.zeros((10, 20, 1), np.uint8), 40).shape == (20, 40, 3)
+        assert picture(np.zeros((100, 50, 3), np.uint8), 40).shape == (40, 20, 3)
+
+    def test_masks_survive_as_png(self) -> None:
+        assert np.array_equal(decoded(png_uri(mask_picture(self.SQUARE))), 255 * self.SQUARE)
+
+    def test_classes_have_colours_of_their_own(self) -> None:
+        colours = mask_picture(np.array([[0, 1, 2, 3]], np.uint8))[0]
+        assert len({tuple(colour) for colour in colours}) == 4
+
+    def test_photographs_are_webp(self) -> None:
+        assert webp_uri(picture(self.IMAGE, 16)).startswith("data:image/webp;base64,UklGR")
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
+
+
+def test_a_chart_takes_the_pages_colours_and_ids_of_its_own() -> None:
+    svg = '<?xml?>\n<svg width="9pt" viewBox="0 0 9 9"><metadata>x</metadata><g id="a" clip-path="url(#a)"/></svg>'
+    assert inline(svg, "one", 'says "so"') == (
+        '<svg viewBox="0 0 9 9" role="img" aria-label="says &quot;so&quot;">'
+        '<g id="one-a" clip-path="url(#one-a)"/></svg>'
+    )
+
+
+def test_a_method_without_threshold_is_an_empty_row() -> None:
+    lines = [ThresholdLine("none found", (), 0), ThresholdLine("Otsu", (128.0,), 0)]
+    axes = histogram_chart(np.ones(256), lines).axes[1]
+    thick = [line.get_xydata().tolist() for line in axes.lines if line.get_linewidth() > 5]
+    assert thick == [[[0.0, 1.0], [128.0, 1.0]]]
+
+
+class TestWording:
+    """Numbers in words."""
+
+    def test_a_lead_is_clear_where_its_interval_is_above_0(self) -> None:
+        row = {"dice_behind_mean": 0.0124, "dice_behind_low": 0.004, "dice_behind_high": 0.02, "images": 30}
+        assert wording.lead("U-Net", "Otsu", row, 21) == (
+            "U-Net leads Otsu by 0.012 Dice and is better on 21 of 30 images; "
+            "that is more than chance would give: a clear lead."
+        )
+        assert wording.lead("U-Net", "Otsu", {**row, "dice_behind_low": -0.001}, 16).endswith("no clear winner.")
+
+    @pytest.mark.parametrize(
+        ("choice", "taken", "classes", "words"),
+        [
+            ("train", ["0"], 2, "dark class, chosen on the training images"),
+            ("train", ["1"], 3, "class 2 of 3, counted from dark, chosen on the training images"),
+            ("bright", ["1"], 2, "bright class, fixed in the book"),
+            (2, ["2"], 4, "class 3 of 4, counted from dark, fixed in the book"),
+            ("oracle", ["0", "1"], 2, "chosen on each test image with its truth in hand: a bound, not a method"),
+        ],
+    )
+    def test_the_choice_of_class_is_explicit(self, choice: Any, taken: list[str], classes: int, words: str) -> None:
+        assert wording.foreground_choice(choice, taken, classes) == words
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [(0.004, "under 0.1 s"), (0, "0 s"), (12.34, "12.3 s"), (90, "1.5 min"), (7200, "2.0 h"), (None, "—")],
+    )
+    def test_durations(self, seconds: float | None, words: str) -> None:
+        assert wording.duration(seconds) == words
+
+    @pytest.mark.parametrize(
+        ("value", "words"), [(0.01234, "0.0123"), (123.4, "123"), (8623.7, "8,624"), (float("nan"), "—"), (0, "0")]
+    )
+    def test_figures_have_three_digits(self, value: float, words: str) -> None:
+        assert wording.figure(value) == words
+
+    def test_lists(self) -> None:
+        assert [wording.listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+            "",
+            "a",
+            "a and b",
+            "a, b and c",
+        ]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real Chromium: `BAKEOFF_CHROMIUM`, or the one on the PATH; skips loudly without."""
+    path = os.environ.get("BAKEOFF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        message = "THE REPORT IS NOT TESTED IN A BROWSER: no chromium (set BAKEOFF_CHROMIUM to one)"
+        warnings.warn(message, stacklevel=1)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["background-networking", "component-update", "sync", "gpu", "quic"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", *(f"--disable-{each}" for each in quiet)]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop-light", "phone-dark"])
+def opened(request: pytest.FixtureRequest, chromium: Any, project: Path) -> Iterator[Any]:
+    """The page, opened from disk; afterwards it must have complained of nothing and asked for nothing."""
+    width, scheme = request.param
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((project / "results" / "report" / "index.html").as_uri())
+    yield page
+    assert complaints == []
+    assert [url[:80] for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    context.close()
+
+
+@pytest.mark.browser
+class TestInABrowser:
+    """Headless Chromium at the width of a desk and of a phone."""
+
+    def test_every_picture_is_there(self, opened: Any) -> None:
+        widths = opened.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
+        assert len(widths) >= 12 * 3 * 4
+        assert min(widths) > 0
+
+    def test_nothing_sticks_out(self, opened: Any) -> None:
+        assert opened.evaluate("document.documentElement.scrollWidth") <= opened.viewport_size["width"]
+
+    def test_the_answer_is_on_the_first_screen(self, opened: Any) -> None:
+        assert opened.locator("h1").bounding_box()["y"] < 600
+        big = opened.locator(".tile .big").first.bounding_box()
+        assert big["y"] + big["height"] < 900
+
+    def test_text_stands_out_from_its_background(self, opened: Any) -> None:
+        ink, paper = opened.evaluate(
+            "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+            ".map(text => text.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3)"
+        )
+        assert abs(ink - paper) > 180
+
+    def test_colours_of_the_legend_are_set(self, opened: Any) -> None:
+        for key, colour in (("truth", TRUTH_COLOUR), ("prediction", PREDICTION_COLOUR)):
+            shown = opened.locator(f".key.{key}").first.evaluate("key => getComputedStyle(key).backgroundColor")
+            assert shown == f"rgb{rgb(colour)}"
+
+    def test_a_click_on_a_head_sorts_and_another_turns_it(self, opened: Any) -> None:
+        table = opened.locator("#lungs-ranking-table")
+        head = table.locator("thead th", has_text="Dice")
+        for order in ("ascending", "descending"):
+            head.locator("button").click()
+            assert head.get_attribute("aria-sort") == order
+            dice = table.locator("tbody tr td:nth-child(3)").evaluate_all(
+                "cells => cells.map(cell => +cell.dataset.sort)"
+            )
+            assert dice == sorted(dice, reverse=order == "descending")
+        assert len(dice) == len(EXPERIMENTS)
+
+    def test_the_keyboard_sorts_too(self, opened: Any) -> None:
+        opened.locator("#lungs-costs thead th").first.locator("button").focus()
+        opened.keyboard.press("Enter")
+        names = opened.locator("#lungs-costs tbody th").all_inner_texts()
+        assert names == sorted(names, key=str.lower)
+
+    def test_tables_come_as_csv(self, opened: Any, project: Path) -> None:
+        with opened.expect_download() as caught:
+            opened.locator("#lungs-ranking .save").click()
+        table = pd.read_csv(io.StringIO(Path(caught.value.path()).read_text()))
+        ranking = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+        assert caught.value.suggested_filename == "lungs-ranking-table.csv"
+        assert table["Method"].tolist() == ranking["label"].tolist()
+        assert table["Dice"].tolist() == ranking["dice_mean"].round(3).tolist()
+        assert table["Dice 95 % interval"][0] == f"{ranking['dice_low'][0]:.3f} to {ranking['dice_high'][0]:.3f}"
+
+    def test_the_unrounded_table_is_the_comparisons_own_file(self, opened: Any, project: Path) -> None:
+        with opened.expect_download() as caught:
+            opened.locator("a[download='lungs.csv']").click()
+        assert Path(caught.value.path()).read_bytes() == (project / "results" / "comparison" / "lungs.csv").read_bytes()
+
+    def test_links_of_the_bar_lead_to_their_sections(self, opened: Any) -> None:
+        opened.locator("nav a", has_text="Reproduce").click()
+        opened.wait_for_function(
+            "Math.abs(document.querySelector('#lungs-reproduce').getBoundingClientRect().top) < 120"
+        )
