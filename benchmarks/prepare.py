@@ -8,7 +8,6 @@ import argparse
 import io
 import json
 import logging
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,11 +16,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
 from bakeoff.datasets.lungs import synthetic
 from bakeoff.datasets.lungs.source import FILES, IMAGES, MASKS
 from bakeoff.provenance import manifest
+from PIL import Image
 
 SPLIT = {"name": "stratified", "train": 0.7, "validation": 0.15, "test": 0.15, "seed": 0}
 
@@ -58,11 +56,16 @@ def measure(archive: Path, size: int) -> None:
         seconds = time.perf_counter() - started
         counts = json.loads((folder / "dataset.json").read_text())["counts"]
         output = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{counts['used']} of {counts['listed']} images used at {size} x {size}, {counts['listed'] / seconds:.0f} images/s"
-    )
+    peak = _peak_memory_mib()
+    speed = counts["listed"] / seconds
+    print(f"{counts['used']} of {counts['listed']} images used at {size} x {size}, {speed:.1f} images/s")
     print(f"peak memory {peak:.0f} MiB, of which output at most {2 * output:.0f} MiB (written twice, memory-mapped)")
+
+
+def _peak_memory_mib() -> float:
+    # Not getrusage, whose peak a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main() -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from bakeoff.models import deeplabv3plus, unet
+from bakeoff.training.saved import parameter_counts
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models import resnet50
-
-from bakeoff.models import deeplabv3plus, unet
-from bakeoff.training.saved import parameter_counts
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet-none": ("unet", {"channels": [4, 8, 16], "norm": "none"}),
@@ -111,7 +110,11 @@ def test_unet_starts_with_a_signal_that_neither_fades_nor_grows() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"norm": "layer"}, "layer"), ({"channels": []}, "channels"), ({"channels": [9], "norm": "group"}, "multiples of 8")],
+    [
+        ({"norm": "layer"}, "layer"),
+        ({"channels": []}, "channels"),
+        ({"channels": [9], "norm": "group"}, "multiples of 8"),
+    ],
 )
 def test_unet_refuses_wrong_settings(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):

@@ -165,7 +165,7 @@ def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path
 
 def test_the_audit_the_split_and_the_provenance_are_shown(html: str) -> None:
     text = Page(html).text
-    assert "missing mask dropped 2" in text
+    assert "missing mask dropped 2 CHNCXR_0901_1.png and CHNCXR_0902_1.png" in text
     assert "Images by group and split" in text
     assert "https://example.org/ellipses.zip" in text
     assert "Nobody (2024), Ellipses & other ovals." in text
@@ -307,6 +307,17 @@ class TestWording:
             "that is more than chance would give: a clear lead."
         )
         assert wording.lead("U-Net", "Otsu", {**row, "dice_behind_low": -0.001}, 16).endswith("no clear winner.")
+
+    def test_groups_differ_where_their_intervals_are_apart(self) -> None:
+        row = {
+            f"dice_{group}_{end}": value
+            for group, mean in (("north", 0.9), ("south", 0.8))
+            for end, value in (("mean", mean), ("low", mean - 0.03), ("high", mean + 0.03))
+        }
+        said = wording.across_groups("Otsu", row, ["north", "south"])
+        assert said == "Otsu does better on north (0.900) than on south (0.800): the intervals are apart."
+        wide = {**row, "dice_south_high": 0.88}
+        assert "about as well on north (0.900) as on south" in wording.across_groups("Otsu", wide, ["north", "south"])
 
     @pytest.mark.parametrize(
         ("choice", "taken", "classes", "words"),

@@ -19,24 +19,31 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
-
 from bakeoff.errors import BakeoffError
 from bakeoff.models import unet
 from bakeoff.stages.fit import fit
 from bakeoff.stages.predict import predict
 from bakeoff.training.augmentation import adjust_levels, affine_matrices, augment, warp
+from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import set_up
 from bakeoff.training.interruption import is_alive
-from bakeoff.training.loop import Split, Task, best_epoch, epoch_generator, is_over, learning_rate_factor
+from bakeoff.training.loop import Split, Task, best_epoch, epoch_generator, is_over, learning_rate_factor, train
 from bakeoff.training.losses import class_weights, dice_cross_entropy, foreground_dice
 from bakeoff.training.preprocessing import class_indices, normalise, to_unit_range
 from bakeoff.training.progress import duration
 from bakeoff.training.saved import load_network
+from torch import Tensor
 
 STILL = {"rotate": 0, "scale": 0, "translate": 0, "brightness": 0, "contrast": 0, "gamma": 0, "flip": False}
-LIVELY = {"rotate": 10, "scale": 0.1, "translate": 0.05, "brightness": 0.2, "contrast": 0.2, "gamma": 0.2, "flip": False}
+LIVELY = {
+    "rotate": 10,
+    "scale": 0.1,
+    "translate": 0.05,
+    "brightness": 0.2,
+    "contrast": 0.2,
+    "gamma": 0.2,
+    "flip": False,
+}
 RECIPE: dict[str, Any] = {
     "epochs": 3,
     "patience": 100,
@@ -48,11 +55,21 @@ RECIPE: dict[str, Any] = {
     "precision": "auto",
     "augmentation": LIVELY,
 }
+# What docs/architecture.md promises of seedK.json, history.csv and cost.json.
+RECORD = {
+    *("seed", "epochs_run", "best_epoch", "best_validation_dice", "training_seconds", "images_per_second"),
+    *("peak_memory_mib", "parameters", "parameters_trainable", "device", "precision", "threads", "weights", "manifest"),
+}
+HISTORY = ["epoch", "train_loss", "validation_loss", "validation_dice", "learning_rate", "images_per_second", "seconds"]
+COST = {
+    *("parameters", "model_mib", "training_seconds", "predict_images_per_second"),
+    *("peak_memory_mib", "device", "note", "manifest"),
+}
 EXPERIMENT = {"model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}}
 
 
 @pytest.fixture(autouse=True)
-def _two_threads_at_most(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()
     yield
@@ -294,14 +311,9 @@ def test_it_learns_and_writes_what_the_architecture_promises(place: Path, capfd:
         "seed1.safetensors",
     ]
     record = json.loads(Path("models/seed1.json").read_text())
-    assert set(record) == set(
-        "seed epochs_run best_epoch best_validation_dice training_seconds images_per_second peak_memory_mib parameters "
-        "parameters_trainable device precision threads weights manifest".split()
-    )
+    assert set(record) == RECORD
     history = pd.read_csv("history/seed1/history.csv")
-    assert list(history) == (
-        "epoch train_loss validation_loss validation_dice learning_rate images_per_second seconds".split()
-    )
+    assert list(history) == HISTORY
     assert history["epoch"].tolist() == list(range(1, 13))
     assert history["validation_dice"].max() == pytest.approx(record["best_validation_dice"], abs=1e-5)
     assert record["best_validation_dice"] > 0.9
@@ -320,9 +332,7 @@ def test_it_learns_and_writes_what_the_architecture_promises(place: Path, capfd:
     assert table["seed"].tolist() == [0] * 5 + [1] * 5
     assert (Path("experiment/seed4")).is_dir()
     cost = json.loads(Path("experiment/cost.json").read_text())
-    assert set(cost) == set(
-        "parameters model_mib training_seconds predict_images_per_second peak_memory_mib device note manifest".split()
-    )
+    assert set(cost) == COST
     assert cost["parameters"] == record["parameters"]
 
 
@@ -383,9 +393,6 @@ def test_the_encoder_may_learn_more_slowly(place: Path) -> None:
     start = unet.build(1, 1, [4, 8], "none")
     split = Split(torch.zeros(8, 1, 16, 16, dtype=torch.uint8), torch.zeros(8, 16, 16, dtype=torch.uint8))
     split.images[..., :8], split.masks[..., :8] = 200, 1
-    from bakeoff.training.checkpoint import CheckpointFolder
-    from bakeoff.training.loop import train
-
     recipe = {**RECIPE, "encoder_learning_rate_factor": 0.0, "epochs": 2}
     before = {key: value.clone() for key, value in start.state_dict().items()}
     folder = CheckpointFolder(place / "key")
@@ -469,7 +476,8 @@ recipe = json.loads(sys.argv[1])
 limit = psutil.Process().memory_info().vms + 600 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    fit("discs", {"model": "unet", "settings": {"channels": [512, 512]}}, recipe, 1, Path("prepared"), None, Path("m"), Path("h"))
+    settings = {"model": "unet", "settings": {"channels": [512, 8]}}
+    fit("discs", settings, recipe, 1, Path("prepared"), None, Path("models"), Path("history"))
 except BakeoffError as error:
     print(error)
 """
@@ -481,9 +489,9 @@ def test_memory_that_runs_out_names_batch_and_size(place: Path) -> None:
     (place / "many").rename(place / "prepared")
     recipe = json.dumps({**RECIPE, "batch_size": 400, "precision": "fp32"})
     done = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, recipe], capture_output=True, text=True, timeout=60)
-    assert re.fullmatch(r"discs, seed 0: memory ran out at 400 images of 32 pixels a step: lower .*\.\n", done.stdout), (
-        done.stdout + done.stderr
-    )
+    assert re.fullmatch(
+        r"discs, seed 0: memory ran out at 400 images of 32 pixels a step: lower .*\.\n", done.stdout
+    ), done.stdout + done.stderr
 
 
 # --- killed and started again
@@ -496,16 +504,16 @@ from bakeoff.stages.fit import fit
 settings, recipe = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 fit("discs", settings, recipe, 2, Path("prepared"), None, Path("models"), Path("history"))
 """
-LONG = {**RECIPE, "epochs": 60, "patience": 50}
+LONG = {**RECIPE, "epochs": 30, "patience": 25}
 
 
 def command(recipe: dict[str, Any] = LONG) -> list[str]:
     return [sys.executable, "-c", TRAIN, json.dumps(EXPERIMENT), json.dumps(recipe)]
 
 
-def start(folder: Path, threads: int = 2) -> subprocess.Popen[str]:
+def start(folder: Path) -> subprocess.Popen[str]:
     environment = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"}
-    environment["OMP_NUM_THREADS"] = str(threads)
+    environment["OMP_NUM_THREADS"] = "1"
     return subprocess.Popen(command(), cwd=folder, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -517,38 +525,42 @@ def wait_for_epoch(process: subprocess.Popen[str], seed: int, epoch: int) -> Non
     raise AssertionError(f"epoch {epoch} never came")
 
 
-def test_killed_at_random_epochs_it_ends_in_the_same_bits(tmp_path: Path) -> None:
-    chance = random.Random(20240229)
-    results = {}
-    for name in ("uninterrupted", "killed"):
-        folder = tmp_path / name
+def test_killed_at_random_epochs_it_ends_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
+    for folder in (killed, uninterrupted):
         folder.mkdir()
         write_prepared(folder / "prepared")
-        if name == "killed":
-            kills = [(0, chance.randrange(2, 20)), (0, chance.randrange(25, 55)), (1, chance.randrange(2, 55))]
-            for (seed, epoch), number in zip(kills, (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL), strict=True):
-                process = start(folder)
-                wait_for_epoch(process, seed, epoch)
-                time.sleep(chance.uniform(0, 0.1))
-                process.send_signal(number)
-                _, told = process.communicate(timeout=10)
-                assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-                if number == signal.SIGTERM:
-                    (last,) = [line for line in told.splitlines() if "epoch" not in line]
-                    assert last == "bakeoff: told to stop (SIGTERM): run the same command again to go on."
-                assert not (folder / "models").exists()
-        process = start(folder)
-        _, told = process.communicate(timeout=60)
-        assert process.returncode == 0, told
-        assert ("going on after epoch" in told) == (name == "killed")
-        histories = [pd.read_csv(folder / f"history/seed{seed}/history.csv") for seed in (0, 1)]
-        results[name] = (
-            [(folder / f"models/seed{seed}.safetensors").read_bytes() for seed in (0, 1)],
-            [table.drop(columns=["seconds", "images_per_second"]).to_csv() for table in histories],
-        )
-    assert results["killed"] == results["uninterrupted"]
-    weights = load_file(tmp_path / "killed/models/seed0.safetensors")
-    assert all(each.isfinite().all() for each in weights.values())
+
+    chance = random.Random(20240229)
+    kills = [
+        (signal.SIGKILL, 0, chance.randrange(1, 12)),
+        (signal.SIGTERM, 0, chance.randrange(14, 28)),
+        (signal.SIGKILL, 1, chance.randrange(1, 28)),
+    ]
+    for number, seed, epoch in kills:
+        process = start(killed)
+        wait_for_epoch(process, seed, epoch)
+        time.sleep(chance.uniform(0, 0.1))
+        process.send_signal(number)
+        _, told = process.communicate(timeout=20)
+        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        if number == signal.SIGTERM:
+            stopped = [line for line in told.splitlines() if "epoch" not in line]
+            assert stopped == ["bakeoff: told to stop (SIGTERM): run the same command again to go on."]
+        assert not (killed / "models").exists()
+    process = start(killed)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert "seed 1: going on after epoch" in told
+
+    monkeypatch.chdir(uninterrupted)
+    fit("discs", EXPERIMENT, LONG, 2, Path("prepared"), None, Path("models"), Path("history"))
+    for seed in (0, 1):
+        model = f"models/seed{seed}.safetensors"
+        assert (killed / model).read_bytes() == (uninterrupted / model).read_bytes()
+        histories = [pd.read_csv(folder / f"history/seed{seed}/history.csv") for folder in (killed, uninterrupted)]
+        first, second = (table.drop(columns=["seconds", "images_per_second"]) for table in histories)
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
 DVC = """
@@ -573,9 +585,9 @@ def test_it_stops_when_the_dvc_above_it_is_killed(tmp_path: Path) -> None:
         dvc.kill()
         began = time.monotonic()
         _, told = dvc.communicate(timeout=10)  # ends when the training, which shares the pipe, does
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5  # a couple of seconds, and what a busy machine adds
         assert "bakeoff: the dvc that started this is gone: run the same command again to go on.\n" in told
-        assert not is_alive(training)
+        training.wait(timeout=3)  # the pipe closes a moment before the process is gone
     finally:
         dvc.kill()
         for survivor in [psutil.Process(int((tmp_path / "pid").read_text()))] if is_left(tmp_path) else []:

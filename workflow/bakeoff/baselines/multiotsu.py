@@ -49,9 +49,10 @@ def _multiotsu(counts: np.ndarray, classes: int) -> np.ndarray:
         return levels[np.minimum(np.arange(classes - 1), len(levels) - 1)]
     merit = _class_merit(levels, counts[levels])
     best, starts = merit[:, 0], []
+    total = np.empty((len(levels), len(levels) - 1))
     for _ in range(classes - 2):
         # total[b, a - 1]: the levels before a cut as well as can be, and one class of the levels a to b.
-        total = merit[:, 1:] + best[:-1]
+        np.add(merit[:, 1:], best[:-1], out=total)
         start = total.argmax(axis=1)
         starts.append(start + 1)
         best = total[np.arange(len(levels)), start]

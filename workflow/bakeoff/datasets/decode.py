@@ -11,6 +11,7 @@ from PIL import Image
 
 # A picture this large is refused: no data set here holds one, and it would take gigabytes.
 MAXIMUM_PIXELS = 100_000_000
+Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS  # Pillow warns above this, and refuses twice as many
 # Pixels converted at a time, which keeps the copies of a large picture small.
 STRIP_PIXELS = 2_000_000
 # What Pillow raises for files that are broken, depending on the format and on where the damage is.

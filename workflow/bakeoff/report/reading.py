@@ -110,10 +110,12 @@ def read_dataset(name: str, experiments: Mapping[str, Mapping[str, Any]], data: 
         audit=pd.read_csv(audit, dtype=str, keep_default_na=False),
         comparison_csv=comparison_csv,
         comparison_svg=_read(path.with_suffix(".svg"), f"dvc repro compare@{name}"),
-        experiments=[
-            _experiment(row["experiment"], mine[row["experiment"]], row, results) for row in ranking.to_dict("records")
-        ],
+        experiments=[_experiment(row["experiment"], mine[row["experiment"]], row, results) for row in _rows(ranking)],
     )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
 
 
 def _experiment(name: str, entry: Mapping[str, Any], row: Mapping[str, Any], results: Path) -> Experiment:

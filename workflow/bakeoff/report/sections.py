@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -129,12 +130,8 @@ def _seed_spread(experiment: Experiment) -> str:
 
 
 def _gaps(dataset: Dataset, experiment: Experiment) -> list[str]:
-    sentences = []
-    for values in strata_values(dataset).values():
-        dice = {value: experiment.row[f"dice_{value}_mean"] for value in values}
-        if len(dice) > 1:
-            sentences.append(wording.weakest_stratum(experiment.label, dice))
-    return sentences
+    groups = [values for values in strata_values(dataset).values() if len(values) > 1]
+    return [wording.across_groups(experiment.label, experiment.row, values) for values in groups]
 
 
 def strata_values(dataset: Dataset) -> dict[str, list[str]]:
@@ -406,10 +403,15 @@ def _by_strata(dataset: Dataset) -> list[tuple[tuple, pd.DataFrame]]:
 def audit_summary(audit: pd.DataFrame) -> list[dict[str, Any]]:
     """How often each finding had each consequence, most frequent first, with a few of the files."""
     groups = [
-        {"finding": finding, "consequence": consequence, "count": len(rows), "files": rows["file"].head(3).tolist()}
+        {"finding": finding, "consequence": consequence, "count": len(rows), "files": _names(rows["file"].head(3))}
         for (finding, consequence), rows in audit.groupby(["finding", "consequence"])
     ]
     return sorted(groups, key=lambda group: -group["count"])
+
+
+def _names(files: pd.Series) -> str:
+    """Files without their folders, in words."""
+    return wording.listed([PurePosixPath(file).name for file in files])
 
 
 def _examples(dataset: Dataset, side: int) -> list[dict[str, str]]:

@@ -117,16 +117,21 @@ def lead(best: str, other: str, behind: Mapping[str, Any], wins: int) -> str:
     return f"{best} leads {other} by {by} Dice and is better on {wins} of {images} images; that is {verdict}."
 
 
-def weakest_stratum(label: str, dice: Mapping[str, float]) -> str:
-    """Where a method does worst and best, of two strata or more.
+def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str]) -> str:
+    """Where a method does best and worst.
 
     Parameters
     ----------
     label
         The method.
-    dice
-        Its mean Dice by stratum.
+    row
+        Its row of a comparison, with `dice_VALUE_mean`, `_low` and `_high` of every value.
+    values
+        The groups of images, two or more.
     """
-    ordered = sorted(dice, key=lambda stratum: dice[stratum])
+    ordered = sorted(values, key=lambda value: row[f"dice_{value}_mean"])
     worst, best = ordered[0], ordered[-1]
-    return f"{label} does better on {best} ({score(dice[best])}) than on {worst} ({score(dice[worst])})."
+    on_best, on_worst = (f"{value} ({score(row[f'dice_{value}_mean'])})" for value in (best, worst))
+    if row[f"dice_{worst}_high"] >= row[f"dice_{best}_low"]:
+        return f"{label} does about as well on {on_best} as on {on_worst}: the intervals overlap."
+    return f"{label} does better on {on_best} than on {on_worst}: the intervals are apart."

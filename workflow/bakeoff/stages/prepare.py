@@ -153,7 +153,7 @@ def _size_findings(records: Sequence[Record], pictures: Sequence[Picture], size:
     middle = f"the median is {np.median(widths):.0f} x {np.median(heights):.0f}"
     findings = [
         Finding(records[row].image.name, "odd size", "kept", f"{widths[row]} x {heights[row]} pixels, {middle}")
-        for row in np.flatnonzero(odd_sizes(heights, widths))
+        for row in np.flatnonzero(odd_sizes(heights, widths)).tolist()
     ]
     small = int((np.minimum(heights, widths) < size).sum())
     if small:

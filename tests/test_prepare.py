@@ -1,0 +1,510 @@
+"""From archives to arrays: what every published file turns into, and what is said of those that cannot be used."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bakeoff.datasets.decode import Undecodable, decode, resize_classes, resize_image
+from bakeoff.datasets.lungs import synthetic
+from bakeoff.datasets.lungs.source import FILES, IMAGES, MASKS
+from bakeoff.datasets.prepare import Coding, decode_records, row_findings
+from bakeoff.datasets.prepared import open_prepared
+from bakeoff.datasets.records import Member, Record
+from bakeoff.errors import BakeoffError
+from bakeoff.stages.prepare import prepare
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+ARCHIVE = FILES[0].name
+SPLIT = {"name": "stratified", "train": 0.7, "validation": 0.15, "test": 0.15, "seed": 0}
+
+
+def encoded(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(seed: int, height: int = 40, width: int = 50) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+
+
+def square(height: int = 40, width: int = 50) -> np.ndarray:
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : height // 2, width // 4 : width // 2] = 255
+    return mask
+
+
+def raw_of(folder: Path, members: Mapping[str, bytes], *, synthetic: bool = True) -> Path:
+    raw = folder / "raw"
+    raw.mkdir(parents=True)
+    with zipfile.ZipFile(raw / ARCHIVE, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    (raw / "source.json").write_text(json.dumps({"files": [], "synthetic": synthetic}))
+    return raw
+
+
+def x_rays(images: Mapping[str, bytes], masks: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """Members of an archive: Shenzhen X-rays by their id, each with a mask of its own or the usual one."""
+    members = {f"{IMAGES}{name}.png": content for name, content in images.items()}
+    return members | {f"{MASKS}{name}_mask.png": (masks or {}).get(name, encoded(square())) for name in images}
+
+
+def prepared_from(tmp_path: Path, raw: Path, size: int = 16, split: dict | None = None) -> tuple[Path, pd.DataFrame]:
+    folder = tmp_path / "prepared"
+    prepare("lungs", "lungs", raw, folder, size=size, split=split or SPLIT, duplicates={"distance": 6})
+    return folder, pd.read_csv(folder / "audit.csv", keep_default_na=False)
+
+
+# -- decoding ---------------------------------------------------------------------------------------------------------
+
+
+def test_grey_levels_pass_unchanged() -> None:
+    pixels, converted = decode(encoded(noise(0)), 1)
+    assert np.array_equal(pixels[..., 0], noise(0))
+    assert converted == ""
+
+
+def test_grey_pictures_in_colour_modes_pass_unchanged() -> None:
+    grey = Image.fromarray(noise(0))
+    for mode in ("RGB", "RGBA", "LA", "P"):
+        pixels, converted = decode(encoded(grey.convert(mode)), 1)
+        assert np.array_equal(pixels[..., 0], noise(0)), mode
+        assert converted.startswith(f"{mode} to L")
+
+
+def test_colour_becomes_luminance_as_pillow_has_it() -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
+    assert np.array_equal(decode(encoded(colours), 1).pixels[..., 0], np.asarray(Image.fromarray(colours).convert("L")))
+    assert np.array_equal(decode(encoded(colours), 3).pixels, colours)
+    assert decode(encoded(noise(0)), 3).pixels.shape == (40, 50, 3)
+
+
+def test_what_is_transparent_lies_on_black() -> None:
+    pixels = np.full((1, 3, 4), 200, np.uint8)
+    pixels[0, :, 3] = [0, 255, 128]
+    decoded = decode(encoded(pixels), 1)
+    assert decoded.pixels[0, :, 0].tolist() == [0, 200, 100]
+    assert "transparency laid on black" in decoded.converted
+
+
+@pytest.mark.parametrize(("brightest", "white"), [(200, 255), (1000, 1023), (4095, 4095), (65535, 65535)])
+def test_deep_levels_are_scaled_from_their_bit_depth(brightest: int, white: int) -> None:
+    levels = np.array([[0, brightest // 2, brightest]], np.uint16)
+    decoded = decode(encoded(levels), 1)
+    assert decoded.pixels[0, :, 0].tolist() == np.rint(levels[0] * 255 / white).astype(int).tolist()
+    assert decoded.converted == "I;16 to L"
+    assert np.array_equal(decode(encoded(levels), 3).pixels[..., 2], decoded.pixels[..., 0])
+
+
+def test_16_bits_made_of_8_give_the_8_back() -> None:
+    deep = noise(0).astype(np.uint16) * 257
+    deep[0, 0] = 65535
+    assert np.array_equal(decode(encoded(deep), 1).pixels.ravel()[1:], noise(0).ravel()[1:])
+
+
+def test_bilevel_cmyk_and_animated_pictures_are_converted() -> None:
+    assert set(np.unique(decode(encoded(Image.fromarray(square()).convert("1")), 1).pixels)) == {0, 255}
+    grey = Image.fromarray(np.full((8, 8), 99, np.uint8))
+    decoded = decode(encoded(grey.convert("CMYK"), "TIFF"), 1)
+    assert (decoded.converted, decoded.pixels[0, 0, 0]) == ("CMYK to L", 99)
+    frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (10, 250)]
+    animated = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(animated, 1).pixels.max() == 10
+    assert "first of 2 frames" in decode(animated, 1).converted
+
+
+def test_tall_pictures_are_converted_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bakeoff.datasets.decode.STRIP_PIXELS", 170)
+    assert np.array_equal(decode(encoded(Image.fromarray(noise(1)).convert("RGB")), 1).pixels[..., 0], noise(1))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"Thumbs.db is no picture", "cannot identify"),
+        (encoded(noise(0))[:900], "truncated"),
+        (encoded(np.zeros((4, 4), np.float32), "TIFF"), "no known range"),
+    ],
+    ids=["empty", "no image", "truncated", "floating point"],
+)
+def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
+    with pytest.raises(Undecodable, match=words) as caught:
+        decode(content, 1)
+    assert "0x" not in str(caught.value)  # an address in memory would make every audit differ
+
+
+def test_a_hundred_megapixels_are_refused_before_they_are_read() -> None:
+    bomb = encoded(Image.new("1", (10_000, 10_000)))
+    assert len(bomb) < 20_000
+    with pytest.raises(Undecodable, match="10000 x 10000 pixels"):
+        decode(bomb, 1)
+    huge = encoded(Image.new("1", (20_000, 10_001)))
+    with pytest.raises(Undecodable, match="decompression bomb"):
+        decode(huge, 1)
+
+
+SAMPLES = [
+    encoded(noise(0)),
+    encoded(noise(0), "JPEG"),
+    encoded(noise(0), "GIF"),
+    encoded(noise(0), "BMP"),
+    encoded(noise(0).astype(np.uint16) * 99, "TIFF"),
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_damage_anywhere_is_undecodable_or_a_picture(sample: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(sample)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(sample) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode(bytes(damaged[: data.draw(st.integers(0, len(sample)))]), 1)
+    except Undecodable:
+        return
+    assert decoded.pixels.dtype == np.uint8
+    assert decoded.pixels.shape[2] == 1
+
+
+# -- resizing ---------------------------------------------------------------------------------------------------------
+
+
+def test_images_shrink_to_the_mean_of_the_area() -> None:
+    pixels = noise(0, 32, 64)
+    means = pixels.reshape(16, 2, 16, 4).mean(axis=(1, 3))
+    assert np.abs(resize_image(pixels[..., None], 16)[..., 0] - means).max() <= 0.5
+
+
+def test_classes_shrink_to_the_class_with_most_of_the_area() -> None:
+    classes = np.zeros((4, 4), np.uint8)
+    classes[0, 0] = 1  # a quarter of its cell
+    classes[0, 2:] = 1  # a half
+    classes[2:, :2] = [[1, 1], [1, 0]]  # three quarters
+    assert resize_classes(classes, 2, 2).tolist() == [[0, 1], [1, 0]]
+
+
+def test_three_classes_go_by_the_largest_share() -> None:
+    classes = np.array([[0, 1, 1, 2], [0, 1, 2, 2], [0, 0, 0, 0], [1, 2, 2, 0]], np.uint8)
+    assert resize_classes(classes, 3, 2).tolist() == [[1, 2], [0, 0]]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 40), st.integers(0, 9))
+def test_masks_stay_whole_classes_at_any_size(height: int, width: int, size: int, seed: int) -> None:
+    classes = np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint8)
+    resized = resize_classes(classes, 3, size)
+    assert resized.shape == (size, size)
+    assert set(np.unique(resized)) <= set(np.unique(classes))
+
+
+# -- archives ---------------------------------------------------------------------------------------------------------
+
+
+def coding(size: int = 20) -> Coding:
+    return Coding(size, 1, 2, lambda pixels: (pixels > 127).astype(np.uint8))
+
+
+def tar_of(path: Path, members: Mapping[str, bytes]) -> None:
+    with gzip.open(path, "wb") as plain, tarfile.open(fileobj=plain, mode="w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def test_two_tar_archives_in_another_order_than_the_records(tmp_path: Path) -> None:
+    tar_of(tmp_path / "images.tar.gz", {f"images/{n}.png": encoded(noise(n)) for n in (2, 0, 1)} | {"._x": b""})
+    tar_of(tmp_path / "masks.tar.gz", {f"masks/{n}.png": encoded(np.roll(square(), n)) for n in (1, 2, 0)})
+    records = [
+        Record(str(n), Member("images.tar.gz", f"images/{n}.png"), (Member("masks.tar.gz", f"masks/{n}.png"),))
+        for n in range(3)
+    ]
+    decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=2)
+    for n in range(3):
+        assert np.array_equal(decoded.images[n], resize_image(noise(n)[..., None], 20))
+        assert np.array_equal(decoded.masks[n], resize_classes(np.roll(square(), n) // 255, 2, 20))
+
+
+def test_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
+    left, right = square(), np.fliplr(square()).copy()
+    tar_of(
+        tmp_path / "a.tar.gz", {"b_mask_1.png": encoded(right), "b.png": encoded(noise(0)), "b_mask.png": encoded(left)}
+    )
+    masks = (Member("a.tar.gz", "b_mask.png"), Member("a.tar.gz", "b_mask_1.png"))
+    records = [Record("b", Member("a.tar.gz", "b.png"), masks)]
+    decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=1)
+    assert np.array_equal(decoded.masks[0], resize_classes((left | right) // 255, 2, 20))
+
+
+def test_a_record_needs_no_mask_and_a_blank_one_may_be_the_truth(tmp_path: Path) -> None:
+    tar_of(
+        tmp_path / "a.tar.gz",
+        {"cat.png": encoded(noise(0)), "n.png": encoded(noise(1)), "m.png": encoded(square() * 0)},
+    )
+    cat, normal, mask = (Member("a.tar.gz", name) for name in ("cat.png", "n.png", "m.png"))
+    records = [
+        Record("cat", cat),
+        Record("n", normal, (mask,), blank_mask_expected=True),
+        Record("x", normal._replace(name="x.png")),
+    ]
+    decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=1)
+    findings, usable = row_findings(records, decoded)
+    assert usable.tolist() == [True, True, False]
+    assert [(finding.file, finding.finding) for finding in findings] == [("x.png", "unreadable")]
+
+
+def test_look_ahead_is_bounded_by_memory_and_the_order_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bakeoff.datasets.prepare.DECODING_BYTES", 1)  # every picture is too large: one at a time
+    tar_of(tmp_path / "a.tar.gz", {f"{n}.png": encoded(noise(n)) for n in range(9)})
+    records = [Record(str(n), Member("a.tar.gz", f"{n}.png")) for n in range(9)]
+    decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=4)
+    assert list(decoded.pictures) == list(range(9))
+
+
+# -- the whole stage --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic X-rays, prepared."""
+    tmp_path = tmp_path_factory.mktemp("road")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    synthetic.write(raw, images=60, size=96, seed=3)
+    (raw / "source.json").write_text(json.dumps({"files": [{"name": ARCHIVE}], "synthetic": True}))
+    return prepared_from(tmp_path, raw, size=64)[0]
+
+
+def test_every_planted_fault_is_found_and_has_its_consequence(road: Path) -> None:
+    audit = pd.read_csv(road / "audit.csv", keep_default_na=False)
+    found = audit.groupby(["finding", "consequence"]).size().to_dict()
+    assert found == {
+        ("missing mask", "dropped"): 2,
+        ("unreadable", "dropped"): 1,
+        ("blank mask", "dropped"): 1,
+        ("exact duplicate", "dropped"): 1,
+        ("near duplicate", "kept"): 1,
+        ("wrong mode", "converted"): 2,
+        ("odd size", "kept"): 1,
+    }
+    about = json.loads((road / "dataset.json").read_text())
+    assert about["counts"]["listed"] == 60
+    assert about["counts"]["dropped"] == (audit["consequence"] == "dropped").sum() == 5
+    assert audit["file"].str.endswith(".png").all()
+
+
+def test_the_arrays_fit_the_index(road: Path) -> None:
+    prepared = open_prepared(road)
+    count = len(prepared.index)
+    assert (prepared.images.shape, prepared.images.dtype) == ((count, 64, 64, 1), np.uint8)
+    assert (prepared.masks.shape, prepared.masks.dtype) == ((count, 64, 64), np.uint8)
+    assert (prepared.histograms.shape, prepared.histograms.dtype) == ((count, 256), np.uint32)
+    for image, mask, histogram in zip(prepared.images, prepared.masks, prepared.histograms, strict=True):
+        assert np.array_equal(histogram, np.bincount(image.ravel(), minlength=256))
+        assert np.unique(mask).tolist() == [0, 1]
+
+
+def test_every_row_is_the_picture_that_its_source_names(road: Path) -> None:
+    prepared = open_prepared(road)
+    with zipfile.ZipFile(road.parent / "raw" / ARCHIVE) as archive:
+        for position, row in prepared.index.iterrows():
+            pixels = decode(archive.read(row["source"]), 1).pixels
+            assert pixels.shape[:2] == (row["original_height"], row["original_width"])
+            assert np.array_equal(resize_image(pixels, 64), prepared.images[position])
+            mask = row["source"].replace(IMAGES, MASKS)
+            mask = mask.replace(".png", "_mask.png") if row["hospital"] == "shenzhen" else mask
+            classes = decode(archive.read(mask), 1).pixels[..., 0] // 255
+            assert np.array_equal(resize_classes(classes, 2, 64), prepared.masks[position])
+
+
+def test_the_index_and_the_description_are_as_promised(road: Path) -> None:
+    prepared = open_prepared(road)
+    labels = ["hospital", "diagnosis"]
+    sizes = ["original_height", "original_width"]
+    assert prepared.index.columns.tolist() == ["id", "split", "group", *labels, "source", *sizes]
+    assert prepared.index["id"].is_monotonic_increasing
+    assert prepared.classes == ["background", "lung"]
+    assert prepared.strata == labels
+    about = prepared.about
+    assert set(about) == {
+        "name", "title", "task", "classes", "strata", "size", "counts", "split", "provenance", "licence", "citation",
+        "synthetic",
+    }  # fmt: skip
+    assert about["split"] == SPLIT
+    assert about["synthetic"] is True
+    assert about["provenance"]["files"] == [{"name": ARCHIVE}]
+    assert about["counts"]["by_split"] == prepared.index["split"].value_counts().to_dict()
+    assert about["counts"]["by_label"]["hospital"] == prepared.index["hospital"].value_counts().to_dict()
+
+
+def test_near_duplicates_share_a_group_and_a_split(road: Path) -> None:
+    index = open_prepared(road).index
+    (pair,) = [rows for _, rows in index.groupby("group") if len(rows) > 1]
+    assert pair["split"].nunique() == 1
+    assert pair["group"].iloc[0] == pair["id"].min()
+
+
+def digest_of(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_number_of_threads_changes_no_byte(road: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    again, _ = prepared_from(tmp_path, road.parent / "raw", size=64)
+    assert digest_of(again) == digest_of(road)
+
+
+def test_only_the_published_split_tears_look_alikes_apart_and_says_so(tmp_path: Path) -> None:
+    images = {f"CHNCXR_{n:04d}_{n % 2}": encoded(noise(n, 64, 64)) for n in range(20)}
+    images["CHNCXR_0001_1"] = encoded(np.clip(noise(0, 64, 64).astype(int) + 2, 0, 255).astype(np.uint8))
+    raw = raw_of(tmp_path, x_rays(images, {name: encoded(square(64, 64)) for name in images}))
+    _, audit = prepared_from(tmp_path, raw, size=64, split={"name": "every-14th"})
+    (straddling,) = audit[audit["finding"] == "group straddles splits"].itertuples()
+    assert straddling.detail == "look-alikes CHNCXR_0000_0, CHNCXR_0001_1 lie in test and validation"
+
+
+def test_contradicting_duplicates_both_go(tmp_path: Path) -> None:
+    images = {f"CHNCXR_{n:04d}_0": encoded(noise(n)) for n in range(10)} | {"CHNCXR_0010_1": encoded(noise(3))}
+    folder, audit = prepared_from(tmp_path, raw_of(tmp_path, x_rays(images)))
+    assert (audit["finding"] == "contradicting duplicate").sum() == 2
+    assert not {"CHNCXR_0003_0", "CHNCXR_0010_1"} & set(open_prepared(folder).index["id"])
+
+
+def test_a_duplicate_of_an_unusable_image_is_used(tmp_path: Path) -> None:
+    images = {f"CHNCXR_{n:04d}_0": encoded(noise(max(n, 1))) for n in range(10)}
+    raw = raw_of(tmp_path, x_rays(images, {"CHNCXR_0000_0": encoded(square() * 0)}))
+    folder, audit = prepared_from(tmp_path, raw)
+    assert audit["finding"].tolist() == ["blank mask"]
+    assert "CHNCXR_0001_0" in set(open_prepared(folder).index["id"])
+
+
+def test_masks_of_another_size_are_stretched_or_refused(tmp_path: Path) -> None:
+    images = {f"CHNCXR_{n:04d}_0": encoded(noise(n)) for n in range(10)}
+    masks = {"CHNCXR_0000_0": encoded(square(80, 100)), "CHNCXR_0001_0": encoded(square(50, 40))}
+    folder, audit = prepared_from(tmp_path, raw_of(tmp_path, x_rays(images, masks)))
+    assert audit[["finding", "consequence"]].to_numpy().tolist() == [
+        ["size mismatch", "converted"],
+        ["size mismatch", "dropped"],
+    ]
+    prepared = open_prepared(folder)
+    assert len(prepared.index) == 9
+    assert np.array_equal(prepared.masks[0], prepared.masks[1])
+
+
+def test_enlarged_images_and_a_short_count_are_told_once(tmp_path: Path) -> None:
+    images = {f"CHNCXR_{n:04d}_0": encoded(noise(n)) for n in range(10)}
+    _, audit = prepared_from(tmp_path, raw_of(tmp_path, x_rays(images), synthetic=False), size=48)
+    assert audit[["file", "finding", "detail"]].to_numpy().tolist() == [
+        [ARCHIVE, "small images", "10 of 10 images have a side below 48 pixels and are enlarged"],
+        [ARCHIVE, "unexpected count", "10 images are listed, 800 were published"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({}, "holds no image"),
+        ({f"{IMAGES}CHNCXR_0001_0.png": b""}, "holds no image"),
+        (x_rays({"CHNCXR_0001_0": b"x"}), "none of 1 images can be used; the first: .*CHNCXR_0001_0.png, unreadable"),
+    ],
+    ids=["empty", "no mask", "unreadable"],
+)
+def test_nothing_usable_is_one_sentence_and_leaves_nothing(tmp_path: Path, members: dict, words: str) -> None:
+    raw = raw_of(tmp_path, members)
+    with pytest.raises(BakeoffError, match=words):
+        prepared_from(tmp_path, raw)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_what_was_prepared_before_survives_a_failure(road: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    (folder / "index.csv").write_text("before")
+    with pytest.raises(BakeoffError, match=r"cannot be opened|none of|holds no image"):
+        prepared_from(tmp_path, raw_of(tmp_path, {}))
+    assert (folder / "index.csv").read_text() == "before"
+    prepared_from(tmp_path, road.parent / "raw", size=32)
+    assert len(open_prepared(folder).index) > 1
+
+
+def test_a_missing_archive_and_a_missing_description_are_one_sentence(tmp_path: Path) -> None:
+    raw = raw_of(tmp_path, {})
+    (raw / ARCHIVE).unlink()
+    with pytest.raises(BakeoffError, match=ARCHIVE):
+        prepared_from(tmp_path, raw)
+    (raw / "source.json").unlink()
+    with pytest.raises(BakeoffError, match=r"source\.json"):
+        prepared_from(tmp_path, raw)
+
+
+MEASURE = """
+import json, sys
+from pathlib import Path
+from bakeoff.stages.prepare import prepare
+raw, folder = map(Path, sys.argv[1:])
+prepare("lungs", "lungs", raw, folder, size=16, split={"name": "every-14th"}, duplicates={"distance": 6})
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
+"""
+
+
+def test_memory_stays_under_a_gibibyte_however_many_large_pictures(tmp_path: Path) -> None:
+    pictures = [encoded(Image.new("RGB", (6000, 5000), (n, n, n)), compress_level=1) for n in range(1, 13)]
+    mask = encoded(Image.new("L", (60, 50), 255))
+    images = {f"CHNCXR_{n:04d}_0": content for n, content in enumerate(pictures)}
+    raw = raw_of(tmp_path, x_rays(images, dict.fromkeys(images, mask)))
+    environment = os.environ | {"OMP_NUM_THREADS": "12"}
+    command = [sys.executable, "-c", MEASURE, str(raw), str(tmp_path / "prepared")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1024  # decoded all at once they would take 2,400
+
+
+@pytest.mark.real
+def test_the_real_x_rays(mirror: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / ARCHIVE).symlink_to(mirror / ARCHIVE)
+    (raw / "source.json").write_text(json.dumps({"files": [], "synthetic": False}))
+    folder, audit = prepared_from(tmp_path, raw, size=192)
+    prepared = open_prepared(folder)
+    counts = prepared.about["counts"]
+    assert (counts["listed"], counts["used"], counts["dropped"]) == (800, 704, 96)
+    assert counts["by_label"] == {
+        "hospital": {"montgomery": 138, "shenzhen": 566},
+        "diagnosis": {"normal": 359, "tuberculosis": 345},
+    }
+    assert counts["by_split"] == {"train": 492, "validation": 106, "test": 106}
+    assert audit.groupby(["finding", "consequence"]).size().to_dict() == {
+        ("missing mask", "dropped"): 96,
+        ("near duplicate", "kept"): 2,
+    }
+    # Lungs are darker than what surrounds them in nearly every X-ray, so images and masks belong together.
+    inside = np.array([image[mask == 1].mean() for image, mask in zip(prepared.images, prepared.masks, strict=True)])
+    around = np.array([np.median(image[40:150, 40:150]) for image in prepared.images])
+    assert (inside < around + 20).mean() > 0.95
+    assert 0.15 < prepared.masks[:].mean() < 0.35
+
+
+@pytest.mark.real
+def test_the_real_x_rays_in_the_published_split(mirror: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / ARCHIVE).symlink_to(mirror / ARCHIVE)
+    (raw / "source.json").write_text(json.dumps({"files": [], "synthetic": False}))
+    folder, _ = prepared_from(tmp_path, raw, size=32, split={"name": "every-14th"})
+    assert open_prepared(folder).about["counts"]["by_split"] == {"train": 602, "validation": 51, "test": 51}
