@@ -88,7 +88,7 @@ def test_setting_a_value_keeps_every_comment_and_the_order(book: Path) -> None:
     assert changed == {
         ("profile: sample", "profile: small"),
         ("  mirror: null", "  mirror: ../images"),
-        ("    small: {epochs: 15, patience: 8}", "    small: {epochs: 9, patience: 8}"),
+        ("    small: {epochs: 8, patience: 8}", "    small: {epochs: 9, patience: 8}"),
     }
 
 

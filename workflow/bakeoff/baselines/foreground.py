@@ -4,7 +4,7 @@ Thresholds cut a picture into classes by brightness, 0 the darkest. They do not 
 that is a choice, and each way of making it is reported by its name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -69,7 +69,7 @@ def fixed_class(foreground: str | int, classes: int) -> int:
     return named
 
 
-def foreground_masks(images: Iterable[np.ndarray], thresholds: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+def foreground_masks(images: Sequence[np.ndarray], thresholds: np.ndarray, foreground: np.ndarray) -> np.ndarray:
     """Masks of the pixels whose grey level is in the foreground's class.
 
     Parameters
@@ -87,4 +87,7 @@ def foreground_masks(images: Iterable[np.ndarray], thresholds: np.ndarray, foreg
         uint8, (n, height, width), 0 and 1.
     """
     chosen = (class_of_level(thresholds) == foreground[:, None]).astype(np.uint8)
-    return np.stack([cv2.LUT(image, lookup) for lookup, image in zip(chosen, images, strict=True)])
+    masks = np.empty((len(images), *images[0].shape), np.uint8)
+    for image, lookup, mask in zip(images, chosen, masks, strict=True):
+        cv2.LUT(image, lookup, dst=mask)
+    return masks

@@ -76,8 +76,8 @@ def decode(data: bytes, channels: int) -> Decoded:
         If the bytes are no image, a broken one, one of a mode without meaning here, or a very large one.
     """
     with _opened(data) as image:
-        converted = _conversions(image, "L" if channels == 1 else "RGB")
         try:
+            converted = _conversions(image, "L" if channels == 1 else "RGB")
             image.load()
             return Decoded(_pixels(image, channels), converted)
         except PILLOW_ERRORS as error:

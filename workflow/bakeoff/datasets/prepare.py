@@ -22,7 +22,6 @@ from bakeoff.datasets.archive import open_archive
 from bakeoff.datasets.audit import perceptual_hash, thumbnail
 from bakeoff.datasets.decode import Undecodable, decode, header, resize_classes, resize_image
 from bakeoff.datasets.records import Finding, Member, Record
-from bakeoff.errors import BakeoffError
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +113,9 @@ def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: 
     Raises
     ------
     BakeoffError
-        If an archive is missing or damaged, or the disk too small.
+        If an archive is missing or damaged.
+    OSError
+        If the disk is too small.
     """
     cv2.setNumThreads(1)  # the threads here are enough
     shape = (len(records), coding.size, coding.size)
@@ -152,17 +153,12 @@ def allocate(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
 
     Raises
     ------
-    BakeoffError
-        If the disk is too small: taken now, since a memory map that finds the disk full kills the process.
+    OSError
+        If the disk is too small: now, since a memory map that finds the disk full later kills the process.
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    try:
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError as error:
-        raise BakeoffError(
-            f"{path} needs {path.stat().st_size / 2**20:.0f} MiB ({error.strerror}): free some space."
-        ) from None
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 

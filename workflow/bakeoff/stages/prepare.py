@@ -1,5 +1,6 @@
 """From archives to a prepared data set: arrays, index, audit and split."""
 
+import errno
 import importlib
 import json
 import logging
@@ -29,6 +30,8 @@ from bakeoff.errors import BakeoffError
 from bakeoff.provenance import thread_count
 
 log = logging.getLogger(__name__)
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def prepare(
@@ -104,7 +107,7 @@ def prepare(
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder beside its place, renamed into it when all is written."""
+    """A folder beside its place, renamed into it when all is written; a disk that fills up is a `BakeoffError`."""
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -112,6 +115,10 @@ def _appearing(folder: Path) -> Iterator[Path]:
         yield beside
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise BakeoffError(f"{folder} cannot be written ({error.strerror}): make room on the disk.") from None
+        raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -58,7 +58,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, folder: Path)
         foreground = class_dice(thresholds, data.histograms[test], _histograms_inside(data, test)).argmax(axis=1)
     else:
         foreground = np.full(len(test), trained if trained is not None else fixed_class(choice, classes))
-    masks = foreground_masks((grey(data.images[row]) for row in test), thresholds, foreground)
+    masks = foreground_masks([grey(data.images[row]) for row in test], thresholds, foreground)
     predict_seconds = time.perf_counter() - started
 
     found = ~np.isnan(thresholds).any(axis=1)

@@ -1,5 +1,6 @@
 """The hardware a network runs on, and the arithmetic that it is good at."""
 
+import ctypes
 import os
 import platform
 import resource
@@ -64,6 +65,7 @@ def set_up(precision: str = "auto") -> Runtime:
     """
     if precision not in ("auto", "bf16", "fp32"):
         raise BakeoffError(f"The recipe's precision is '{precision}': choose auto, bf16 or fp32.")
+    _keep_freed_memory()
     # cuBLAS reads this when it is first used; without it, its results may differ between runs.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -73,6 +75,21 @@ def set_up(precision: str = "auto") -> Runtime:
     if precision == "auto":
         precision = "bf16" if _has_bf16(device) else "fp32"
     return Runtime(device, precision)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep what a step frees for the next one.
+
+    By default it maps every large tensor anew and gives it back, and the kernel clears each page again: on virtual
+    machines whose host takes idle memory back this cost most of a step (`benchmarks/training.py`).
+    """
+    mmap_threshold, trim_threshold, largest = -3, -1, 2**31 - 1  # the names and numbers of malloc.h
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_threshold, 2**30)
+        libc.mallopt(trim_threshold, largest)
+    except (OSError, AttributeError):  # another C library, which decides for itself
+        return
 
 
 def _has_bf16(device: torch.device) -> bool:

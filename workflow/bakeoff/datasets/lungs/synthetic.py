@@ -195,7 +195,7 @@ def _png(pixels: np.ndarray) -> bytes:
 def draw(random: np.random.Generator, size: int, diagnosis: int, look: Look) -> tuple[np.ndarray, np.ndarray]:
     """One X-ray and its lung mask, both uint8 (height, width); the mask is 0 and 255."""
     shape = _shape(random, size, look)
-    pose = _pose(random)
+    pose = _Pose(random)
     lungs = [_lung(random, side) for side in (-1, 1)]
     heart = _blob(random, centre=(0.12, 0.24), radii=(0.30, 0.27), wobble=0.05)
     lung = _filled(shape, [pose(outline) for outline in lungs])
@@ -218,7 +218,7 @@ def _shape(random: np.random.Generator, size: int, look: Look) -> tuple[int, int
     return round(long * aspect), round(long)
 
 
-class _pose:
+class _Pose:
     """Where the patient stands: turns, stretches and shifts points (..., 2) of the unit square."""
 
     def __init__(self, random: np.random.Generator) -> None:
@@ -285,7 +285,7 @@ def _smooth_noise(random: np.random.Generator, shape: tuple[int, int], blur: flo
 
 
 def _soft_tissue(
-    random: np.random.Generator, shape: tuple[int, int], pose: _pose, lung: np.ndarray, heart: np.ndarray
+    random: np.random.Generator, shape: tuple[int, int], pose: _Pose, lung: np.ndarray, heart: np.ndarray
 ) -> np.ndarray:
     half = TORSO * (random.uniform(1.0, 1.25), 1) + random.normal(0, 0.015, TORSO.shape)
     torso = _filled(shape, [pose(np.vstack([half, half[::-1] * (-1, 1)]))], blur=0.012)
@@ -303,7 +303,7 @@ def _soft_tissue(
     return np.maximum(tissue, 0)
 
 
-def _bones(random: np.random.Generator, shape: tuple[int, int], pose: _pose) -> np.ndarray:
+def _bones(random: np.random.Generator, shape: tuple[int, int], pose: _Pose) -> np.ndarray:
     spine = _stroke(shape, [pose(np.array([(0.0, -1.1), (0.0, 1.1)]))], 0.17, 0.012)
     gaps = 1 + 0.25 * np.sin(np.linspace(0, random.uniform(60, 75), shape[0], dtype=np.float32))[:, None]
     across = np.linspace(0.05, 1, 24)
@@ -320,7 +320,7 @@ def _bones(random: np.random.Generator, shape: tuple[int, int], pose: _pose) -> 
     return strength * (ribs + 0.2 * _stroke(shape, collar, 0.07, 0.007)) + 0.22 * spine * gaps
 
 
-def _opacities(random: np.random.Generator, shape: tuple[int, int], pose: _pose, lungs: list[np.ndarray]) -> np.ndarray:
+def _opacities(random: np.random.Generator, shape: tuple[int, int], pose: _Pose, lungs: list[np.ndarray]) -> np.ndarray:
     """Cloudy infiltrates, most of them in the upper lungs, some with a cavity."""
     clouds = np.zeros(shape, np.float32)
     for _ in range(random.integers(1, 5)):
