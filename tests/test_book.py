@@ -51,7 +51,11 @@ def test_every_profile_is_valid(book: Path, profile: str) -> None:
         ("datasets.lungs.split.name=random", "datasets.lungs.split", "stratified"),
         ("datasets.lungs.small.size=7", "datasets.lungs.small.size", "greater than or equal to 16"),
         ("experiments.networks.lungs-unet.model=unett", "experiments.networks.lungs-unet.model", "did you mean 'unet'"),
-        ("experiments.networks.lungs-unet.dataset=lung", "experiments.networks.lungs-unet.dataset", "did you mean 'lungs'"),
+        (
+            "experiments.networks.lungs-unet.dataset=lung",
+            "experiments.networks.lungs-unet.dataset",
+            "did you mean 'lungs'",
+        ),
         ("experiments.networks.lungs-unet.recipe=scratch", "experiments.networks.lungs-unet.recipe", "from-scratch"),
         ("experiments.pretrained.lungs-deeplabv3plus.weights=resnet5", "weights", "did you mean 'resnet50'"),
         ("experiments.thresholds.lungs-otsu.method=otzu", "experiments.thresholds.lungs-otsu.method", "'otsu'"),

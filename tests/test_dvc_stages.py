@@ -20,7 +20,9 @@ stages:
   measure:
     foreach: ${cities}
     do:
-      cmd: echo measure-${key} >> ran.txt && sleep ${slow} && mkdir -p out/${key} && echo ${item.rain} > out/${key}/rain.txt
+      cmd: |
+        echo measure-${key} >> ran.txt && sleep ${slow}
+        mkdir -p out/${key} && echo ${item.rain} > out/${key}/rain.txt
       deps: [code]
       params:
         - cities.${key}
@@ -83,7 +85,9 @@ class Project:
 def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
-    (tmp_path / "dvc.yaml").write_text(DVC.replace("deps: [code]", "deps:\n        - code").replace(" [scale]", "\n      - scale"))
+    (tmp_path / "dvc.yaml").write_text(
+        DVC.replace("deps: [code]", "deps:\n        - code").replace(" [scale]", "\n      - scale")
+    )
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     (tmp_path / ".dvcignore").write_text(".snakemake_timestamp\n")
     (tmp_path / "code").mkdir()
@@ -159,7 +163,12 @@ def test_the_second_dvc_waits_for_the_first(project: Project) -> None:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     both = [
         subprocess.Popen(
-            ["dvc", "repro", "measure@oslo"], cwd=project.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ["dvc", "repro", "measure@oslo"],
+            cwd=project.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for _ in range(2)
     ]
@@ -172,7 +181,9 @@ def test_the_second_dvc_waits_for_the_first(project: Project) -> None:
 def test_the_second_dvc_goes_on_when_the_first_is_killed(project: Project) -> None:
     (project.root / "params.yaml").write_text(PARAMS.replace("slow: 0", "slow: 4"))
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    first = subprocess.Popen(["dvc", "repro", "measure@oslo"], cwd=project.root, env=environment, start_new_session=True)
+    first = subprocess.Popen(
+        ["dvc", "repro", "measure@oslo"], cwd=project.root, env=environment, start_new_session=True
+    )
     ran = project.root / "ran.txt"
     deadline = time.time() + 60
     while not ran.exists() and time.time() < deadline:

@@ -30,7 +30,13 @@ class Clone:
         environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.root / "workflow")}
         environment.pop("OMP_NUM_THREADS", None)
         return subprocess.Popen(
-            command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+            command,
+            cwd=self.root,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
         )  # type: ignore[call-overload, no-any-return]
 
     def run(self, *command: str, code: int = 0) -> str:
@@ -69,7 +75,10 @@ def cut(book: Path) -> None:
     values = editor.load(book.read_text())
     values["seeds"]["sample"] = 1
     values["resamples"] = 100
-    values["datasets"]["lungs"]["sample"] = {"size": 32, "archive": {"synthetic": {"images": 60, "size": 64, "seed": 1}}}
+    values["datasets"]["lungs"]["sample"] = {
+        "size": 32,
+        "archive": {"synthetic": {"images": 60, "size": 64, "seed": 1}},
+    }
     for recipe in values["recipes"].values():
         recipe["sample"] = {"epochs": 1, "patience": 1}
     thresholds = values["experiments"]["thresholds"]
@@ -135,7 +144,9 @@ def test_a_change_taken_back_is_restored(clone: Clone) -> None:
 
 
 def test_what_another_profile_says_reruns_nothing(clone: Clone) -> None:
-    clone.set("recipes.from-scratch.small.epochs=99", "datasets.lungs.full.size=64", "seeds.full=1", "download.attempts=9")
+    clone.set(
+        "recipes.from-scratch.small.epochs=99", "datasets.lungs.full.size=64", "seeds.full=1", "download.attempts=9"
+    )
     clone.assert_clean()
     assert clone.executed("dvc", "repro") == set()
 

@@ -63,7 +63,7 @@ class Stages:
         if self.changed:
             stamp = self._root / STAMP
             stamp.parent.mkdir(exist_ok=True)
-            # New contents each time: Snakemake takes a small file of the same checksum for unchanged, whatever its time.
+            # New contents each time: Snakemake takes a small file of the same checksum for unchanged.
             stamp.write_text(f"{time.time_ns()}\n")
 
     def keys(self, group: str) -> str:
@@ -143,7 +143,9 @@ def _paths(template: dict[str, Any]) -> list[str]:
 
 def _flagged(pattern: str, in_report: dict[str, dict[str, Any]]) -> str:
     if "${" in pattern:
-        raise ValueError(f"dvc.yaml: output '{pattern}' may interpolate ${{key}} alone, to become a Snakemake wildcard.")
+        raise ValueError(
+            f"dvc.yaml: output '{pattern}' may interpolate ${{key}} alone, to become a Snakemake wildcard."
+        )
     flagged = pattern if Path(pattern).suffix else directory(pattern)
     shown = next((options for suffix, options in in_report.items() if pattern.endswith(suffix)), None)
     return report(flagged, **shown) if shown else flagged

@@ -32,7 +32,9 @@ def waiting(reproduce: Callable[..., Any], poll_seconds: float = POLL_SECONDS) -
                 if "is busy" not in str(error):
                     raise
                 if not told:
-                    print(f"Stage '{stage.addressing}' waits: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+                    print(
+                        f"Stage '{stage.addressing}' waits: {str(error).splitlines()[0]}", file=sys.stderr, flush=True
+                    )
                     told = True
                 stage.repo.lock.unlock()
                 stage.repo._reset()

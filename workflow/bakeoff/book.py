@@ -401,7 +401,9 @@ def _wrong_references(book: Book) -> Iterable[str]:
             except ValidationError as error:
                 yield from (sentence for sentence in _bare_sentences(error, ("recipes", name, profile)))
     names = book.experiment_names()
-    yield from (f"two experiments are called '{name}': rename one." for name in sorted(set(names)) if names.count(name) > 1)
+    yield from (
+        f"two experiments are called '{name}': rename one." for name in sorted(set(names)) if names.count(name) > 1
+    )
     for family in Experiments.model_fields:
         for name, experiment in getattr(book.experiments, family).items():
             key = f"experiments.{family}.{name}"
@@ -447,4 +449,6 @@ _UNION_TAGS |= {"OfficialWeights", "stratified", "every-14th", "random", "offici
 
 
 def _all_keys() -> list[str]:
-    return sorted({field.alias or name for model in Section.__subclasses__() for name, field in model.model_fields.items()})
+    return sorted(
+        {field.alias or name for model in Section.__subclasses__() for name, field in model.model_fields.items()}
+    )

@@ -59,7 +59,9 @@ def check() -> None:
     """Check the book and say what it will run."""
     book = _book()
     experiments = book.experiment_names()
-    click.echo(f"params.yaml is valid: profile {book.profile}, {len(experiments)} experiments, {book.seed_count} seeds.")
+    click.echo(
+        f"params.yaml is valid: profile {book.profile}, {len(experiments)} experiments, {book.seed_count} seeds."
+    )
 
 
 @main.command()
@@ -220,7 +222,9 @@ def report() -> None:
 def _experiment(name: str, *families: str) -> dict[str, Any]:
     settings: dict[str, Any] = _book().experiment(name)
     if settings["family"] not in families:
-        raise BakeoffError(f"'{name}' is one of experiments.{settings['family']}, and this command is for {families[0]}.")
+        raise BakeoffError(
+            f"'{name}' is one of experiments.{settings['family']}, and this command is for {families[0]}."
+        )
     return settings
 
 

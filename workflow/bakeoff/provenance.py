@@ -33,7 +33,7 @@ def _version(package: str) -> str | None:
 
 
 def thread_count() -> int:
-    """Threads to compute with: `OMP_NUM_THREADS` (Snakemake sets it to a rule's threads), but no more than there are cores.
+    """Threads to compute with: `OMP_NUM_THREADS` (Snakemake sets it to a rule's threads), at most one a core.
 
     `snakemake --cores 8` is typed on machines of two cores too, where eight threads would only wait for each other.
     """

@@ -69,6 +69,8 @@ def set_up(precision: str = "auto") -> Runtime:
     # cuBLAS reads this when it is first used; without it, its results may differ between runs.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # That also writes over all fresh memory, to show up kernels that read it unset: a debugging aid, and not free.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.set_num_threads(thread_count())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
