@@ -2,15 +2,20 @@
 
 DVC refuses at once when another DVC runs a stage that shares a path with the one it wants ("is busy, it is being
 blocked by"), and has no setting to wait instead; `--wait-for-lock` waits for the repository's lock alone. Here both
-waits are the default, so that `snakemake` and `dvc repro` can be started at once on one clone, and a run started
-again waits for a training that the last one left behind. Nothing else of DVC changes.
+waits are the default, and a whole `dvc repro` waits for a Snakemake that runs in the same folder. So both can be
+started at once on one clone, and a run started again waits for a training that the last one left behind. Nothing else
+of DVC changes.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
+
+from bakeoff.engine import hold_clone
 
 POLL_SECONDS = 1.0
 
@@ -44,10 +49,22 @@ def waiting(reproduce: Callable[..., Any], poll_seconds: float = POLL_SECONDS) -
     return patiently
 
 
+def runs_the_pipeline(arguments: list[str]) -> bool:
+    """Whether a command runs stages for a user, and not one stage for Snakemake, which holds the clone itself."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return words[:1] == ["repro"] and "--single-item" not in arguments or words[:2] == ["exp", "run"]
+
+
 def main() -> int:
     """Run DVC with the arguments given."""
     from dvc.cli import main as dvc
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
     from dvc.stage import Stage
+
+    if runs_the_pipeline(sys.argv[1:]):
+        with contextlib.suppress(NotDvcRepoError):  # DVC says so itself, in its own words
+            hold_clone(Path(Repo.find_root()))
 
     Stage.reproduce = waiting(Stage.reproduce)
     return dvc(["--wait-for-lock", *sys.argv[1:]])

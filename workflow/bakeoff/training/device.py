@@ -70,7 +70,7 @@ def set_up(precision: str = "auto") -> Runtime:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # That also writes over all fresh memory, to show up kernels that read it unset: a debugging aid, and not free.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.set_num_threads(thread_count())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

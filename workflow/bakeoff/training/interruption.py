@@ -6,7 +6,6 @@ its GPU against the run that its user starts next.
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,8 @@ def stops_when_told() -> Iterator[None]:
     reason = {"text": "told to stop (SIGTERM)"}
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        print(f"bakeoff: {reason['text']}: run the same command again to go on.", file=sys.stderr, flush=True)
+        # Not print: the signal may come while this very thread is inside one, which may not be entered twice.
+        os.write(2, f"bakeoff: {reason['text']}: run the same command again to go on.\n".encode())
         raise SystemExit(128 + signal.SIGTERM)
 
     def watch(parent: psutil.Process) -> None:
