@@ -163,7 +163,7 @@ def test_the_second_dvc_waits_for_the_first(project: Project) -> None:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     both = [
         subprocess.Popen(
-            ["dvc", "repro", "measure@oslo"],
+            ["dvc", "repro", "--single-item", "measure@oslo"],
             cwd=project.root,
             env=environment,
             stdout=subprocess.PIPE,
@@ -182,7 +182,7 @@ def test_the_second_dvc_goes_on_when_the_first_is_killed(project: Project) -> No
     (project.root / "params.yaml").write_text(PARAMS.replace("slow: 0", "slow: 4"))
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     first = subprocess.Popen(
-        ["dvc", "repro", "measure@oslo"], cwd=project.root, env=environment, start_new_session=True
+        ["dvc", "repro", "--single-item", "measure@oslo"], cwd=project.root, env=environment, start_new_session=True
     )
     ran = project.root / "ran.txt"
     deadline = time.time() + 60

@@ -52,7 +52,7 @@ def waiting(reproduce: Callable[..., Any], poll_seconds: float = POLL_SECONDS) -
 def runs_the_pipeline(arguments: list[str]) -> bool:
     """Whether a command runs stages for a user, and not one stage for Snakemake, which holds the clone itself."""
     words = [word for word in arguments if not word.startswith("-")]
-    return words[:1] == ["repro"] and "--single-item" not in arguments or words[:2] == ["exp", "run"]
+    return (words[:1] == ["repro"] and "--single-item" not in arguments) or words[:2] == ["exp", "run"]
 
 
 def main() -> int:
