@@ -1,4 +1,4 @@
-"""Print a comparison as Markdown: `python benchmarks/results_table.py results/comparison/lungs.csv > docs/results/...`."""
+"""Print a comparison as Markdown: `python benchmarks/results_table.py results/comparison/lungs.csv`."""
 
 import csv
 import sys
