@@ -14,7 +14,6 @@ from bakeoff.errors import BakeoffError
 
 DATA = Path("data")
 RESULTS = Path("results")
-PARTIAL_DOWNLOADS = Path(".bakeoff/downloads")
 
 
 class _Sentences(click.Group):
