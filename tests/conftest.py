@@ -4,7 +4,14 @@ import os
 import warnings
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A shared machine stalls now and then, which says nothing about the code.
+hypothesis.settings.register_profile(
+    "bakeoff", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
+)
+hypothesis.settings.load_profile("bakeoff")
 
 ROOT = Path(__file__).resolve().parent.parent
 
