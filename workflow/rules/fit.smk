@@ -24,7 +24,7 @@ rule fit_network:
         key=stages.keys("fit-network"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: min(8, workflow.cores)
+    threads: 8
     resources:
         gpu=1,
         mem_mb=8000,
@@ -58,7 +58,7 @@ rule fit_pretrained:
         key=stages.keys("fit-pretrained"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: min(8, workflow.cores)
+    threads: 8
     resources:
         gpu=1,
         mem_mb=8000,

@@ -39,7 +39,7 @@ rule predict_network:
         key=stages.keys("predict-network"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: min(8, workflow.cores)
+    threads: 8
     resources:
         gpu=1,
         mem_mb=8000,
@@ -64,7 +64,7 @@ rule predict_pretrained:
         key=stages.keys("predict-pretrained"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: min(8, workflow.cores)
+    threads: 8
     resources:
         gpu=1,
         mem_mb=8000,
