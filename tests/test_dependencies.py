@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bakeoff import book, predictions
 from bakeoff.book import read_book
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,3 +128,8 @@ def test_only_the_command_line_reads_the_book() -> None:
 def test_evaluation_imports_no_torch() -> None:
     for path in (PACKAGE / "evaluation").glob("*.py"):
         assert "import torch" not in path.read_text(), path
+
+
+def test_the_book_the_predictions_and_dvc_agree_on_the_most_seeds() -> None:
+    declared = [out for out in DVC["predict-network"]["do"]["outs"] if "/seed" in out]
+    assert len(declared) == book.MAX_SEEDS == predictions.MAX_SEEDS
