@@ -9,39 +9,58 @@ import cv2
 import numpy as np
 import pandas as pd
 from bakeoff import provenance
+from bakeoff.datasets.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.predictions import write_predictions
 from bakeoff.stages.compare import compare
 from bakeoff.stages.score import score
+from bakeoff.stages.split import split
 from bakeoff.stages.threshold import threshold
 
 RESAMPLES = 300
 SEEDS = 2
-EXPERIMENTS: dict[str, dict[str, Any]] = {
-    **{
-        f"lungs-{method}": {"dataset": "lungs", "family": "thresholds", "method": method, "foreground": "train"}
-        for method in ("otsu", "li", "minimum", "triangle", "yen")
-    },
-    "lungs-otsu-oracle": {"dataset": "lungs", "family": "thresholds", "method": "otsu", "foreground": "oracle"},
-    "lungs-otsu-bright": {"dataset": "lungs", "family": "thresholds", "method": "otsu", "foreground": "bright"},
-    **{
-        f"lungs-multiotsu{classes}": {
-            "dataset": "lungs",
-            "family": "thresholds",
-            "method": "multiotsu",
-            "classes": classes,
-            "foreground": "train",
-        }
-        for classes in (3, 4, 5)
-    },
-    "lungs-unet": {"dataset": "lungs", "family": "networks", "model": "unet", "recipe": "r", "settings": {}},
-    "lungs-deeplabv3plus": {
+TASKS: dict[str, dict[str, Any]] = {
+    "lungs": {
         "dataset": "lungs",
-        "family": "pretrained",
-        "model": "deeplabv3plus",
-        "recipe": "r",
-        "settings": {},
-        "weights": "resnet50",
+        "kind": "segmentation",
+        "target": None,
+        "split": {
+            "name": "stratified",
+            "train": 0.5,
+            "validation": 0.1,
+            "test": 0.4,
+            "stratify": ["hospital", "diagnosis"],
+            "seed": 0,
+        },
     },
+    # A task that nothing competes in yet.
+    "lungs-diagnosis": {
+        "dataset": "lungs",
+        "kind": "classification",
+        "target": "diagnosis",
+        "split": {
+            "name": "folds",
+            "folds": 2,
+            "validation": 0.2,
+            "stratify": ["diagnosis"],
+            "grouped": True,
+            "seed": 0,
+        },
+    },
+}
+THRESHOLDS: dict[str, dict[str, Any]] = {
+    **{f"lungs-{method}": {"method": method} for method in ("otsu", "li", "minimum", "triangle", "yen")},
+    "lungs-otsu-oracle": {"method": "otsu", "foreground": "oracle"},
+    "lungs-otsu-bright": {"method": "otsu", "foreground": "bright"},
+    **{f"lungs-multiotsu{classes}": {"method": "multiotsu", "classes": classes} for classes in (3, 4, 5)},
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "lungs-unet": {"family": "networks", "model": "unet"},
+    "lungs-deeplabv3plus": {"family": "pretrained", "model": "deeplabv3plus", "weights": "resnet50"},
+}
+WHERE = {"dataset": "lungs", "task": "lungs"}
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    **{name: {**WHERE, "family": "thresholds", "foreground": "train", **each} for name, each in THRESHOLDS.items()},
+    **{name: {**WHERE, "recipe": "r", "settings": {}, **each} for name, each in NETWORKS.items()},
 }
 # How far, in pixels, a stand-in for a network misses the truth's edge: the smaller, the better.
 MISSES = {"lungs-unet": 1.0, "lungs-deeplabv3plus": 1.4}
@@ -75,11 +94,9 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
         np.stack([np.bincount(each.ravel(), minlength=256) for each in pictures]).astype("u4"),
     )
     ids = [f"{'MCUCXR' if name == 'montgomery' else 'CHNCXR'}_{n:04}_{n % 2}" for n, name in enumerate(hospitals)]
-    split = np.where(np.arange(images) % 10 < 5, "train", np.where(np.arange(images) % 10 < 6, "validation", "test"))
     pd.DataFrame(
         {
             "id": ids,
-            "split": split,
             "group": ids,
             "hospital": hospitals,
             "diagnosis": diagnoses,
@@ -93,19 +110,19 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
             ("CHNCXR_0900_0.png", "unreadable", "dropped", "cannot identify image file"),
             ("CHNCXR_0901_1.png", "missing mask", "dropped", "no file in masks/"),
             ("CHNCXR_0902_1.png", "missing mask", "dropped", "no file in masks/"),
-            ("MCUCXR_0003_1.png", "mode", "converted", "RGB, read as grey <script>alert(1)</script>"),
+            ("MCUCXR_0003_1.png", "wrong mode", "converted", "RGB, read as grey <script>alert(1)</script>"),
         ],
         columns=["file", "finding", "consequence", "detail"],
     ).to_csv(folder / "audit.csv", index=False)
     about = {
         "name": "lungs",
         "title": "Chest X-rays of ellipses",
-        "task": "segmentation",
         "classes": ["background", "lung"],
+        "targets": ["diagnosis"],
         "strata": ["hospital", "diagnosis"],
         "size": side,
         "counts": {"listed": images + 3, "used": images, "dropped": 3},
-        "split": {"name": "stratified", "train": 0.5, "validation": 0.1, "test": 0.4, "seed": 0},
+        "published": None,
         "provenance": {
             "synthetic": synthetic,
             "files": [
@@ -126,11 +143,11 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
     (folder / "dataset.json").write_text(json.dumps(about))
 
 
-def write_network(name: str, prepared: Path, results: Path, *, random: bool = True) -> None:
+def write_network(name: str, prepared: Path, split: Path, results: Path, *, random: bool = True) -> None:
     """What `fit` and `predict` leave of a network: here, the truth with its edge moved about."""
-    index = pd.read_csv(prepared / "index.csv")
-    test = np.flatnonzero(index["split"] == "test")
-    truth = np.load(prepared / "masks.npy")[test]
+    data = open_prepared(prepared)
+    test = tested_rows(read_folds(split, data))
+    truth = data.true_masks()[test]
     folder, models = results / "experiments" / name, results / "models" / name
     models.mkdir(parents=True)
     masks, records = {}, []
@@ -143,7 +160,7 @@ def write_network(name: str, prepared: Path, results: Path, *, random: bool = Tr
                 "epoch": epochs,
                 "train_loss": 0.9 / epochs + 0.05 * rng.random(8),
                 "validation_loss": 0.9 / epochs + 0.1 + 0.05 * rng.random(8),
-                "validation_dice": 0.95 - 0.02 * rng.random(8) - 0.6 / epochs**1.5,
+                "validation_score": 0.95 - 0.02 * rng.random(8) - 0.6 / epochs**1.5,
                 "learning_rate": 1e-3,
                 "images_per_second": 40.0,
                 "seconds": 1.5,
@@ -153,7 +170,7 @@ def write_network(name: str, prepared: Path, results: Path, *, random: bool = Tr
         history.to_csv(folder / "history" / f"seed{seed}" / "history.csv", index=False)
         records.append(_fit_record(name, seed, random))
         (models / f"seed{seed}.json").write_text(json.dumps(records[-1]))
-    write_predictions(folder, index["id"].iloc[test].tolist(), masks)
+    write_predictions(folder, data.index["id"].iloc[test].tolist(), masks)
     cost = {
         "parameters": records[0]["parameters"],
         "model_mib": 32.9,
@@ -177,9 +194,11 @@ def _fit_record(name: str, seed: int, random: bool) -> dict[str, Any]:
     pretrained = {"source": "seed 0", "sha256": "1" * 64, "official": False, "random": random, "note": ""}
     return {
         "seed": seed,
+        "fold": 0,
         "epochs_run": 8,
         "best_epoch": 7 + seed,
-        "best_validation_dice": 0.917,
+        "best_validation_score": 0.917,
+        "score": "Dice",
         "training_seconds": 12.4,
         "parameters": 8629921 if name == "lungs-unet" else 39756962,
         "weights": pretrained if name == "lungs-deeplabv3plus" else None,
@@ -191,13 +210,18 @@ def build(root: Path, *, synthetic: bool = True, random: bool = True, side: int 
     """`data/` and `results/` under `root`, up to the comparison, every number by the real stages."""
     prepared, results = root / "data" / "prepared" / "lungs", root / "results"
     write_prepared(prepared, synthetic=synthetic, side=side, images=images)
+    splits = {task: root / "data" / "splits" / f"{task}.csv" for task in TASKS}
+    for task, settings in TASKS.items():
+        split(task, settings, prepared, splits[task])
     for name, entry in EXPERIMENTS.items():
         if entry["family"] == "thresholds":
-            threshold(name, entry, prepared, results / "experiments" / name)
+            threshold(name, entry, prepared, splits["lungs"], results / "experiments" / name)
         else:
-            write_network(name, prepared, results, random=random)
-        score(name, prepared, results / "experiments" / name, resamples=RESAMPLES)
-    compare("lungs", EXPERIMENTS, results, prepared, results / "comparison", resamples=RESAMPLES)
+            write_network(name, prepared, splits["lungs"], results, random=random)
+        score(name, None, prepared, splits["lungs"], results / "experiments" / name, resamples=RESAMPLES)
+    for task, path in splits.items():
+        mine = {name: entry for name, entry in EXPERIMENTS.items() if entry["task"] == task}
+        compare(task, TASKS[task]["kind"], mine, results, prepared, path, results / "comparison", resamples=RESAMPLES)
 
 
 def copy(source: Path, target: Path) -> Path:

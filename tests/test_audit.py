@@ -1,5 +1,6 @@
 """What the audit calls the same picture, nearly the same, and odd."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from bakeoff.datasets.audit import (
     exact_duplicates,
     groups,
     near_duplicates,
+    near_findings,
     odd_sizes,
     perceptual_hash,
     thumbnail,
@@ -102,20 +104,56 @@ def test_all_but_the_first_of_the_same_pictures_are_dropped() -> None:
     records = [record("x"), record("y"), record("z")]
     masks = np.zeros((3, 2, 2), np.uint8)
     masks[2] = 1
-    found = duplicate_findings(records, {0: b"a", 1: b"a", 2: b"a"}, masks)
+    found = duplicate_findings(records, {0: b"a", 1: b"a", 2: b"a"}, masks, ["diagnosis"])
     assert found == {
         1: Finding("y.png", "exact duplicate", "dropped", "the same pixels as x.png"),
         2: Finding("z.png", "exact duplicate", "dropped", "the same pixels as x.png, with another mask"),
     }
 
 
+def test_a_data_set_without_masks_has_duplicates_too() -> None:
+    found = duplicate_findings([record("x"), record("y")], {0: b"a", 1: b"a"}, None, ["diagnosis"])
+    assert found == {1: Finding("y.png", "exact duplicate", "dropped", "the same pixels as x.png")}
+
+
 def test_the_same_pictures_with_contradicting_labels_are_all_dropped() -> None:
     records = [record("x"), record("y", "tuberculosis"), record("z")]
-    found = duplicate_findings(records, {0: b"a", 1: b"a", 2: b"c"}, np.zeros((3, 2, 2), np.uint8))
+    found = duplicate_findings(records, {0: b"a", 1: b"a", 2: b"c"}, np.zeros((3, 2, 2), np.uint8), ["diagnosis"])
     assert sorted(found) == [0, 1]
     assert found[0] == Finding(
         "x.png", "contradicting duplicate", "dropped", "the same pixels carry the labels normal; tuberculosis"
     )
+
+
+@pytest.mark.parametrize("targets", [[], ["diagnosis"]])
+def test_labels_that_nobody_learns_contradict_nothing(targets: list[str]) -> None:
+    labels = {"diagnosis": "normal", "hospital": "shenzhen"}
+    records = [replace(record("x"), labels=labels), replace(record("y"), labels=labels | {"hospital": "montgomery"})]
+    assert [f.finding for f in duplicate_findings(records, {0: b"a", 1: b"a"}, None, targets).values()] == [
+        "exact duplicate"
+    ]
+    (near,) = near_findings(records, [NearPair(0, 1, 2, 0.99)], targets)
+    assert near.finding == "near duplicate"
+
+
+def test_look_alikes_are_kept_and_contradicting_ones_are_named_so() -> None:
+    records = [record("x"), record("y"), record("z", "tuberculosis")]
+    pairs = [NearPair(0, 1, 2, 0.98765), NearPair(0, 2, 4, 0.95)]
+    assert near_findings(records, pairs, ["diagnosis"]) == [
+        Finding(
+            "y.png",
+            "near duplicate",
+            "kept",
+            "like x.png: 2 of 64 hash bits differ, correlation 0.988; drawn splits keep them together",
+        ),
+        Finding(
+            "z.png",
+            "contradicting near duplicate",
+            "kept",
+            "like x.png, but labelled tuberculosis and not normal: 4 of 64 hash bits differ, correlation 0.950; "
+            "drawn splits keep them together",
+        ),
+    ]
 
 
 def test_a_panorama_and_a_stamp_are_odd_sizes() -> None:

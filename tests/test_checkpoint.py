@@ -15,7 +15,7 @@ from bakeoff.training.checkpoint import CheckpointFolder, digest, key_of
 
 
 def history(epochs: int) -> list[dict[str, float]]:
-    return [{"epoch": epoch, "validation_dice": epoch / 10 + 1 / 3} for epoch in range(1, epochs + 1)]
+    return [{"epoch": epoch, "validation_score": epoch / 10 + 1 / 3} for epoch in range(1, epochs + 1)]
 
 
 def tensors(value: float) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """The comparison: ranked by Dice, with intervals over images, from the scores alone."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import compare_scores, image_means, label, labels
+from bakeoff.evaluation.comparison import KINDS, compare_scores, image_means, label, labels
 from bakeoff.stages.compare import compare
 from ellipses import EXPERIMENTS, RESAMPLES, build, copy
 
@@ -28,7 +29,9 @@ def ranked(experiments: dict, tables: dict[str, pd.DataFrame], groups: dict[str,
     ids = next(iter(tables.values()))["id"].unique()
     by_id = pd.Series(groups or {id_: id_ for id_ in ids})
     costs = {name: {"parameters": 3, "training_seconds": 1.5} for name in experiments}
-    table = compare_scores(experiments, tables, costs, ["hospital"], by_id, resamples=400)
+    metrics: dict[str, dict] = {name: {} for name in experiments}
+    segmentation = KINDS["segmentation"]
+    table = compare_scores(segmentation, experiments, tables, metrics, costs, ["hospital"], by_id, resamples=400)
     return table.set_index("experiment")
 
 
@@ -97,7 +100,17 @@ def test_an_oracle_is_ranked_where_it_stands_and_is_nobodys_measure() -> None:
         ({**OTSU, "foreground": 1}, "Otsu, class 1"),
         ({**OTSU, "foreground": "oracle"}, "Otsu, oracle"),
         (UNET, "U-Net"),
-        ({"family": "networks", "model": "segnet"}, "segnet"),
+        ({"family": "networks", "model": "segnet", "settings": {}}, "SegNet"),
+        ({"family": "networks", "model": "my_own", "settings": {}}, "my_own"),
+        ({"family": "pretrained", "model": "timm_classifier", "settings": {"backbone": "resnet34"}}, "ResNet34"),
+        (
+            {"family": "pretrained", "model": "timm_classifier", "settings": {"backbone": "convnext_tiny"}},
+            "ConvNeXt-Tiny",
+        ),
+        ({"family": "pretrained", "model": "smp_reference", "settings": {"architecture": "fpn"}}, "FPN (smp)"),
+        ({"family": "pretrained", "model": "resnet50_classifier", "settings": {}}, "ResNet50, frozen"),
+        ({"family": "classical", "method": "svm", "features": "grey", "settings": {}}, "SVM, grey pixels"),
+        ({"family": "classical", "method": "majority", "features": "none", "settings": {}}, "Majority class"),
     ],
 )
 def test_labels_are_what_readers_call_a_method(experiment: dict, words: str) -> None:
@@ -112,6 +125,30 @@ def test_equal_labels_are_told_apart() -> None:
     }
 
 
+def test_equal_labels_are_told_apart_by_what_differs() -> None:
+    def resnet(**entry: object) -> dict:
+        settings = {"backbone": "resnet101", **entry.pop("settings", {})}  # type: ignore[dict-item]
+        return {"family": "pretrained", "model": "timm_classifier", "recipe": "a", "settings": settings, **entry}
+
+    assert labels({"raw": resnet(), "drawn": resnet(input="overlay"), "plain": UNET}) == {
+        "raw": "ResNet101, the image itself",
+        "drawn": "ResNet101, overlay",
+        "plain": "U-Net",
+    }
+    assert labels({"a": {**UNET, "settings": {"norm": "batch"}}, "b": {**UNET, "settings": {"norm": "none"}}}) == {
+        "a": "U-Net, batch norm",
+        "b": "U-Net, no norm",
+    }
+    # One distinction alone does not do for three.
+    assert labels({"a": resnet(), "b": resnet(recipe="b"), "c": resnet(input="overlay")}) == {
+        "a": "ResNet101, the image itself, a",
+        "b": "ResNet101, the image itself, b",
+        "c": "ResNet101, overlay, a",
+    }
+    same = labels({"a": resnet(), "b": resnet(), "c": resnet(input="overlay")})
+    assert same["a"] == "ResNet101, the image itself (a)"
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
@@ -120,8 +157,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(project: Path, folder: Path) -> None:
-    prepared = project / "data" / "prepared" / "lungs"
-    compare("lungs", EXPERIMENTS, project / "results", prepared, folder, resamples=RESAMPLES)
+    prepared, split = project / "data" / "prepared" / "lungs", project / "data" / "splits" / "lungs.csv"
+    compare("lungs", "segmentation", EXPERIMENTS, project / "results", prepared, split, folder, resamples=RESAMPLES)
 
 
 def test_the_table_agrees_with_each_experiments_own_metrics(project: Path) -> None:
@@ -174,10 +211,28 @@ def test_scores_of_other_images_are_refused(project: Path, tmp_path: Path) -> No
     spoilt = copy(project, tmp_path / "p")
     path = spoilt / "results" / "experiments" / "lungs-li" / "scores.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    with pytest.raises(BakeoffError, match="scores of 'lungs-li' are of other images than the test split"):
+    with pytest.raises(BakeoffError, match=r"scores of 'lungs-li' are of other images than the test split of .*lungs"):
         run(spoilt, tmp_path / "out")
 
 
-def test_a_data_set_without_experiments_is_refused(project: Path, tmp_path: Path) -> None:
-    with pytest.raises(BakeoffError, match="no experiment on 'lungs'"):
-        compare("lungs", {}, project / "results", project / "data" / "prepared" / "lungs", tmp_path, resamples=10)
+def test_scores_of_a_split_drawn_anew_are_refused(project: Path, tmp_path: Path) -> None:
+    spoilt = copy(project, tmp_path / "p")
+    shutil.copy(spoilt / "data" / "splits" / "lungs-diagnosis.csv", spoilt / "data" / "splits" / "lungs.csv")
+    with pytest.raises(BakeoffError, match="are of other images than the test split"):
+        run(spoilt, tmp_path / "out")
+
+
+def test_a_task_without_experiments_gives_an_empty_table_and_an_empty_figure(project: Path) -> None:
+    folder = project / "results" / "comparison"
+    table = pd.read_csv(folder / "lungs-diagnosis.csv")
+    assert table.columns.tolist() == ["experiment"]
+    assert table.empty
+    figure = ET.parse(folder / "lungs-diagnosis.svg").getroot()
+    assert figure.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(figure) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "lungs-diagnosis.csv",
+        "lungs-diagnosis.svg",
+        "lungs.csv",
+        "lungs.svg",
+    ]

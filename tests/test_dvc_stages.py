@@ -1,6 +1,7 @@
 """Rules from stages: on a small project of its own, with the real Snakemake and the real DVC."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.engine
 
-PARAMS = "cities: {oslo: {rain: 3, model: big}, rome: {rain: 1, model: tiny}}\nscale: 2\nslow: 0\n"
+PARAMS = "cities: {oslo: {rain: 3, model: big}, rome: {rain: 1, model: tiny}}\nvillages: {}\nscale: 2\nslow: 0\n"
 DVC = """
 stages:
   measure:
@@ -28,6 +29,12 @@ stages:
         - cities.${key}
       outs:
         - out/${key}
+  visit:
+    foreach: ${villages}
+    do:
+      cmd: echo visit-${key} >> ran.txt && echo ${item.rain} > out/${key}.csv
+      outs:
+        - out/${key}.csv
   sum:
     cmd: echo sum >> ran.txt && cat out/*/rain.txt > total.csv
     params: [scale]
@@ -46,6 +53,12 @@ rule measure:
     log: "logs/{{key}}.log"
     params: repro=stages.repro("measure")
     shell: "{{params.repro}} > {{log}} 2>&1"
+rule visit:
+    input: stages.inputs("visit")
+    output: stages.outputs("visit")
+    wildcard_constraints: key=stages.keys("visit")
+    params: repro=stages.repro("visit")
+    shell: "{{params.repro}}"
 rule sum:
     input: stages.inputs("sum")
     output: stages.outputs("sum")
@@ -110,6 +123,16 @@ def test_outputs_are_patterns_and_inputs_are_what_dvc_resolves(project: Project)
     assert sorted(stages.inputs("sum")(None))[1:] == ["out/oslo", "out/rome"], "a folder stands for the outputs inside"
     assert stages.repro("measure")(Oslo) == "dvc --wait-for-lock repro --single-item measure@oslo"
     assert stages.keys("measure") == "oslo|rome"
+
+
+def test_a_group_of_no_stage_makes_no_output_and_gets_in_nobodys_way(project: Project) -> None:
+    stages = Stages(project.root)
+    assert [str(each) for each in stages.outputs("visit")] == ["out/{key}.csv"]
+    assert not any(re.search(stages.keys("visit"), name) for name in ("", "oslo", "rome", "anything"))
+    assert project.snakemake() == ["measure-oslo", "measure-rome", "sum"]
+
+    (project.root / "params.yaml").write_text(PARAMS.replace("{}", "{ise: {rain: 4}}"))
+    assert project.snakemake() == ["sum", "visit-ise"]
 
 
 def test_an_output_with_another_interpolation_is_refused(project: Project) -> None:

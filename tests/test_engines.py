@@ -9,7 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -18,6 +21,7 @@ BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.engine
 SNAKEMAKE = ("snakemake", "--cores", "8", "--resources", "gpu=1")
 THRESHOLDS = ("lungs-otsu", "lungs-multiotsu3")
+SPLIT = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, stratify: [], seed: 0}"
 
 
 class Clone:
@@ -70,23 +74,34 @@ class Clone:
 
 
 def cut(book: Path) -> None:
-    """Keep two thresholds and both networks, at 32 pixels, one epoch and one seed."""
-    editor = YAML()
+    """Keep one data set, one task, two thresholds and a tiny network, at 32 pixels, one epoch and one seed."""
+    editor = YAML(typ="safe")
     values = editor.load(book.read_text())
     values["seeds"]["sample"] = 1
     values["resamples"] = 100
+    keep(values["datasets"], "lungs")
     values["datasets"]["lungs"]["sample"] = {
         "size": 32,
-        "archive": {"synthetic": {"images": 60, "size": 64, "seed": 1}},
+        "archive": {"synthetic": {"images": 40, "size": 64, "seed": 1}},
     }
+    keep(values["tasks"], "lungs")
+    for section in ("folders", "inputs", "weights"):
+        keep(values[section])
     for recipe in values["recipes"].values():
         recipe["sample"] = {"epochs": 1, "patience": 1}
-    thresholds = values["experiments"]["thresholds"]
-    for name in [name for name in thresholds if name not in THRESHOLDS]:
-        del thresholds[name]
-    values["experiments"]["networks"]["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
+    experiments = values["experiments"]
+    keep(experiments["thresholds"], *THRESHOLDS)
+    keep(experiments["networks"], "lungs-unet")
+    keep(experiments["pretrained"])
+    experiments["networks"]["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
     with book.open("w") as file:
         editor.dump(values, file)
+
+
+def keep(section: Any, *names: str) -> None:
+    """Drop every entry of a section but those named."""
+    for name in [name for name in section if name not in names]:
+        del section[name]
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +126,33 @@ def ran(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone = fresh.copy(tmp_path_factory.mktemp("ran") / "bakeoff")
     clone.run(*SNAKEMAKE)
     clone.commit()
+    return clone
+
+
+@pytest.fixture(scope="module")
+def pretrained(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, set[str]]:
+    """After an experiment with pretrained weights was added and run, and what that executed.
+
+    Its weights are large: the other tests do without.
+    """
+    clone = ran.copy(tmp_path_factory.mktemp("pretrained") / "bakeoff")
+    entry = "{dataset: lungs, task: lungs, model: deeplabv3plus, weights: resnet50, recipe: fine-tune, settings: {}}"
+    source = "{from: random, seed: 0}"
+    clone.set(
+        f"weights.resnet50={{sample: {source}, small: {source}, full: {source}}}",
+        f"experiments.pretrained.lungs-deeplabv3plus={entry}",
+    )
+    return clone, clone.executed(*SNAKEMAKE)
+
+
+@pytest.fixture(scope="module")
+def shelved(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """After everything was pushed to a remote."""
+    folder = tmp_path_factory.mktemp("shelved")
+    clone = ran.copy(folder / "bakeoff")
+    clone.run("dvc", "remote", "add", "--default", "shelf", str(folder / "shelf"))
+    clone.commit()
+    clone.run("dvc", "push", "--run-cache")
     return clone
 
 
@@ -154,13 +196,10 @@ def test_what_another_profile_says_reruns_nothing(clone: Clone) -> None:
 @pytest.mark.parametrize("engine", [SNAKEMAKE, ("dvc", "repro", "--pull")], ids=["snakemake", "dvc"])
 @pytest.mark.parametrize("pulled", [True, False], ids=["pulled", "not pulled"])
 def test_a_fresh_clone_with_a_remote_executes_nothing(
-    clone: Clone, tmp_path: Path, pulled: bool, engine: tuple[str, ...]
+    shelved: Clone, tmp_path: Path, pulled: bool, engine: tuple[str, ...]
 ) -> None:
-    clone.run("dvc", "remote", "add", "--default", "shelf", str(tmp_path / "shelf"))
-    clone.commit()
-    clone.run("dvc", "push", "--run-cache")
     other = Clone(tmp_path / "other")
-    clone.run("git", "clone", "-q", str(clone.root), str(other.root))
+    shelved.run("git", "clone", "-q", str(shelved.root), str(other.root))
     if pulled:
         other.run("dvc", "pull")
     assert other.executed(*engine) == set()
@@ -168,36 +207,93 @@ def test_a_fresh_clone_with_a_remote_executes_nothing(
     assert (other.root / "results" / "report" / "index.html").is_file()
 
 
-def test_an_edited_model_refits_that_model_alone(clone: Clone) -> None:
+def test_an_experiment_with_pretrained_weights_added_runs_alone(pretrained: tuple[Clone, set[str]]) -> None:
+    clone, executed = pretrained
+    name = "lungs-deeplabv3plus"
+    steps = {f"{step}-pretrained@{name}" for step in ("fit", "predict", "score")}
+    assert executed == {"weights@resnet50", *steps, "compare@lungs", "report"}
+    clone.assert_clean()
+    assert clone.executed("dvc", "repro") == set()
+
+
+def test_an_edited_model_refits_that_model_alone(pretrained: tuple[Clone, set[str]], tmp_path: Path) -> None:
+    clone = pretrained[0].copy(tmp_path / "bakeoff")
     model = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
     model.write_text(model.read_text() + "\n# An edit.\n")
     ran = clone.executed(*SNAKEMAKE)
     assert {"fit-network@lungs-unet", "predict-network@lungs-unet"} <= ran
     assert not any("deeplab" in stage or "threshold" in stage for stage in ran), ran
-    assert not ran & {"download@lungs", "prepare@lungs", "weights@resnet50"}
+    assert not ran & {"download@lungs", "prepare@lungs", "split@lungs", "weights@resnet50"}
     clone.assert_clean()
 
 
 def test_an_experiment_added_runs_alone(clone: Clone) -> None:
-    clone.set("experiments.thresholds.lungs-li={dataset: lungs, method: li, foreground: dark}")
+    clone.set("experiments.thresholds.lungs-li={dataset: lungs, task: lungs, method: li, foreground: dark}")
     ran = clone.executed(*SNAKEMAKE)
     assert ran == {"predict-threshold@lungs-li", "score-threshold@lungs-li", "compare@lungs", "report"}
     assert "lungs-li" in (clone.root / "results" / "comparison" / "lungs.csv").read_text()
     clone.assert_clean()
 
 
+def test_a_task_added_runs_its_split_its_comparison_and_the_report_alone(clone: Clone) -> None:
+    clone.set("tasks.lungs-every-14th={dataset: lungs, kind: segmentation, split: {name: every-14th}}")
+    ran = clone.executed(*SNAKEMAKE)
+    assert ran == {"split@lungs-every-14th", "compare@lungs-every-14th", "report"}
+    assert (clone.root / "results" / "comparison" / "lungs-every-14th.csv").read_text() == "experiment\n"
+    assert "lungs-every-14th" in (clone.root / "results" / "report" / "index.html").read_text()
+    clone.assert_clean()
+
+
 def test_a_data_set_added_runs_alone(clone: Clone) -> None:
-    entry = "{size: 32, archive: {synthetic: {images: 60, size: 64, seed: 2}}}"
-    split = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, seed: 0}"
-    body = f"source: lungs, split: {split}, duplicates: {{distance: 6}}, sample: {entry}, small: {entry}, full: {entry}"
+    entry = "{size: 32, archive: {synthetic: {images: 40, size: 64, seed: 2}}}"
+    body = f"source: lungs, duplicates: {{distance: 6}}, sample: {entry}, small: {entry}, full: {entry}"
     clone.set(
         f"datasets.chests={{{body}}}",
-        "experiments.thresholds.chests-otsu={dataset: chests, method: otsu, foreground: dark}",
+        f"tasks.chests={{dataset: chests, kind: segmentation, split: {SPLIT}}}",
+        "experiments.thresholds.chests-otsu={dataset: chests, task: chests, method: otsu, foreground: dark}",
     )
     ran = clone.executed("dvc", "repro")
-    assert {"download@chests", "prepare@chests", "predict-threshold@chests-otsu", "compare@chests", "report"} <= ran
-    assert not any(stage.startswith(("fit", "predict")) and "lungs" in stage for stage in ran), ran
+    own = {f"{step}@chests" for step in ("download", "prepare", "split", "compare")}
+    assert {*own, "predict-threshold@chests-otsu", "report"} <= ran
+    assert not any(stage.startswith(("fit", "predict", "score")) and "lungs" in stage for stage in ran), ran
+    assert not ran & {"download@lungs", "prepare@lungs", "split@lungs"}
     assert "Nothing to be done" in clone.run(*SNAKEMAKE)
+
+
+def test_a_folder_of_ones_own_runs_to_the_report(clone: Clone) -> None:
+    draw_discs(clone.root.parent / "mine")
+    clone.set(
+        "folders.mine={path: ../mine, size: 32, channels: 1, classes: [background, disc], duplicates: {distance: 0}}",
+        f"tasks.mine={{dataset: mine, kind: segmentation, split: {SPLIT}}}",
+        "experiments.thresholds.mine-otsu={dataset: mine, task: mine, method: otsu, foreground: train}",
+    )
+    ran = clone.executed(*SNAKEMAKE)
+    own = {f"{step}@mine" for step in ("pack", "prepare-folder", "split", "compare")}
+    # The other comparison looks at the new experiment, and leaves it aside.
+    assert ran == {*own, "predict-threshold@mine-otsu", "score-threshold@mine-otsu", "compare@lungs", "report"}
+    metrics = json.loads((clone.root / "results" / "experiments" / "mine-otsu" / "metrics.json").read_text())
+    assert metrics["dice"]["mean"] > 0.95
+    pages = {path.name for path in (clone.root / "results" / "report").glob("*.html")}
+    assert pages == {"index.html", "lungs.html", "data-lungs.html", "mine.html", "data-mine.html"}
+    clone.assert_clean()
+
+    (clone.root.parent / "mine" / "images" / "00.png").unlink()
+    changed = json.loads(clone.run("dvc", "status", "--json"))
+    assert set(changed) == {"pack@mine"}, "a changed folder is noticed, and DVC asks for nothing else to be packed"
+
+
+def draw_discs(folder: Path) -> None:
+    """Twenty-four bright discs on a dark ground and their masks, as a stranger's folder holds them."""
+    rows, columns = np.mgrid[:40, :40]
+    random = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for number in range(24):
+        y, x, radius = random.integers((12, 12, 5), (28, 28, 11))
+        disc = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+        image = (50 + 120 * disc + random.normal(0, 12, disc.shape)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number:02}.png"), image)
+        cv2.imwrite(str(folder / "masks" / f"{number:02}.png"), 255 * disc.astype(np.uint8))
 
 
 def test_two_engines_at_once_both_end_well(fresh: Clone, tmp_path: Path) -> None:
@@ -213,7 +309,7 @@ def test_a_stage_that_fails_is_named_and_the_others_finish(clone: Clone) -> None
     loop = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
     whole = loop.read_text()
     loop.write_text(whole + "\nraise RuntimeError('planted')\n")
-    clone.set("experiments.thresholds.lungs-li={dataset: lungs, method: li, foreground: dark}")
+    clone.set("experiments.thresholds.lungs-li={dataset: lungs, task: lungs, method: li, foreground: dark}")
     output = clone.run(*SNAKEMAKE, code=1)
     assert "logs/fit-network/lungs-unet.log" in output
     assert "planted" in output, "the failed log is shown"

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import pytest
 from bakeoff.datasets import fetch as fetching
-from bakeoff.datasets.fetch import Fetched, Fetcher, appearing, fetch, place
-from bakeoff.datasets.lungs import source as lungs
+from bakeoff.datasets import lungs
+from bakeoff.datasets.fetch import Fetched, Fetcher, describe, discard, exclusive_fetcher, place
 from bakeoff.datasets.remote import RemoteFile
 from bakeoff.errors import BakeoffError
 from bakeoff.stages.download import download
@@ -33,14 +34,25 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
         yield site
 
 
-def get(url: str | tuple[str, ...], tmp_path: Path, *, sha: str | None = DIGEST, **changes) -> Fetched:
-    urls = (url,) if isinstance(url, str) else url
-    patience = {"mirror": None, "attempts": 3, "timeout": 0.3, "backoff": 0.01} | changes
-    return fetch(RemoteFile("file.zip", urls, sha), tmp_path / "raw", partial=tmp_path / "partial", **patience)
+def get(
+    url: str | tuple[str, ...],
+    tmp_path: Path,
+    *,
+    sha: str | None = DIGEST,
+    mirror: str | None = None,
+    attempts: int = 3,
+    backoff: float = 0.01,
+) -> Fetched:
+    file = RemoteFile("file.zip", (url,) if isinstance(url, str) else url, sha)
+    fetcher = Fetcher(tmp_path / "store", attempts, timeout=0.3, backoff=backoff)
+    return place(fetcher.obtain(file, mirror), tmp_path / "raw")
 
 
 def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+STORED = ["file.zip", "file.zip.json"]
 
 
 def one_sentence(error: pytest.ExceptionInfo[BakeoffError]) -> str:
@@ -74,7 +86,7 @@ def test_gets_the_whole_file_however_the_server_behaves(
     assert got == Fetched("file.zip", tmp_path / "raw" / "file.zip", server.url(behaviour), DIGEST, 1 << 20, True, "")
     assert got.path.read_bytes() == CONTENT
     assert files_in(tmp_path / "raw") == ["file.zip"]
-    assert files_in(tmp_path / "partial") == []
+    assert files_in(tmp_path / "store") == STORED
     assert server.ranges() == ranges
 
 
@@ -133,7 +145,7 @@ def test_waits_longer_before_each_try(server: Misbehaving, tmp_path: Path) -> No
 def test_wrong_bytes_are_deleted(server: Misbehaving, tmp_path: Path) -> None:
     with pytest.raises(BakeoffError, match="deleted"):
         get(server.url("wrong"), tmp_path)
-    assert files_in(tmp_path / "partial") == []
+    assert files_in(tmp_path / "store") == []
 
 
 def test_goes_on_to_the_next_official_address(server: Misbehaving, tmp_path: Path) -> None:
@@ -152,48 +164,147 @@ def test_wrong_first_digits_are_a_wrong_checksum(server: Misbehaving, tmp_path: 
         get(server.url("ok"), tmp_path, sha="00000000")
 
 
-def test_without_a_published_checksum_it_says_so_loudly_and_trusts_the_first_one_seen_only(
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_without_a_published_checksum_it_says_so_loudly(
     server: Misbehaving, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = get(server.url("ok"), tmp_path, sha=None)
     assert first.official
-    assert "NOT VERIFIED" in first.note
-    assert DIGEST in first.note
-    assert [record.levelno for record in caplog.records if "NOT VERIFIED" in record.message] == [logging.WARNING]
-    assert get(server.url("ok"), tmp_path, sha=None) == first
+    assert (
+        first.note == f"NOT VERIFIED: no checksum is published for file.zip; the first one seen, {DIGEST}, is recorded"
+    )
+    assert warnings_in(caplog) == [first.note]
+    assert files_in(tmp_path / "store") == [*STORED, "first-seen.sha256"]
 
+
+def test_other_bytes_than_the_first_ones_are_taken_and_said_loudly_ever_after(
+    server: Misbehaving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "store").mkdir()
+    discard(Fetcher(tmp_path / "store", 1, 1).obtain(RemoteFile("file.zip", (server.url("ok"),), None), mirror=None))
+    caplog.clear()
     server.content, server.etag = b"something else", '"two"'
-    first.path.unlink()
-    with pytest.raises(BakeoffError, match=f"gave {DIGEST} before") as error:
-        get(server.url("ok"), tmp_path, sha=None)
-    one_sentence(error)
-    assert files_in(tmp_path / "raw") == []
-    assert files_in(tmp_path / "partial") == ["first-seen.sha256"]
+    for _ in range(2):
+        later = get(server.url("ok"), tmp_path, sha=None)
+        assert later.path.read_bytes() == b"something else"
+        assert later.note.startswith("NOT VERIFIED, AND CHANGED: ")
+        assert f"it first gave {DIGEST}" in later.note
+        assert later.sha256 in later.note
+        assert warnings_in(caplog) == [later.note]
+        discard(Fetched(later.name, tmp_path / "store" / later.name, later.url, later.sha256, later.bytes, True, ""))
+        caplog.clear()
 
 
 def test_a_web_page_is_not_taken_for_a_file_without_a_checksum(server: Misbehaving, tmp_path: Path) -> None:
     with pytest.raises(BakeoffError, match="gave a web page and no file") as error:
         get(server.url("wrong"), tmp_path, sha=None)
     one_sentence(error)
-    assert files_in(tmp_path / "partial") == files_in(tmp_path / "raw") == []
+    assert files_in(tmp_path / "store") == files_in(tmp_path / "raw") == []
 
 
 def test_a_damaged_partial_file_costs_one_try_from_the_start(server: Misbehaving, tmp_path: Path) -> None:
     with pytest.raises(BakeoffError, match="breaks off"):
         get(server.url("cut-once"), tmp_path, attempts=1)
-    (part,) = (tmp_path / "partial").glob("*file.zip")
+    (part,) = (tmp_path / "store").glob("*-file.zip")
     part.write_bytes(b"\0" * part.stat().st_size)
     assert get(server.url("cut-once"), tmp_path).path.read_bytes() == CONTENT
     assert server.ranges() == [None, "bytes=655360-", None]
 
 
-def test_what_has_arrived_is_not_fetched_again(server: Misbehaving, tmp_path: Path) -> None:
-    fetcher = Fetcher(tmp_path / "partial", attempts=1, timeout=1)
-    file = RemoteFile("file.zip", (server.url("ok"),), DIGEST)
-    first = fetcher.obtain(file, mirror=None)
-    assert fetcher.obtain(file, mirror=None) == first  # as after a kill between arriving and being put in place
+def test_what_arrived_whole_before_a_kill_is_not_fetched_again(server: Misbehaving, tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path / "store", attempts=1, timeout=1)
+    fetcher._download(server.url("ok"), fetcher._part(server.url("ok"), "file.zip"), "file.zip")
+    assert get(server.url("ok"), tmp_path).path.read_bytes() == CONTENT
     assert server.ranges() == [None, f"bytes={len(CONTENT)}-"]
-    assert place(first, tmp_path / "raw").path.read_bytes() == CONTENT
+
+
+# The store
+
+
+def forget_output(tmp_path: Path) -> None:
+    """Delete what both engines delete before a rerun."""
+    (tmp_path / "raw" / "file.zip").unlink()
+
+
+def sidecar(tmp_path: Path) -> dict:
+    return json.loads((tmp_path / "store" / "file.zip.json").read_text())
+
+
+@pytest.mark.parametrize("sha", [DIGEST, None])
+def test_a_deleted_output_is_there_again_without_a_request(
+    server: Misbehaving, tmp_path: Path, sha: str | None
+) -> None:
+    first = get(server.url("ok"), tmp_path, sha=sha)
+    assert sidecar(tmp_path) == {"url": first.url, "sha256": DIGEST, "official": True, "note": first.note}
+    forget_output(tmp_path)
+    assert get(server.url("ok"), tmp_path, sha=sha) == first
+    assert first.path.read_bytes() == CONTENT
+    assert server.ranges() == [None]
+
+
+def test_a_stored_file_takes_no_second_place_on_the_disk(server: Misbehaving, tmp_path: Path) -> None:
+    got = get(server.url("ok"), tmp_path)
+    assert got.path.samefile(tmp_path / "store" / "file.zip")
+    get(server.url("ok"), tmp_path)  # over itself
+    assert files_in(tmp_path / "raw") == ["file.zip"]
+
+
+def test_a_stored_file_that_was_changed_through_the_output_is_deleted_and_fetched_again(
+    server: Misbehaving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = get(server.url("ok"), tmp_path).path
+    with path.open("r+b") as opened:
+        opened.write(b"changed")
+    assert get(server.url("ok"), tmp_path).path.read_bytes() == CONTENT
+    assert server.ranges() == [None, None]
+    assert any("is not what was stored there" in message for message in warnings_in(caplog))
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"url": "x"}', '{"sha256": 1}'])
+def test_a_stored_file_without_its_description_is_fetched_again(
+    server: Misbehaving, tmp_path: Path, text: str | None
+) -> None:
+    get(server.url("ok"), tmp_path)
+    description = tmp_path / "store" / "file.zip.json"
+    description.unlink() if text is None else description.write_text(text)
+    assert get(server.url("ok"), tmp_path).path.read_bytes() == CONTENT
+    assert sidecar(tmp_path)["sha256"] == DIGEST
+    assert len(server.requests) == 2
+
+
+def test_official_bytes_are_taken_only_while_they_are_the_published_ones(server: Misbehaving, tmp_path: Path) -> None:
+    get(server.url("ok"), tmp_path)
+    server.content, server.etag = b"second edition", '"two"'
+    digest = sha256(b"second edition").hexdigest()
+    assert get(server.url("ok"), tmp_path, sha=digest).path.read_bytes() == b"second edition"
+    # Without a published checksum, only from the address that is named now.
+    assert get(server.url("redirect"), tmp_path, sha=None).url == server.url("redirect")
+    assert server.counts["/ok/file.zip"] == 3
+
+
+def test_official_bytes_in_the_store_go_before_a_mirror(server: Misbehaving, tmp_path: Path) -> None:
+    first = get(server.url("ok"), tmp_path)
+    assert get(server.url("ok"), tmp_path, mirror=f"{server.address}/mirror") == first
+    assert len(server.requests) == 1
+
+
+def test_a_file_system_without_links_gets_a_copy(server: Misbehaving, tmp_path: Path) -> None:
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("NOT TESTED BETWEEN FILE SYSTEMS: there is only one here")
+    store = shared_memory / f"bakeoff-{os.getpid()}"
+    try:
+        with exclusive_fetcher(store, attempts=1, timeout=1) as fetcher:
+            stored = fetcher.obtain(RemoteFile("file.zip", (server.url("ok"),), DIGEST), mirror=None)
+        got = place(stored, tmp_path / "raw")
+        assert got.path.read_bytes() == CONTENT
+        assert not got.path.samefile(stored.path)
+        assert files_in(tmp_path / "raw") == ["file.zip"]
+    finally:
+        shutil.rmtree(store)
 
 
 # Mirrors
@@ -240,7 +351,7 @@ def test_a_mirrors_own_bytes_count_against_its_own_list_and_are_not_official(
     assert got.sha256 == digest
     assert got.path.read_bytes() == b"smaller pictures"
     assert server.counts["/ok/file.zip"] == 0
-    assert files_in(tmp_path / "partial") == []
+    assert files_in(tmp_path / "store") == STORED
 
 
 @pytest.mark.parametrize(
@@ -261,7 +372,7 @@ def test_a_mirrors_file_with_neither_checksum_is_an_error(
     with pytest.raises(BakeoffError, match=words) as error:
         get(server.url("ok"), tmp_path, sha=sha, mirror=copies.where)
     assert f"{copies.where}/file.zip" in one_sentence(error)
-    assert files_in(tmp_path / "raw") == files_in(tmp_path / "partial") == []
+    assert files_in(tmp_path / "raw") == files_in(tmp_path / "store") == []
     assert server.counts["/ok/file.zip"] == 0
 
 
@@ -281,7 +392,7 @@ def test_a_mirror_that_is_down_is_passed_and_named_when_nothing_else_has_the_fil
     down = refused_address()
     assert get(server.url("ok"), tmp_path, mirror=down).official
     with pytest.raises(BakeoffError) as error:
-        get(server.url("missing"), tmp_path, mirror=down)
+        get(server.url("missing"), tmp_path / "nothing-stored", mirror=down)
     assert f"the mirror's {down}/file.zip refuses the connection" in one_sentence(error)
     assert "is not there (404)" in str(error.value)
 
@@ -292,10 +403,58 @@ def test_a_mirror_folder_that_does_not_exist_is_an_error(server: Misbehaving, tm
     one_sentence(error)
 
 
-def test_a_mirror_is_copied_and_never_moved(copies: Mirror, server: Misbehaving, tmp_path: Path) -> None:
+def test_a_mirror_is_copied_and_never_moved_or_linked(copies: Mirror, server: Misbehaving, tmp_path: Path) -> None:
     copies.put("file.zip", CONTENT)
-    get(server.url("ok"), tmp_path, mirror=copies.where)
+    got = get(server.url("ok"), tmp_path, mirror=copies.where)
     assert (tmp_path / "mirror" / "file.zip").read_bytes() == CONTENT
+    assert not got.path.samefile(tmp_path / "mirror" / "file.zip")
+
+
+def own_bytes(copies: Mirror, content: bytes) -> None:
+    copies.put("file.zip", content)
+    copies.put("SHA256SUMS", f"{sha256(content).hexdigest()}  file.zip\n".encode())
+
+
+def test_a_mirrors_own_bytes_are_stored_for_as_long_as_it_lists_them(
+    copies: Mirror, server: Misbehaving, tmp_path: Path
+) -> None:
+    own_bytes(copies, b"first pictures")
+    first = get(server.url("ok"), tmp_path, mirror=copies.where)
+    assert sidecar(tmp_path)["official"] is False
+    forget_output(tmp_path)
+    before = server.counts["/mirror/file.zip"]
+    assert get(server.url("ok"), tmp_path, mirror=copies.where) == first
+    assert server.counts["/mirror/file.zip"] == before  # the list is asked for, the file is not
+
+    own_bytes(copies, b"second pictures")
+    assert get(server.url("ok"), tmp_path, mirror=copies.where).path.read_bytes() == b"second pictures"
+    assert files_in(tmp_path / "store") == STORED
+
+
+def test_a_mirrors_own_bytes_are_not_taken_without_that_mirror(
+    copies: Mirror, server: Misbehaving, tmp_path: Path
+) -> None:
+    own_bytes(copies, b"smaller pictures")
+    get(server.url("ok"), tmp_path, mirror=copies.where)
+    assert get(server.url("ok"), tmp_path, mirror=None).path.read_bytes() == CONTENT
+    assert sidecar(tmp_path)["official"] is True
+
+
+def test_another_mirror_is_asked_even_for_the_same_bytes(copies: Mirror, server: Misbehaving, tmp_path: Path) -> None:
+    own_bytes(copies, b"smaller pictures")
+    get(server.url("ok"), tmp_path, mirror=copies.where)
+    other = shutil.copytree(tmp_path / "mirror", tmp_path / "other")
+    assert get(server.url("ok"), tmp_path, mirror=str(other)).url == f"{other}/file.zip"
+
+
+def test_a_stored_file_that_may_not_be_taken_now_stays_until_another_replaces_it(
+    copies: Mirror, server: Misbehaving, tmp_path: Path
+) -> None:
+    own_bytes(copies, b"smaller pictures")
+    first = get(server.url("missing"), tmp_path, mirror=copies.where)
+    with pytest.raises(BakeoffError, match="could not be fetched"):
+        get(server.url("missing"), tmp_path, mirror=None)
+    assert get(server.url("missing"), tmp_path, mirror=copies.where) == first
 
 
 # Kills and full disks, in processes of their own
@@ -303,7 +462,7 @@ def test_a_mirror_is_copied_and_never_moved(copies: Mirror, server: Misbehaving,
 FETCH = """
 import logging, sys, resource
 from pathlib import Path
-from bakeoff.datasets.fetch import RemoteFile, fetch
+from bakeoff.datasets.fetch import Fetcher, RemoteFile, place
 from bakeoff.errors import BakeoffError
 url, sha, folder, limit = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -311,7 +470,7 @@ if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 try:
     file = RemoteFile("file.zip", (url,), sha)
-    fetch(file, folder / "raw", mirror=None, partial=folder / "partial", attempts=3, timeout=5)
+    place(Fetcher(folder / "store", attempts=3, timeout=5).obtain(file, mirror=None), folder / "raw")
 except BakeoffError as error:
     sys.exit(f"bakeoff: {error}")
 """
@@ -324,13 +483,13 @@ def command(url: str, tmp_path: Path, limit: int = 0) -> list[str]:
 def test_a_killed_fetch_goes_on_where_it_stopped(server: Misbehaving, tmp_path: Path) -> None:
     fetching_process = subprocess.Popen(command(server.url("slow"), tmp_path))
     deadline = time.monotonic() + 30
-    while not any(part.stat().st_size > 200_000 for part in (tmp_path / "partial").glob("*file.zip")):
+    while not any(part.stat().st_size > 200_000 for part in (tmp_path / "store").glob("*-file.zip")):
         assert fetching_process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
     fetching_process.send_signal(signal.SIGKILL)
     fetching_process.wait()
-    (part,) = (tmp_path / "partial").glob("*file.zip")
+    (part,) = (tmp_path / "store").glob("*-file.zip")
     arrived = part.stat().st_size
     assert 200_000 < arrived < len(CONTENT)
     assert files_in(tmp_path / "raw") == []
@@ -351,9 +510,9 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(server: Misbehavin
 
 
 def test_a_full_file_system_is_one_sentence(server: Misbehaving, tmp_path: Path) -> None:
-    partial = tmp_path / "partial"
-    partial.mkdir()
-    mount = f"mount -t tmpfs -o size=256k tmpfs {partial}"
+    store = tmp_path / "store"
+    store.mkdir()
+    mount = f"mount -t tmpfs -o size=256k tmpfs {store}"
     if subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True).returncode:
         pytest.skip("NOT TESTED ON A FULL FILE SYSTEM: none can be mounted here")
     script = f'{mount} && exec "$@"'
@@ -363,7 +522,7 @@ def test_a_full_file_system_is_one_sentence(server: Misbehaving, tmp_path: Path)
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"bakeoff: {partial}")
+    assert done.stderr.startswith(f"bakeoff: {store}")
     assert done.stderr.count("\n") == 1
     assert "the disk is full (No space left on device)" in done.stderr
     assert files_in(tmp_path / "raw") == []
@@ -372,8 +531,8 @@ def test_a_full_file_system_is_one_sentence(server: Misbehaving, tmp_path: Path)
 def test_a_full_disk_is_one_sentence_when_copying_from_a_mirror(tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "file.zip").write_bytes(CONTENT)
-    (tmp_path / "partial").mkdir()
-    Fetcher(tmp_path / "partial", 1, 1)._part(f"{tmp_path}/mirror/file.zip", "file.zip").symlink_to("/dev/full")
+    (tmp_path / "store").mkdir()
+    Fetcher(tmp_path / "store", 1, 1)._part(f"{tmp_path}/mirror/file.zip", "file.zip").symlink_to("/dev/full")
     with pytest.raises(BakeoffError, match=r"the disk is full \(No space left on device\)") as error:
         get("http://127.0.0.1:1/", tmp_path, mirror=str(tmp_path / "mirror"))
     one_sentence(error)
@@ -385,27 +544,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(server: Misbehaving, tmp_p
     with pytest.raises(BakeoffError, match="raw cannot be used") as error:
         get(server.url("ok"), tmp_path)
     one_sentence(error)
-
-
-def test_moves_between_file_systems(server: Misbehaving, tmp_path: Path) -> None:
-    shared_memory = Path("/dev/shm")
-    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("NOT TESTED BETWEEN FILE SYSTEMS: there is only one here")
-    partial = shared_memory / f"bakeoff-{os.getpid()}"
-    try:
-        got = fetch(
-            RemoteFile("file.zip", (server.url("ok"),), DIGEST),
-            tmp_path / "raw",
-            mirror=None,
-            partial=partial,
-            attempts=1,
-            timeout=1,
-        )
-        assert got.path.read_bytes() == CONTENT
-        assert files_in(tmp_path / "raw") == ["file.zip"]
-        assert files_in(partial) == []
-    finally:
-        partial.rmdir()
 
 
 def test_progress_is_a_bar_on_a_terminal(server: Misbehaving, tmp_path: Path) -> None:
@@ -433,26 +571,13 @@ def test_progress_is_plain_lines_in_a_log(
     assert "of 1 MB" in lines[0]
 
 
-# Folders and the stage
-
-
-def test_a_folder_appears_whole_and_replaces_the_one_before(tmp_path: Path) -> None:
-    folder = tmp_path / "raw" / "lungs"
-    for content in ("one", "two"):
-        with appearing(folder) as beside:
-            (beside / "file").write_text(content)
-            assert not folder.exists() or (folder / "file").read_text() == "one"
-        assert (folder / "file").read_text() == content
-    with pytest.raises(FileNotFoundError), appearing(folder) as beside:
-        (beside / "missing").read_text()
-    assert (folder / "file").read_text() == "two"
-    assert files_in(tmp_path / "raw") == ["lungs"]
+# The stage
 
 
 def run_download(tmp_path: Path, mirror: str | None, settings: dict | None = None) -> dict:
     folder = tmp_path / "data" / "raw" / "lungs"
     download(
-        "lungs", "lungs", settings or {}, folder, mirror=mirror, attempts=1, timeout=1, partial=tmp_path / "partial"
+        "lungs", "lungs", settings or {}, folder, mirror=mirror, attempts=1, timeout=1, partial=tmp_path / "downloads"
     )
     assert sorted(path.name for path in folder.parent.iterdir()) == ["lungs"]
     return json.loads((folder / "source.json").read_text())
@@ -483,7 +608,31 @@ def test_download_keeps_what_has_arrived_when_another_file_fails(
     monkeypatch.setattr(lungs, "FILES", (first, RemoteFile("second.zip", (server.url("ok", "second.zip"),), DIGEST)))
     written = run_download(tmp_path, None)
     assert [file["name"] for file in written["files"]] == ["first.zip", "second.zip"]
-    assert server.requests[-2:] == [("/ok/first.zip", f"bytes={len(CONTENT)}-"), ("/ok/second.zip", None)]
+    assert [path for path, _ in server.requests] == ["/ok/first.zip", "/missing/second.zip", "/ok/second.zip"]
+
+
+def test_download_needs_no_network_when_the_same_is_asked_for_again(server: Misbehaving, tmp_path: Path) -> None:
+    archive = lungs.FILES[0].name
+    server.files |= {archive: CONTENT, "SHA256SUMS": f"{DIGEST}  {archive}\n".encode()}
+    first = run_download(tmp_path, f"{server.address}/mirror")
+    shutil.rmtree(tmp_path / "data")
+    assert run_download(tmp_path, f"{server.address}/mirror") == first
+    assert server.counts[f"/mirror/{archive}"] == 1
+
+
+def test_download_says_what_draws_no_synthetic_archive(tmp_path: Path) -> None:
+    with pytest.raises(
+        BakeoffError, match=r"datasets\.mine asks for a synthetic archive, which nothing draws"
+    ) as error:
+        download("mine", "folder", {"synthetic": {}}, tmp_path / "raw", mirror=None, attempts=1, timeout=1)
+    one_sentence(error)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_what_was_made_here_is_described_as_not_official(tmp_path: Path) -> None:
+    (tmp_path / "drawn.zip").write_bytes(CONTENT)
+    described = describe(tmp_path / "drawn.zip", "drawn", "no real images")
+    assert described == Fetched("drawn.zip", tmp_path / "drawn.zip", "drawn", DIGEST, 1 << 20, False, "no real images")
 
 
 def test_download_draws_synthetic_archives_where_the_book_says_so(tmp_path: Path) -> None:

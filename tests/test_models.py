@@ -1,16 +1,24 @@
 """One contract that every network keeps, and what is particular to each."""
 
+import io
+import zipfile
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from bakeoff.models import deeplabv3plus, unet
+from bakeoff.models import deeplabv3plus, mobilenetv2_unet, segnet, unet, xception_unet
+from bakeoff.training.preprocessing import channels_first, normalise, to_unit_range
 from bakeoff.training.saved import parameter_counts
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models import resnet50
+from torch.nn import functional
+from torchvision.models import mobilenet_v2, resnet50, vgg16
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet-none": ("unet", {"channels": [4, 8, 16], "norm": "none"}),
@@ -20,6 +28,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet-one-level": ("unet", {"channels": [4], "norm": "none"}),
     "deeplabv3plus": ("deeplabv3plus", {}),
     "deeplabv3plus-1x1": ("deeplabv3plus", {"stride_in": "1x1", "decoder_channels": 64}),
+    "mobilenetv2_unet": ("mobilenetv2_unet", {}),
+    "segnet-batch": ("segnet", {"channels": [4, 8, 12], "convolutions": [2, 1, 3], "norm": "batch"}),
+    "segnet-none": ("segnet", {"channels": [8, 12], "convolutions": [2, 2], "norm": "none"}),
+    "segnet-one-level": ("segnet", {"channels": [4], "convolutions": [1]}),
+    "xception_unet": ("xception_unet", {"channels": [4, 8, 12]}),
+    "xception_unet-one-level": ("xception_unet", {"channels": [4]}),
 }
 
 
@@ -91,6 +105,53 @@ def test_a_seed_decides_the_weights(kind: str) -> None:
 
 def test_one_image_is_a_batch_to_train_on(network: nn.Module) -> None:
     assert network.train()(images(network, 1, 48, 48)).isfinite().all()
+
+
+def test_channels_last_and_bf16_change_little(network: nn.Module) -> None:
+    batch = images(network, 2, 49, 33)
+    with torch.no_grad():
+        expected = network.eval()(batch)
+        network.to(memory_format=torch.channels_last)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        exact = network(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = network(batch)
+    network.to(memory_format=torch.contiguous_format)
+    assert (exact - expected).norm() < 1e-4 * expected.norm()
+    # Half of this and more is SegNet's: where rounding makes values equal, their maximum is in another place.
+    assert (rounded.float() - expected).norm() < 0.25 * expected.norm()
+
+
+def test_gradients_are_the_same_every_time(kind: str, deterministic: None) -> None:
+    first, second = (gradients_in_bf16(build(kind, 3, 4)) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert all(each.isfinite().all() for each in first)
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    """Kernels as in training: those that may differ between runs raise an error."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+def gradients_in_bf16(network: nn.Module) -> list[Tensor]:
+    network.to(memory_format=torch.channels_last).train()
+    batch = images(network, 2, 33, 49).contiguous(memory_format=torch.channels_last)
+    torch.manual_seed(2)  # of dropout
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network(batch)
+    logits.float().square().mean().backward()
+    return [each.grad for each in network.parameters() if each.grad is not None]
+
+
+def keras_counts(network: nn.Module) -> tuple[int, int]:
+    """All and trainable parameters as Keras counts: batch norm's running statistics are among the former."""
+    statistics = [each for name, each in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
+    every, trainable = parameter_counts(network)
+    return every + sum(each.numel() for each in statistics), trainable
 
 
 def test_published_lung_unet_counts_8_629_921_parameters() -> None:
@@ -179,3 +240,168 @@ def test_deeplab_takes_the_mirrors_weights(mirror: Path) -> None:
     weights = load_file(mirror / "weights" / "resnet50.safetensors")
     deeplabv3plus.load_encoder(network, weights)
     assert torch.equal(network.encoder.layer4[2].conv3.weight, weights["layer4.2.conv3.weight"].float())
+
+
+def test_published_mobilenetv2_unet_counts_6_504_227_parameters_4_660_323_beside_a_frozen_encoder() -> None:
+    network = mobilenetv2_unet.build(3, 3)
+    network.encoder.requires_grad_(False)
+    assert keras_counts(network) == (6_504_227, 4_660_323)
+    assert 6_504_227 - 4_660_323 == 1_843_904 == keras_counts(network.encoder)[0] + 2 * (512 + 256 + 128 + 64)
+
+
+@pytest.mark.parametrize("arguments", [(2, 1, "imagenet"), (3, 1, "keras")])
+def test_mobilenetv2_unet_refuses_wrong_settings(arguments: tuple[int, int, str]) -> None:
+    with pytest.raises(ValueError, match=r"2 channels|'keras'.*imagenet, published"):
+        mobilenetv2_unet.build(*arguments)
+
+
+def test_mobilenetv2_unet_encoder_is_torchvisions_with_its_weights_up_to_the_cut() -> None:
+    torch.manual_seed(5)
+    published = mobilenet_v2().eval()
+    network = mobilenetv2_unet.build(3, 1).eval()
+    mobilenetv2_unet.load_encoder(network, published.state_dict())
+    batch = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        features, skips = network._encode(batch)
+        blocks = published.features
+        expected = blocks[17].conv[:3](blocks[:17](batch))
+        # Keras' block_1_expand_relu and its like.
+        expansions = [blocks[block + 1].conv[0](blocks[: block + 1](batch)) for block in (1, 3, 6, 13)]
+    assert torch.equal(features, expected)
+    assert all(torch.equal(skip, expansion) for skip, expansion in zip(skips, expansions, strict=True))
+    assert [tuple(each.shape[1:]) for each in skips] == [(96, 32, 48), (144, 16, 24), (192, 8, 12), (576, 4, 6)]
+    assert features.shape == (1, 320, 2, 3)
+
+
+def test_mobilenetv2_unet_computes_strided_depthwise_convolutions_in_float32_on_the_processor() -> None:
+    network = mobilenetv2_unet.build(3, 1)
+    seen: list[torch.dtype] = []
+    for module in network.encoder.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1 and module.stride == (2, 2):
+            module.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(torch.zeros(1, 3, 48, 48))
+    assert seen == [torch.float32] * 4
+
+
+def test_mobilenetv2_unet_takes_half_precision_weights_and_no_incomplete_ones() -> None:
+    weights = {key: value.half() for key, value in mobilenet_v2().state_dict().items()}
+    network = mobilenetv2_unet.build(1, 1)
+    mobilenetv2_unet.load_encoder(network, weights)
+    assert network.encoder[0][0].weight.dtype == torch.float32
+    assert torch.equal(network.encoder[0][0].weight, weights["features.0.0.weight"].float())
+    del weights["features.9.conv.0.0.weight"]
+    with pytest.raises(RuntimeError, match=r"9\.conv\.0\.0\.weight"):
+        mobilenetv2_unet.load_encoder(network, weights)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_published_scaling_is_the_brighter_half_of_the_range(channels: int) -> None:
+    right, wrong = (mobilenetv2_unet.build(channels, 1, scaling) for scaling in ("imagenet", "published"))
+    batch = torch.rand(2, channels, 5, 4)
+    torch.testing.assert_close(normalise(batch, wrong), normalise((1 + batch) / 2, right))
+
+
+def test_half_the_range_with_keras_mean_and_deviation_is_no_scaling_at_all() -> None:
+    batch = torch.rand(2, 3, 5, 4)
+    keras = SimpleNamespace(mean=(0.5,) * 3, std=(0.5,) * 3)
+    torch.testing.assert_close(normalise((1 + batch) / 2, keras), batch)
+
+
+@pytest.mark.real
+def test_mobilenetv2_unet_sees_cats_and_dogs_with_the_mirrors_weights(mirror: Path) -> None:
+    weights = load_file(mirror / "weights" / "mobilenet_v2.safetensors")
+    published = mobilenet_v2().eval()
+    published.load_state_dict(weights)
+    network = mobilenetv2_unet.build(3, 3).eval()
+    mobilenetv2_unet.load_encoder(network, weights)
+    cats, dogs = slice(281, 286), slice(151, 269)  # of ImageNet's classes
+    right = []
+    with zipfile.ZipFile(mirror / "kagglecatsanddogs_5340.zip") as archive, torch.no_grad():
+        for is_dog, animal in enumerate(("Cat", "Dog")):
+            pictures = np.stack([picture(archive, name) for name in readable(archive, animal)[:20]])
+            features, _ = network._encode(normalise(to_unit_range(channels_first(pictures)), network))
+            # What the network leaves out goes behind it: ImageNet's classes come out.
+            features = published.features[18](published.features[17].conv[3](features))
+            shares = published.classifier(features.mean(dim=(2, 3))).softmax(dim=1)
+            right += ((shares[:, dogs].sum(dim=1) > shares[:, cats].sum(dim=1)) == bool(is_dog)).tolist()
+    assert len(right) == 40
+    assert sum(right) >= 36
+
+
+def readable(archive: zipfile.ZipFile, animal: str) -> list[str]:
+    broken = ("666.jpg", "11702.jpg")
+    return [name for name in archive.namelist() if f"/{animal}/" in name and not name.endswith((*broken, "/", ".db"))]
+
+
+def picture(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with Image.open(io.BytesIO(archive.read(name))) as opened:
+        return np.asarray(opened.convert("RGB").resize((224, 224)))
+
+
+def test_segnet_goes_down_as_vgg16_and_counts_29_million_parameters() -> None:
+    network = segnet.build(3, 12)
+    assert round(parameter_counts(network)[0] / 1e6, 2) == 29.45  # table VI of the paper
+    shapes = [each.weight.shape for each in network.encoder.modules() if isinstance(each, nn.Conv2d)]
+    with torch.device("meta"):
+        theirs = vgg16().features
+    assert shapes == [each.weight.shape for each in theirs if isinstance(each, nn.Conv2d)]
+    assert sum(isinstance(each, nn.Conv2d) for each in network.modules()) == 26
+
+
+def test_unpool_puts_every_value_where_the_maximum_was() -> None:
+    before = torch.tensor([[[[1.0, 5, 2], [3, 4, 9], [7, 6, 8]]]])
+    pooled, places = functional.max_pool2d(before, 2, ceil_mode=True, return_indices=True)
+    assert pooled.tolist() == [[[[5, 9], [7, 8]]]]
+    expected = [[[[0, 50, 0], [0, 0, 90], [70, 0, 80]]]]
+    assert segnet.unpool(10 * pooled, places, (3, 3)).tolist() == expected
+
+
+def test_unpool_keeps_images_and_channels_apart() -> None:
+    before = torch.randn(2, 3, 7, 4, generator=torch.Generator().manual_seed(0))
+    pooled, places = functional.max_pool2d(before, 2, ceil_mode=True, return_indices=True)
+    expected = torch.where((before[..., None] == pooled.flatten(2)[:, :, None, None]).any(-1), before, 0)
+    assert torch.equal(segnet.unpool(pooled, places, (7, 4)), expected)
+
+
+def test_segnet_takes_images_smaller_than_its_depth() -> None:
+    network = segnet.build(1, 1, [2, 2, 2, 2], [1, 1, 1, 1]).eval()
+    assert network(torch.zeros(1, 1, 1, 3)).shape == (1, 1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"norm": "group"}, "norm is 'group'"),
+        ({"channels": []}, "channels"),
+        ({"convolutions": [2, 2, 3, 3, 0]}, "convolutions"),
+        ({"channels": [8, 16]}, "2 channels and 5 convolutions"),
+    ],
+)
+def test_segnet_refuses_wrong_settings(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        segnet.build(1, 1, **settings)
+
+
+def test_published_xception_unet_counts_2_058_979_parameters() -> None:
+    assert keras_counts(xception_unet.build(3, 3)) == (2_058_979, 2_055_203)
+
+
+def test_xception_unet_doubles_after_the_sum_as_if_before() -> None:
+    torch.manual_seed(0)
+    block = xception_unet.Upsampling(4, 6).eval()
+    features = torch.randn(2, 4, 3, 5)
+    with torch.no_grad():
+        twice = functional.interpolate(block.convolutions(features), scale_factor=2)
+        expected = twice + block.shortcut(functional.interpolate(features, scale_factor=2))
+        torch.testing.assert_close(block(features), expected)
+
+
+def test_xception_unet_takes_images_smaller_than_its_depth() -> None:
+    assert xception_unet.build(1, 1, [2, 2, 2]).eval()(torch.zeros(1, 1, 1, 3)).shape == (1, 1, 1, 3)
+
+
+@pytest.mark.parametrize("channels", [[], [4, 0], ["4"]])
+def test_xception_unet_refuses_wrong_settings(channels: list[Any]) -> None:
+    with pytest.raises(ValueError, match="channels"):
+        xception_unet.build(1, 1, channels)

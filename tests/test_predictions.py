@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bakeoff.errors import BakeoffError
-from bakeoff.predictions import MAX_SEEDS, read_predictions, write_predictions, write_text
+from bakeoff.predictions import MAX_SEEDS, read_predictions, write_predictions
 
 IDS = ["007", "b", "NA"]  # names that a careless reader turns into 7 and NaN
 
@@ -97,10 +97,3 @@ def test_an_array_with_objects_inside_is_never_unpickled(tmp_path: Path) -> None
     np.save(tmp_path / "seed0" / "masks.npy", np.array([{}, {}, {}], object), allow_pickle=True)
     with pytest.raises(BakeoffError, match=r"masks.npy cannot be read"):
         read_predictions(tmp_path)
-
-
-def test_text_replaces_text_whole(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.json", "old")
-    write_text(tmp_path / "a.json", "néw")
-    assert (tmp_path / "a.json").read_text(encoding="utf-8") == "néw"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

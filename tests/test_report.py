@@ -1,4 +1,4 @@
-"""The report: one page, from files alone, that opens from disk in a real browser and says nothing that is not there."""
+"""The report: pages from files alone, that open from disk in a real browser and say nothing that is not there."""
 
 import base64
 import io
@@ -10,39 +10,54 @@ import warnings
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.comparison import SEGMENTATION
 from bakeoff.report import wording
 from bakeoff.report.charts import ThresholdLine, histogram_chart, inline
 from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_picture, outlined, picture, png_uri, webp_uri
-from bakeoff.report.reading import read_dataset
+from bakeoff.report.reading import Task, read_task
 from bakeoff.report.sections import extremes, threshold_line
+from bakeoff.stages.compare import compare
 from bakeoff.stages.report import report
-from ellipses import EXPERIMENTS, build, copy
+from ellipses import EXPERIMENTS, TASKS, build, copy
+
+PAGES = ("index.html", "lungs.html", "data-lungs.html")
 
 
-def write(root: Path) -> str:
-    report("sample", {"lungs": {}}, EXPERIMENTS, root / "data", root / "results", root / "results" / "report")
-    return (root / "results" / "report" / "index.html").read_text()
+def write(root: Path) -> dict[str, str]:
+    """Every page of the report, by file name."""
+    folder = root / "results" / "report"
+    report("sample", TASKS, EXPERIMENTS, root / "data", root / "results", folder)
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def read(root: Path, task: str = "lungs", experiments: dict[str, dict[str, Any]] = EXPERIMENTS) -> Task:
+    return read_task(task, TASKS[task], experiments, root / "data", root / "results")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     build(root)
-    write(root)
     return root
 
 
 @pytest.fixture(scope="module")
-def html(project: Path) -> str:
-    return (project / "results" / "report" / "index.html").read_text()
+def pages(project: Path) -> dict[str, str]:
+    return write(project)
+
+
+@pytest.fixture(scope="module")
+def html(pages: dict[str, str]) -> str:
+    """The page of the task."""
+    return pages["lungs.html"]
 
 
 class Page(HTMLParser):
@@ -72,8 +87,13 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def test_one_small_file_that_loads_nothing(project: Path, html: str) -> None:
-    assert [path.name for path in (project / "results" / "report").iterdir()] == ["index.html"]
+def test_an_index_a_page_a_task_that_has_experiments_and_a_page_a_data_set(pages: dict[str, str]) -> None:
+    assert set(pages) == set(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_small_and_loads_nothing(pages: dict[str, str], name: str) -> None:
+    html = pages[name]
     assert len(html.encode()) < LARGEST_PAGE
     page = Page(html)
     assert page.loaded
@@ -82,19 +102,67 @@ def test_one_small_file_that_loads_nothing(project: Path, html: str) -> None:
     assert not re.search(r"url\((?!#)", html)
 
 
-def test_ids_are_unique_and_anchors_lead_somewhere(html: str) -> None:
-    page = Page(html)
+@pytest.mark.parametrize("name", PAGES)
+def test_ids_are_unique_and_links_lead_somewhere(pages: dict[str, str], name: str) -> None:
+    page = Page(pages[name])
     assert len(page.ids) == len(set(page.ids))
-    anchors = [link for link in page.links if not link.startswith("data:")]
-    assert anchors
-    assert all(link.removeprefix("#") in page.ids for link in anchors)
+    links = [link for link in page.links if not link.startswith("data:")]
+    assert "#main" in links
+    for link in links:
+        file, _, anchor = link.partition("#")
+        assert anchor in ["", *Page(pages[file or name]).ids], link
 
 
-def test_every_picture_and_chart_can_be_read_aloud(html: str) -> None:
-    assert all(image.get("alt") for image in Page(html).images)
-    charts = re.findall(r"<svg[^>]*>", html)
-    assert len(charts) == 1 + 2 + 2  # comparison, two histograms, two networks
-    assert all('role="img"' in head and re.search('aria-label="[^"]{20,}"', head) for head in charts)
+def test_the_index_links_to_every_page_and_every_page_back(pages: dict[str, str]) -> None:
+    assert set(pages) - {"index.html"} <= set(Page(pages["index.html"]).links)
+    assert all("index.html" in Page(html).links for html in pages.values())
+    assert "data-lungs.html" in Page(pages["lungs.html"]).links
+
+
+def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: Path, pages: dict[str, str]) -> None:
+    text = Page(pages["index.html"]).text
+    best = pd.read_csv(project / "results" / "comparison" / "lungs.csv").iloc[0]
+    score = f"Dice {best['dice_mean']:.3f} {best['dice_low']:.3f} to {best['dice_high']:.3f}"
+    assert f"lungs Chest X-rays of ellipses segmentation U-Net {score} 24 {len(EXPERIMENTS)} " in text
+    assert "lungs Chest X-rays of ellipses 60 3 4 " in text  # used, dropped, findings
+
+
+def test_a_task_without_experiments_says_so(project: Path, pages: dict[str, str]) -> None:
+    text = Page(pages["index.html"]).text
+    assert (
+        "lungs-diagnosis Chest X-rays of ellipses classification no experiment in the book yet \u2013 \u2013 0" in text
+    )
+    assert read(project, "lungs-diagnosis").experiments == []
+    assert "lungs-diagnosis.html" not in "".join(pages.values())
+    assert "lungs-diagnosis" in Page(pages["data-lungs.html"]).text, "its split is on the data card"
+
+
+def test_a_book_whose_tasks_have_no_experiments_gets_its_data_pages(project: Path, tmp_path: Path) -> None:
+    empty = copy(project, tmp_path / "p")
+    for task in TASKS:
+        compare(
+            task,
+            TASKS[task]["kind"],
+            {},
+            empty / "results",
+            Path(),
+            Path(),
+            empty / "results" / "comparison",
+            resamples=10,
+        )
+    folder = tmp_path / "report"
+    report("sample", TASKS, {}, empty / "data", empty / "results", folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["data-lungs.html", "index.html"]
+    assert (folder / "index.html").read_text().count("no experiment in the book yet") == len(TASKS)
+
+
+def test_every_picture_and_chart_can_be_read_aloud(pages: dict[str, str]) -> None:
+    charts = {name: re.findall(r"<svg[^>]*>", html) for name, html in pages.items()}
+    assert len(charts["lungs.html"]) == 1 + 2 + 2  # comparison, two histograms, two networks
+    assert len(charts["data-lungs.html"]) == 2 + 1 + 1  # two labels, original sizes, coverage of the lungs
+    for name, html in pages.items():
+        assert all(image.get("alt") for image in Page(html).images)
+        assert all('role="img"' in head and re.search('aria-label="[^"]{20,}"', head) for head in charts[name])
 
 
 def test_every_method_stands_in_the_ranking_with_its_interval(project: Path, html: str) -> None:
@@ -125,7 +193,7 @@ def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) ->
     oracle = table["experiment"] == "lungs-otsu-oracle"
     table.loc[oracle, "dice_mean"] = 0.999
     table.sort_values("dice_mean", ascending=False).to_csv(path, index=False)
-    html = write(spoilt)
+    html = write(spoilt)["lungs.html"]
     assert "<h1>U-Net</h1>" in html
     first_row = re.search(r"<tr class=\"oracle\">\s*<td[^>]*>(.*?)</td>\s*<th[^>]*>.*?(Otsu, oracle)", html, re.DOTALL)
     assert first_row
@@ -133,21 +201,26 @@ def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) ->
     assert "a bound, not a method" in html
 
 
+SYNTHETIC = "are synthetic"
+DRAWN_WEIGHTS = "random numbers in place of the pretrained weights"
+MIRROR = "come from a mirror: ellipses.zip is not the official"
+MIRROR_WEIGHTS = "started from weights that a mirror gave"
+
+
 @pytest.mark.parametrize(
-    ("synthetic", "random", "said", "not_said"),
-    [
-        (True, True, ["are synthetic", "random numbers in place of the pretrained weights"], ["come from a mirror"]),
-        (False, False, ["come from a mirror: ellipses.zip is not the official"], ["are synthetic", "random numbers"]),
-    ],
+    ("synthetic", "random", "of_data", "of_weights"),
+    [(True, True, SYNTHETIC, DRAWN_WEIGHTS), (False, False, MIRROR, MIRROR_WEIGHTS)],
 )
 def test_what_forbids_trust_is_said_first(
-    tmp_path: Path, synthetic: bool, random: bool, said: list[str], not_said: list[str]
+    tmp_path: Path, synthetic: bool, random: bool, of_data: str, of_weights: str
 ) -> None:
     build(tmp_path, synthetic=synthetic, random=random, images=20)
-    html = write(tmp_path)
-    banner = html[html.index('class="warning"') : html.index("<h1>")]
-    assert all(words in banner for words in said)
-    assert not any(words in html for words in not_said)
+    for name, html in write(tmp_path).items():
+        banner = html[html.index('class="warning"') : html.index("<h1")]
+        assert of_data in banner
+        assert (of_weights in banner) == (name == "lungs.html"), "weights are the task's affair"
+        others = {SYNTHETIC, DRAWN_WEIGHTS, MIRROR, MIRROR_WEIGHTS} - {of_data, of_weights}
+        assert not any(words in html for words in others)
 
 
 def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path) -> None:
@@ -160,20 +233,20 @@ def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path
     for fit in (honest / "results" / "models").glob("*/seed*.json"):
         record = json.loads(fit.read_text())
         fit.write_text(json.dumps({**record, "weights": record["weights"] and {"official": True, "random": False}}))
-    assert 'class="warning"' not in write(honest)
+    assert not any('class="warning"' in html for html in write(honest).values())
 
 
-def test_the_audit_the_split_and_the_provenance_are_shown(html: str) -> None:
-    text = Page(html).text
-    assert "missing mask dropped 2 CHNCXR_0901_1.png and CHNCXR_0902_1.png" in text
-    assert "Images by group and split" in text
+def test_the_audit_the_splits_and_the_provenance_are_on_the_page_of_the_data(pages: dict[str, str]) -> None:
+    text = Page(pages["data-lungs.html"]).text
+    assert re.search(r"missing mask dropped 2 CHNCXR_0901_1.png.* CHNCXR_0902_1.png", text)
+    assert "Images by split and part" in text
+    assert "lungs test 24 40.0 24" in text  # images, their share, groups
     assert "https://example.org/ellipses.zip" in text
     assert "Nobody (2024), Ellipses & other ovals." in text
 
 
-def test_what_files_say_is_never_markup(html: str) -> None:
-    assert "<script>alert(1)</script>" not in html
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+def test_what_files_say_is_never_markup(pages: dict[str, str]) -> None:
+    assert not any("<script>alert(1)</script>" in html for html in pages.values())
 
 
 def test_every_number_says_how_to_make_it_again(project: Path, html: str) -> None:
@@ -188,28 +261,69 @@ def test_every_number_says_how_to_make_it_again(project: Path, html: str) -> Non
         assert cost["manifest"]["cpu"] in html
 
 
-def test_the_same_files_give_the_same_page(project: Path, html: str, tmp_path: Path) -> None:
-    assert write(copy(project, tmp_path / "p")) == html
+def test_the_same_files_give_the_same_pages(project: Path, pages: dict[str, str], tmp_path: Path) -> None:
+    assert write(copy(project, tmp_path / "p")) == pages
 
 
 def test_more_pictures_than_fit_make_them_smaller(
-    project: Path, html: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, pages: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.report.page.LARGEST_PAGE", len(html) - 1)
-    assert len(write(copy(project, tmp_path / "p"))) < len(html)
+    with_pictures = ("lungs.html", "data-lungs.html")
+    monkeypatch.setattr("bakeoff.report.page.LARGEST_PAGE", min(len(pages[name].encode()) for name in with_pictures))
+    smaller = write(copy(project, tmp_path / "p"))
+    assert all(len(smaller[name]) < len(pages[name]) for name in with_pictures)
 
 
 def test_a_ranking_of_other_experiments_is_refused(project: Path) -> None:
     fewer = {name: entry for name, entry in EXPERIMENTS.items() if name != "lungs-li"}
     with pytest.raises(BakeoffError, match=r"ranks other experiments than the book .*`dvc repro compare@lungs`"):
-        read_dataset("lungs", fewer, project / "data", project / "results")
+        read(project, experiments=fewer)
 
 
-def test_a_missing_file_is_named_with_the_command_that_makes_it(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("results/comparison/lungs.svg", "compare@lungs"),
+        ("results/comparison/lungs-diagnosis.csv", "compare@lungs-diagnosis"),
+        ("results/experiments/lungs-unet/cost.json", "score-network@lungs-unet"),
+        ("data/splits/lungs-diagnosis.csv", "split@lungs-diagnosis"),
+        ("data/prepared/lungs/audit.csv", "prepare@lungs"),
+    ],
+)
+def test_a_missing_file_is_named_with_the_command_that_makes_it(
+    project: Path, tmp_path: Path, file: str, command: str
+) -> None:
     spoilt = copy(project, tmp_path / "p")
-    (spoilt / "results" / "comparison" / "lungs.svg").unlink()
-    with pytest.raises(BakeoffError, match=r"lungs\.svg is missing: run `dvc repro compare@lungs`"):
+    (spoilt / file).unlink()
+    with pytest.raises(BakeoffError, match=rf"{re.escape(file)} is missing: run `dvc repro {command}`"):
         write(spoilt)
+
+
+def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_named(
+    project: Path, tmp_path: Path
+) -> None:
+    folded = copy(project, tmp_path / "p")
+    models, history = (folded / "results" / place for place in ("models/lungs-unet", "experiments/lungs-unet/history"))
+    for seed in (0, 1):
+        record = json.loads((models / f"seed{seed}.json").read_text())
+        (models / f"seed{seed}.json").unlink()
+        for fold in (0, 1):
+            changed = {**record, "fold": fold, "best_epoch": 3 + fold}
+            (models / f"seed{seed}-fold{fold}.json").write_text(json.dumps(changed))
+            shutil.copytree(history / f"seed{seed}", history / f"seed{seed}-fold{fold}")
+        shutil.rmtree(history / f"seed{seed}")
+        # Curves of the second fold that would be drawn, were they read.
+        (history / f"seed{seed}-fold1" / "history.csv").write_text("epoch\n")
+    experiment = next(each for each in read(folded).experiments if each.name == "lungs-unet")
+    assert list(experiment.history) == [0, 1]
+    assert len(experiment.fits) == 4
+    html = write(folded)["lungs.html"]
+    words = re.search(r"<strong>U-Net</strong>.*?</figcaption>", html, re.DOTALL)
+    assert words
+    assert re.findall(r"Seed (\d): best .*? at epoch (\d) of 8\.", words[0]) == [("0", "3"), ("1", "3")]
+    text = Page(html[html.index('id="lungs-reproduce"') :]).text
+    trainings = ", ".join(f"training, seed {seed}, fold {fold}" for seed in (0, 1) for fold in (0, 1))
+    assert f"prediction, {trainings}" in text
 
 
 def test_best_median_and_worst_are_rows_of_the_scores() -> None:
@@ -234,8 +348,7 @@ def decoded(uri: str | None) -> np.ndarray:
 
 
 def test_thresholds_are_those_of_the_predictions(project: Path) -> None:
-    dataset = read_dataset("lungs", EXPERIMENTS, project / "data", project / "results")
-    experiment = next(each for each in dataset.experiments if each.name == "lungs-multiotsu4")
+    experiment = next(each for each in read(project).experiments if each.name == "lungs-multiotsu4")
     row = experiment.predictions.table.iloc[0]
     line = threshold_line(experiment, row["id"])
     assert line.thresholds == tuple(round(float(level), 1) for level in row["thresholds"].split())
@@ -300,13 +413,47 @@ def test_a_method_without_threshold_is_an_empty_row() -> None:
 class TestWording:
     """Numbers in words."""
 
+    AHEAD: ClassVar = {"dice_behind_mean": 0.0124, "dice_behind_low": 0.004, "dice_behind_high": 0.02, "images": 30}
+
     def test_a_lead_is_clear_where_its_interval_is_above_0(self) -> None:
-        row = {"dice_behind_mean": 0.0124, "dice_behind_low": 0.004, "dice_behind_high": 0.02, "images": 30}
-        assert wording.lead("U-Net", "Otsu", row, 21) == (
+        assert wording.is_clear(self.AHEAD)
+        assert wording.lead("U-Net", "Otsu", self.AHEAD, 21) == (
             "U-Net leads Otsu by 0.012 Dice and is better on 21 of 30 images; "
             "that is more than chance would give: a clear lead."
         )
-        assert wording.lead("U-Net", "Otsu", {**row, "dice_behind_low": -0.001}, 16).endswith("no clear winner.")
+        assert wording.lead("U-Net", "Otsu", self.AHEAD, 21, seeds=2) == wording.lead("U-Net", "Otsu", self.AHEAD, 21)
+        open_ = {**self.AHEAD, "dice_behind_low": -0.001}
+        assert not wording.is_clear(open_)
+        assert wording.lead("U-Net", "Otsu", open_, 16, seeds=1).endswith(
+            "that is within what chance would give: no clear winner."
+        )
+
+    def test_a_lead_of_one_training_run_is_a_lead_of_that_run(self) -> None:
+        assert not wording.is_clear(self.AHEAD, seeds=1)
+        assert wording.verdict(self.AHEAD, seeds=1) == "ahead in one training run"
+        assert wording.lead("U-Net", "DeepLabV3+", self.AHEAD, 21, seeds=1, profile="full") == (
+            "U-Net leads DeepLabV3+ by 0.012 Dice and is better on 21 of 30 images; that is more than chance would "
+            "give on these images; one training run a method, so a second seed might turn it round: "
+            "set seeds.full to 3 or more."
+        )
+
+    def test_a_small_lead_is_never_clear(self) -> None:
+        small = {**self.AHEAD, "dice_behind_mean": 0.002, "dice_behind_low": 0.001}
+        assert wording.beyond_chance(small)
+        assert not wording.is_clear(small)
+        assert not wording.is_clear(small, seeds=5)
+        assert wording.lead("U-Net", "DeepLabV3+", small, 21, seeds=5) == (
+            "U-Net leads DeepLabV3+ by 0.002 Dice and is better on 21 of 30 images; "
+            "that is more than chance would give on these images, but small: under 0.01 Dice."
+        )
+        assert "a second seed might turn it round" in wording.lead("U-Net", "DeepLabV3+", small, 21, seeds=1)
+        assert wording.is_clear({**small, "dice_behind_mean": SEGMENTATION.small_lead})
+
+    def test_thresholds_have_no_seeds(self) -> None:
+        network, threshold = {"family": "networks", "seeds": 3}, {"family": "thresholds", "seeds": 1}
+        assert wording.fewest_seeds(network, threshold) == 3
+        assert wording.fewest_seeds(network, {"family": "pretrained", "seeds": 1}) == 1
+        assert wording.fewest_seeds(threshold, threshold) is None
 
     def test_groups_differ_where_their_intervals_are_apart(self) -> None:
         row = {
@@ -374,8 +521,8 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop-light", "phone-dark"])
-def opened(request: pytest.FixtureRequest, chromium: Any, project: Path) -> Iterator[Any]:
-    """The page, opened from disk; afterwards it must have complained of nothing and asked for nothing."""
+def window(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Any]:
+    """An empty page; afterwards what was opened in it must have complained of nothing and asked for nothing."""
     width, scheme = request.param
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
@@ -384,11 +531,60 @@ def opened(request: pytest.FixtureRequest, chromium: Any, project: Path) -> Iter
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
-    page.goto((project / "results" / "report" / "index.html").as_uri())
     yield page
+    assert requests, "a page was opened"
     assert complaints == []
     assert [url[:80] for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     context.close()
+
+
+@pytest.fixture
+def opened(window: Any, project: Path, pages: dict[str, str]) -> Any:
+    """The page of the task, opened from disk."""
+    window.goto(address(project, "lungs.html"))
+    return window
+
+
+def address(project: Path, name: str) -> str:
+    return (project / "results" / "report" / name).as_uri()
+
+
+@pytest.mark.browser
+class TestEveryPageInABrowser:
+    """Each page from disk; `window` looks for complaints."""
+
+    @pytest.mark.parametrize("name", PAGES)
+    def test_it_renders(self, window: Any, project: Path, pages: dict[str, str], name: str) -> None:
+        window.goto(address(project, name))
+        assert window.locator("h1").count() == 1
+        widths = window.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
+        assert len(widths) == pages[name].count("<img ")
+        assert all(widths)
+        assert window.evaluate("document.documentElement.scrollWidth") <= window.viewport_size["width"]
+        for chart in window.locator("svg").all():
+            assert chart.bounding_box()["height"] > 50
+
+    @pytest.mark.parametrize("name", PAGES)
+    def test_its_tables_sort(self, window: Any, project: Path, pages: dict[str, str], name: str) -> None:
+        window.goto(address(project, name))
+        for table in window.locator("table.sortable").all():
+            head = table.locator("thead th").first
+            head.locator("button").click()
+            assert head.get_attribute("aria-sort") == "ascending"
+
+    def test_links_lead_from_the_index_to_the_pages_and_back(
+        self, window: Any, project: Path, pages: dict[str, str]
+    ) -> None:
+        window.goto(address(project, "index.html"))
+        window.locator("main a", has_text="lungs").first.click()
+        window.wait_for_url(address(project, "lungs.html"))
+        window.locator("nav a", has_text="Data").click()
+        window.wait_for_url(address(project, "data-lungs.html"))
+        window.locator("nav details", has_text="Tasks").locator("summary").click()
+        window.locator("nav details a", has_text="lungs").first.click()
+        window.wait_for_url(address(project, "lungs.html"))
+        window.locator("nav a.brand").click()
+        window.wait_for_url(address(project, "index.html"))
 
 
 @pytest.mark.browser

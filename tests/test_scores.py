@@ -37,13 +37,24 @@ def prepared(tmp_path: Path, truth: np.ndarray) -> Path:
     pd.DataFrame(
         {
             "id": [f"x{place}" for place in range(6)],
-            "split": SPLITS,
             "group": ["a", "b", "b", "c", "d", "e"],
             "hospital": ["m", "m", "s", "s", "m", "s"],
         }
     ).to_csv(folder / "index.csv", index=False)
     (folder / "dataset.json").write_text(json.dumps({"classes": ["background", "lung"], "strata": ["hospital"]}))
     return folder
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    return write_split(tmp_path / "any.csv", SPLITS)
+
+
+def write_split(path: Path, *folds: list[str]) -> Path:
+    """A split as its stage leaves it: for every fold the part of each image."""
+    parts = [(fold, f"x{place}", part) for fold, each in enumerate(folds) for place, part in enumerate(each)]
+    pd.DataFrame(parts, columns=["fold", "id", "split"]).to_csv(path, index=False)
+    return path
 
 
 @pytest.fixture
@@ -79,10 +90,10 @@ def test_masks_of_another_size_are_refused(truth: np.ndarray) -> None:
 
 
 def test_the_stage_writes_one_row_an_image_and_seed(
-    prepared: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
+    prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
 ) -> None:
     write_predictions(tmp_path, TEST_IDS, predicted)
-    score("lungs-any", prepared, tmp_path, resamples=500)
+    score("lungs-any", None, prepared, split, tmp_path, resamples=500)
     table = pd.read_csv(tmp_path / "scores.csv")
     assert table.columns.tolist() == ["id", "seed", "hospital", *SCORES]
     assert table["id"].tolist() == TEST_IDS * 2
@@ -96,10 +107,10 @@ def test_the_stage_writes_one_row_an_image_and_seed(
 
 
 def test_the_headlines_are_means_over_images_with_groups_resampled_together(
-    prepared: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
+    prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
 ) -> None:
     write_predictions(tmp_path, TEST_IDS, predicted)
-    score("lungs-any", prepared, tmp_path, resamples=500)
+    score("lungs-any", None, prepared, split, tmp_path, resamples=500)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert list(metrics) == ["dice", "iou", "pixel_accuracy", "hd95", "assd", "images", "seeds"]
     assert (metrics["images"], metrics["seeds"]) == (4, 2)
@@ -110,26 +121,54 @@ def test_the_headlines_are_means_over_images_with_groups_resampled_together(
 
 
 def test_the_same_predictions_give_the_same_bytes(
-    prepared: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
+    prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
 ) -> None:
     write_predictions(tmp_path, TEST_IDS, predicted)
     written = []
     for _ in range(2):
-        score("lungs-any", prepared, tmp_path, resamples=100)
+        score("lungs-any", None, prepared, split, tmp_path, resamples=100)
         written.append([(tmp_path / name).read_bytes() for name in ("scores.csv", "metrics.json")])
     assert written[0] == written[1]
 
 
 def test_predictions_of_another_split_or_size_are_refused(
-    prepared: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
+    prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
 ) -> None:
     write_predictions(tmp_path, ["x2", "x1", "x4", "x5"], predicted)
     with pytest.raises(BakeoffError, match=r"predictions.csv was made from another test split"):
-        score("lungs-any", prepared, tmp_path, resamples=10)
+        score("lungs-any", None, prepared, split, tmp_path, resamples=10)
     write_predictions(tmp_path, TEST_IDS, {seed: masks[:, :5] for seed, masks in predicted.items()})
     with pytest.raises(BakeoffError, match="another test split or size"):
-        score("lungs-any", prepared, tmp_path, resamples=10)
+        score("lungs-any", None, prepared, split, tmp_path, resamples=10)
     assert not (tmp_path / "scores.csv").exists()
+
+
+def test_with_folds_every_image_that_one_tests_is_scored_once_in_the_order_of_the_index(
+    prepared: Path, truth: np.ndarray, tmp_path: Path
+) -> None:
+    folds = (
+        ["test", "train", "validation", "train", "test", ""],
+        ["train", "test", "train", "test", "validation", ""],
+    )
+    split = write_split(tmp_path / "folds.csv", *folds)
+    tested = [0, 1, 3, 4]
+    masks = truth[tested].copy()
+    masks[1] = 0  # x1, which the second fold tests
+    write_predictions(tmp_path, [f"x{place}" for place in tested], {0: masks})
+    score("lungs-any", None, prepared, split, tmp_path, resamples=100)
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert table["id"].tolist() == ["x0", "x1", "x3", "x4"]
+    assert table["dice"].tolist() == [1, 0, 1, 1]
+    assert json.loads((tmp_path / "metrics.json").read_text())["images"] == 4
+
+
+def test_a_data_set_without_masks_is_refused(
+    prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
+) -> None:
+    write_predictions(tmp_path, TEST_IDS, predicted)
+    (prepared / "masks.npy").unlink()
+    with pytest.raises(BakeoffError, match="prepared has no masks"):
+        score("lungs-any", None, prepared, split, tmp_path, resamples=10)
 
 
 def test_headline_refuses_an_image_that_a_seed_did_not_score() -> None:

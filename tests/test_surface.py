@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bakeoff.evaluation.surface import boundary, hd95_and_assd
+from bakeoff.evaluation.surface import Boundary, boundary, hd95_and_assd, surface_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -84,6 +84,44 @@ def test_empty_masks() -> None:
 
 def test_no_distance_exceeds_that_of_an_empty_mask() -> None:
     assert distances(CORNER, CORNER[::-1, ::-1]) == pytest.approx(distances(CORNER, EMPTY), rel=1e-6)
+
+
+def test_distances_longer_than_16_bits_hold_squared() -> None:
+    truth, prediction = np.zeros((2, 300, 400), bool)
+    truth[[0, 0, 299], [0, 150, 399]] = True
+    prediction[[0, 0], [0, 399]] = True
+    to_truth, to_prediction = surface_distances(boundary(truth), boundary(prediction))
+    assert to_truth.tolist() == [0, 249]
+    assert to_prediction.tolist() == [0, 150, 299]
+    corners = np.zeros((2, 300, 400), bool)
+    corners[[0, 1], [0, 299], [0, 399]] = True
+    assert distances(*corners) == (np.float32(np.hypot(299, 399)), np.float32(np.hypot(299, 399)))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(96, 33), (257, 301), (400, 500)])
+def test_a_map_and_a_search_give_the_same_bits(shape: tuple[int, int], threads: int) -> None:
+    rng = np.random.default_rng(shape[0])
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(threads)  # its distance transform takes another way with one
+    try:
+        for _ in range(3):
+            searched, other = boundary(blobs(rng, shape)), boundary(blobs(rng, shape))
+            mapped = Boundary(searched.pixels)
+            mapped.expect(shape[0] * shape[1])
+            assert "distance_map" in vars(mapped)
+            assert "distance_map" not in vars(searched)
+            assert np.array_equal(mapped.distances(other.positions), searched.distances(other.positions))
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_a_map_is_made_for_many_distances_only() -> None:
+    few, many = boundary(SQUARE), boundary(SQUARE)
+    few.expect(8)
+    many.expect(10_000)
+    assert "distance_map" not in vars(few)
+    assert "distance_map" in vars(many)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (96, 33), (17, 130), (301, 257)])

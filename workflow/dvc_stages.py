@@ -28,6 +28,8 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +59,11 @@ class Stages:
         self._repo = Repo(str(root), _wait_for_lock=True)
         self._root = Path(self._repo.root_dir)
         self._templates: dict[str, Any] = yaml.safe_load((self._root / "dvc.yaml").read_text())["stages"]
-        self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
-        self.changed = self._changed() if judge else frozenset()
+        # One lock around both, since DVC reads all stages again for each.
+        with lock_repo(self._repo) if judge else nullcontext():
+            self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
+            self.changed = self._changed() if judge else frozenset()
+        self._expanded: dict[str, list[str]] = {}
         self._pull = "--pull " if self._repo.config["core"].get("remote") else ""
         if self.changed:
             stamp = self._root / STAMP
@@ -88,7 +93,7 @@ class Stages:
 
         def of(wildcards: Any) -> list[str]:
             name = _stage_name(group, getattr(wildcards, "key", ""))
-            paths = [path for dep in self._stages[name].deps for path in self._expand(dep)]
+            paths = [path for dep in self._stages[name].deps for path in self._expand(self._relative(dep))]
             return [*paths, STAMP] if name in self.changed else [ancient(path) for path in paths]
 
         return of
@@ -104,24 +109,29 @@ class Stages:
 
     def all_outputs(self) -> list[str]:
         """Every output of every stage."""
+        return list(self._outputs)
+
+    @cached_property
+    def _outputs(self) -> list[str]:
         return [self._relative(out) for stage in self._stages.values() for out in stage.outs]
 
-    def _expand(self, dep: Any) -> Iterable[str]:
-        path = self._relative(dep)
+    def _expand(self, path: str) -> Iterable[str]:
         if path == "params.yaml":
             return []
-        inside = [out for out in self.all_outputs() if out.startswith(f"{path}/")]
-        return inside or [path]
+        if path not in self._expanded:
+            inside = [out for out in self._outputs if out.startswith(f"{path}/")]
+            self._expanded[path] = inside or [path]
+        return self._expanded[path]
 
     def _relative(self, artefact: Any) -> str:
-        return Path(artefact.fs_path).relative_to(self._root).as_posix()
+        path = Path(artefact.fs_path)
+        return (path.relative_to(self._root) if path.is_relative_to(self._root) else path).as_posix()
 
     def _changed(self) -> frozenset[str]:
         """Stages that DVC calls changed, or that are being run at this moment, and all that follow from them."""
-        with lock_repo(self._repo):
-            changed = [stage for stage in self._stages.values() if _is_changed(stage)]
-            graph = self._repo.index.graph  # edges point from a stage to what it depends on
-            below = {follower for stage in changed for follower in nx.ancestors(graph, stage)}
+        changed = [stage for stage in self._stages.values() if _is_changed(stage)]
+        graph = self._repo.index.graph  # edges point from a stage to what it depends on
+        below = {follower for stage in changed for follower in nx.ancestors(graph, stage)}
         return frozenset(stage.name for stage in [*changed, *below])
 
 

@@ -4,10 +4,11 @@ Everything that affects a result stands in the book itself; the models here have
 tracks the file and not this module.
 """
 
+import ast
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +25,8 @@ THRESHOLD_METHODS = ("otsu", "isodata", "li", "mean", "minimum", "triangle", "ye
 MAX_SEEDS = 5  # dvc.yaml names the folders seed0 to seed4
 
 Profile = Literal["sample", "small", "full"]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1, strict=False)]
+Size = Annotated[int, Field(ge=16, le=4096)]
 Seeds = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -52,12 +54,13 @@ class Download(Section):
 
 
 class StratifiedSplit(Section):
-    """Shares of the images, stratified, from a seed."""
+    """Shares of the images, drawn from a seed within every combination of labels, look-alikes together."""
 
     name: Literal["stratified"]
     train: Share
     validation: Share
     test: Share
+    stratify: list[str]
     seed: int
 
     @model_validator(mode="after")
@@ -69,19 +72,72 @@ class StratifiedSplit(Section):
         return self
 
 
+class RandomSplit(Section):
+    """A share of all images, drawn from a seed one by one, as published protocols do it: look-alikes part."""
+
+    name: Literal["random"]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+
+
 class PublishedSplit(Section):
     """Every 14th file of the sorted list, as one of the systems reproduced did it."""
 
     name: Literal["every-14th"]
 
 
-class HospitalSplit(Section):
-    """Train on one hospital, test on the others."""
+class LabelledSplit(Section):
+    """Train on the images of some values of a label, test on those of others: official lists, hospitals."""
 
-    name: Literal["hospital"]
-    train_on: str
-    validation: Share
+    name: Literal["by-label"]
+    label: str
+    train: Annotated[list[str], Field(min_length=1)]
+    test: Annotated[list[str], Field(min_length=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    stratify: list[str]
+    straddling: Literal["drop", "keep"]
     seed: int
+
+
+FoldCount = Annotated[int, Field(ge=2, le=20)]
+
+
+class FoldCounts(Section):
+    """How many folds at each profile."""
+
+    sample: FoldCount
+    small: FoldCount
+    full: FoldCount
+
+
+class FoldedSplit(Section):
+    """Cross-validation: every image is tested once, by the fold that did not see it."""
+
+    name: Literal["folds"]
+    folds: FoldCounts
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    stratify: list[str]
+    grouped: bool
+    seed: int
+
+
+AnySplit = StratifiedSplit | RandomSplit | PublishedSplit | LabelledSplit | FoldedSplit
+
+
+class Task(Section):
+    """What methods compete in: a data set, what is to be predicted, and which images train and test."""
+
+    dataset: str
+    kind: Literal["segmentation", "classification"]
+    target: str | None = None
+    split: Annotated[AnySplit, Field(discriminator="name")]
+
+    @model_validator(mode="after")
+    def _target_of_classification(self) -> "Task":
+        if (self.kind == "classification") != (self.target is not None):
+            raise ValueError("'target', the label to predict, goes with kind classification and no other")
+        return self
 
 
 class Duplicates(Section):
@@ -107,19 +163,103 @@ class SyntheticArchive(Section):
 class DatasetSize(Section):
     """What differs between profiles."""
 
-    size: Annotated[int, Field(ge=16, le=4096)]
+    size: Size
     archive: Literal["official"] | SyntheticArchive
 
 
 class Dataset(Section):
-    """A data set and how it is split."""
+    """A data set that a package of `bakeoff.datasets` reads from its archives."""
 
     source: str
-    split: Annotated[StratifiedSplit | PublishedSplit | HospitalSplit, Field(discriminator="name")]
     duplicates: Duplicates
     sample: DatasetSize
     small: DatasetSize
     full: DatasetSize
+
+
+class Folder(Section):
+    """A folder of one's own images, with masks or sorted into classes."""
+
+    path: str
+    size: Size
+    channels: Literal[1, 3]
+    duplicates: Duplicates
+    title: str | None = None
+    classes: Annotated[list[str], Field(min_length=2)] | None = None
+    licence: str | None = None
+    citation: str | None = None
+
+
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
+class Overlay(Section):
+    """Images with a mask drawn in: each with its own, or each with another's."""
+
+    dataset: str
+    kind: Literal["overlay"]
+    mask: Literal["true", "shuffled"]
+    style: Literal["outline", "tint"]
+    colour: Annotated[list[Level], Field(min_length=3, max_length=3)]
+    opacity: Share
+    width: Annotated[int, Field(ge=1, le=64)]
+    seed: int
+
+
+class MaskOnly(Section):
+    """Masks in place of images."""
+
+    dataset: str
+    kind: Literal["mask"]
+
+
+class Region(Section):
+    """What a mask covers: cut out and enlarged, or with all else grey."""
+
+    dataset: str
+    kind: Literal["region"]
+    mask: Literal["true", "shuffled"]
+    keep: Literal["crop", "masked"]
+    margin: Annotated[float, Field(ge=0, le=0.5, strict=False)]
+    seed: int
+
+
+AnyInput = Annotated[Overlay | MaskOnly | Region, Field(discriminator="kind")]
+
+
+class Segmenter(Section):
+    """Whose masks are predicted: an experiment, with its task and model."""
+
+    experiment: str
+    task: str
+    model: str
+
+
+class PredictedOverlay(Section):
+    """Images with a predicted mask drawn in."""
+
+    dataset: str
+    task: str
+    segmenter: Segmenter
+    kind: Literal["overlay"]
+    style: Literal["outline", "tint"]
+    colour: Annotated[list[Level], Field(min_length=3, max_length=3)]
+    opacity: Share
+    width: Annotated[int, Field(ge=1, le=64)]
+
+
+class PredictedRegion(Section):
+    """What a predicted mask covers."""
+
+    dataset: str
+    task: str
+    segmenter: Segmenter
+    kind: Literal["region"]
+    keep: Literal["crop", "masked"]
+    margin: Annotated[float, Field(ge=0, le=0.5, strict=False)]
+
+
+AnyPredictedInput = Annotated[PredictedOverlay | PredictedRegion, Field(discriminator="kind")]
 
 
 class RandomWeights(Section):
@@ -133,7 +273,9 @@ class OfficialWeights(Section):
     """Published weights."""
 
     from_: Literal["official"] = Field(alias="from")
-    stride_in: Literal["1x1", "3x3"]
+    otherwise: Literal["fail", "random"]
+    seed: int = 0
+    stride_in: Literal["1x1", "3x3"] | None = None
 
 
 AnyWeights = Annotated[RandomWeights | OfficialWeights, Field(discriminator="from_")]
@@ -163,12 +305,18 @@ class Training(Section):
     """A recipe, resolved for a profile."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
+    frozen_epochs: Annotated[int, Field(ge=0, le=100_000)]
     patience: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    optimizer: Literal["adamw", "adam", "rmsprop"]
+    schedule: Literal["cosine", "one-cycle", "constant"]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     warmup_epochs: Annotated[float, Field(ge=0, strict=False)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
-    encoder_learning_rate_factor: Annotated[float, Field(ge=0, le=1, strict=False)]
+    encoder_learning_rate_factor: Annotated[float, Field(gt=0, le=1, strict=False)]
+    discriminative: bool
+    class_weights: Literal["none", "balanced"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, strict=False)]
     precision: Literal["auto", "bf16", "fp32"]
     augmentation: Augmentation
 
@@ -190,6 +338,7 @@ class Threshold(Section):
     """A threshold experiment."""
 
     dataset: str
+    task: str
     method: Literal[THRESHOLD_METHODS]  # type: ignore[valid-type]
     foreground: Literal["dark", "bright", "train", "oracle"] | Annotated[int, Field(ge=0)]
     classes: Annotated[int, Field(ge=3, le=8)] | None = None
@@ -203,11 +352,22 @@ class Threshold(Section):
         return self
 
 
+class Classical(Section):
+    """A classifier on features that nobody had to learn."""
+
+    dataset: str
+    task: str
+    method: Literal["majority", "svm", "random-forest", "gradient-boosting", "logistic-regression"]
+    features: Literal["none", "grey", "rgb", "hog"]
+    side: Annotated[int, Field(ge=8, le=1024)]
+    settings: dict[str, Any]
+
+
 class Network(Section):
     """A network trained from random weights."""
 
     dataset: str
-    task: Literal["segmentation"]
+    task: str
     model: str
     recipe: str
     settings: dict[str, Any]
@@ -219,12 +379,27 @@ class Pretrained(Network):
     weights: str
 
 
+class Classifier(Pretrained):
+    """A classifier whose encoder starts from published weights, and which may learn the masks too."""
+
+    masks: bool = False
+
+
+class OnInput(Classifier):
+    """The same on pictures made from a data set's, an entry of `inputs` or `predicted_inputs`."""
+
+    input: str
+
+
 class Experiments(Section):
     """Every experiment, by family."""
 
     thresholds: dict[Name, Threshold]
     networks: dict[Name, Network]
     pretrained: dict[Name, Pretrained]
+    classical: dict[Name, Classical]
+    classifiers: dict[Name, Classifier]
+    on_inputs: dict[Name, OnInput]
 
 
 class Book(Section):
@@ -234,7 +409,11 @@ class Book(Section):
     seeds: SeedCounts
     download: Download
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    datasets: dict[Name, Dataset]
+    folders: dict[Name, Folder]
+    inputs: dict[Name, AnyInput]
+    predicted_inputs: dict[Name, AnyPredictedInput]
+    tasks: dict[Name, Task]
     weights: dict[Name, Weights]
     recipes: dict[Name, Recipe]
     experiments: Experiments
@@ -249,8 +428,27 @@ class Book(Section):
         size: DatasetSize = getattr(self.datasets[name], self.profile)
         return size
 
+    def task(self, name: str) -> dict[str, Any]:
+        """Settings of a task as plain values, resolved for the book's profile.
+
+        Raises
+        ------
+        BakeoffError
+            If the book has no such task.
+        """
+        if name not in self.tasks:
+            raise BakeoffError(f"{BOOK} has no task '{name}'{_nearest(name, self.tasks)}.")
+        settings = self.tasks[name].model_dump()
+        if settings["split"]["name"] == "folds":
+            settings["split"]["folds"] = settings["split"]["folds"][self.profile]
+        return settings
+
+    def dataset_names(self) -> list[str]:
+        """Names of all data sets, those of archives first."""
+        return [*self.datasets, *self.folders]
+
     def family(self, experiment: str) -> str:
-        """Family of an experiment: thresholds, networks or pretrained.
+        """Family of an experiment: the name of its section in `experiments`.
 
         Raises
         ------
@@ -267,9 +465,19 @@ class Book(Section):
         return [name for family in Experiments.model_fields for name in getattr(self.experiments, family)]
 
     def experiment(self, name: str) -> dict[str, Any]:
-        """Settings of an experiment as plain values, with its family."""
+        """Settings of an experiment as plain values, with its family, its task's target, and whether it is an oracle:
+        it sees the truth of the images that it is tested on.
+        """
         family = self.family(name)
-        return {**getattr(self.experiments, family)[name].model_dump(), "family": family}
+        settings = getattr(self.experiments, family)[name].model_dump()
+        shown = self.inputs.get(settings.get("input", ""))
+        sees_truth = shown is not None and (isinstance(shown, MaskOnly) or shown.mask == "true")
+        return {
+            **settings,
+            "family": family,
+            "target": self.tasks[settings["task"]].target,
+            "oracle": sees_truth or settings.get("foreground") == "oracle",
+        }
 
 
 def read_book(path: Path = BOOK) -> Book:
@@ -323,7 +531,7 @@ def set_values(assignments: Iterable[str], path: Path = BOOK) -> None:
 def _editor() -> YAML:
     editor = YAML(typ="rt")
     editor.preserve_quotes = True
-    editor.width = 120
+    editor.width = 4096  # no line is broken that is not broken already
     editor.indent(mapping=2, sequence=4, offset=2)
     editor.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
     return editor
@@ -382,7 +590,19 @@ def _modules(folder: str) -> list[str]:
 
 
 def _sources() -> list[str]:
-    return sorted(each.parent.name for each in (PACKAGE / "datasets").glob("*/source.py"))
+    found = {each.parent.name for each in (PACKAGE / "datasets").glob("*/__init__.py")}
+    return sorted(found - {"folder"})  # which the section `folders` is for
+
+
+def _targets(book: Book, dataset: str) -> tuple[str, ...]:
+    """Labels of a data set that can be predicted: read from its package and not imported, which would take longer."""
+    if dataset in book.folders:
+        return ("class",)
+    package = PACKAGE / "datasets" / book.datasets[dataset].source / "__init__.py"
+    for statement in ast.parse(package.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TARGETS":
+            return tuple(ast.literal_eval(statement.value))
+    return ()
 
 
 def _wrong_references(book: Book) -> Iterable[str]:
@@ -392,6 +612,17 @@ def _wrong_references(book: Book) -> Iterable[str]:
 
     for name, dataset in book.datasets.items():
         yield from unknown(f"datasets.{name}.source", dataset.source, _sources(), "data source")
+        if name in book.folders:
+            yield f"datasets and folders both have '{name}': rename one."
+    for name, input_ in book.inputs.items():
+        yield from unknown(f"inputs.{name}.dataset", input_.dataset, book.dataset_names(), "data set")
+    for name, task in book.tasks.items():
+        yield from unknown(f"tasks.{name}.dataset", task.dataset, book.dataset_names(), "data set")
+        read = task.dataset in book.folders or (
+            task.dataset in book.datasets and book.datasets[task.dataset].source in _sources()
+        )
+        if task.target and read:
+            yield from unknown(f"tasks.{name}.target", task.target, _targets(book, task.dataset), "label")
     for name in book.weights:
         yield from unknown(f"weights.{name}", name, _modules("weights"), "weights")
     for name, recipe in book.recipes.items():
@@ -400,6 +631,15 @@ def _wrong_references(book: Book) -> Iterable[str]:
                 Training.model_validate(recipe.at(profile))
             except ValidationError as error:
                 yield from (sentence for sentence in _bare_sentences(error, ("recipes", name, profile)))
+    for name, predicted in book.predicted_inputs.items():
+        key = f"predicted_inputs.{name}"
+        segmenter = predicted.segmenter
+        yield from unknown(f"{key}.dataset", predicted.dataset, book.dataset_names(), "data set")
+        yield from unknown(f"{key}.task", predicted.task, book.tasks, "task")
+        yield from unknown(f"{key}.segmenter.experiment", segmenter.experiment, _segmenters(book), "network for masks")
+        yield from _wrong_prediction(book, key, predicted)
+        if name in book.inputs:
+            yield f"inputs and predicted_inputs both have '{name}': rename one."
     names = book.experiment_names()
     yield from (
         f"two experiments are called '{name}': rename one." for name in sorted(set(names)) if names.count(name) > 1
@@ -407,12 +647,65 @@ def _wrong_references(book: Book) -> Iterable[str]:
     for family in Experiments.model_fields:
         for name, experiment in getattr(book.experiments, family).items():
             key = f"experiments.{family}.{name}"
-            yield from unknown(f"{key}.dataset", experiment.dataset, book.datasets, "data set")
-            if family != "thresholds":
+            yield from _wrong_task(book, key, experiment)
+            if isinstance(experiment, Network):
                 yield from unknown(f"{key}.model", experiment.model, _modules("models"), "model")
                 yield from unknown(f"{key}.recipe", experiment.recipe, book.recipes, "recipe")
-            if family == "pretrained":
+            if isinstance(experiment, Pretrained):
                 yield from unknown(f"{key}.weights", experiment.weights, book.weights, "weights")
+            if isinstance(experiment, OnInput):
+                inputs = {**book.inputs, **book.predicted_inputs}
+                yield from unknown(f"{key}.input", experiment.input, inputs, "input")
+                if experiment.input in inputs and inputs[experiment.input].dataset != experiment.dataset:
+                    yield f"{key}.input is '{experiment.input}', which is made from another data set: use its own."
+                yield from _wrong_folds(book, key, experiment)
+
+
+def _segmenters(book: Book) -> dict[str, Network]:
+    return {**book.experiments.networks, **book.experiments.pretrained}
+
+
+def _wrong_prediction(book: Book, key: str, predicted: PredictedOverlay | PredictedRegion) -> Iterable[str]:
+    """Where data set, task and segmenter, each of which exists, contradict each other."""
+    if predicted.dataset not in book.dataset_names():
+        return  # said of the dataset
+    task = book.tasks.get(predicted.task)
+    if task and task.dataset != predicted.dataset:
+        yield f"{key}.dataset is '{predicted.dataset}', and task '{predicted.task}' has '{task.dataset}': use that."
+    given = predicted.segmenter
+    if (experiment := _segmenters(book).get(given.experiment)) is None:
+        return
+    for field, mine, own in (
+        ("segmenter.task", given.task, experiment.task),
+        ("segmenter.model", given.model, experiment.model),
+        ("dataset", predicted.dataset, experiment.dataset),
+    ):
+        if mine != own:
+            yield f"{key}.{field} is '{mine}', and '{given.experiment}' has '{own}': use that."
+
+
+def _wrong_folds(book: Book, key: str, experiment: OnInput) -> Iterable[str]:
+    """In another task's folds the masks may be by a network that was trained on the images to test."""
+    predicted = book.predicted_inputs.get(experiment.input)
+    if predicted and predicted.task != experiment.task:
+        yield (
+            f"{key}.task is '{experiment.task}', and '{experiment.input}' is predicted for '{predicted.task}': use "
+            "that, or an input of its own."
+        )
+
+
+def _wrong_task(book: Book, key: str, experiment: Threshold | Classical | Network) -> Iterable[str]:
+    if experiment.task not in book.tasks:
+        yield f"{key}.task names task '{experiment.task}', which does not exist{_nearest(experiment.task, book.tasks)}."
+        return
+    task = book.tasks[experiment.task]
+    if task.dataset not in book.dataset_names():
+        return  # said of the task
+    if experiment.dataset != task.dataset:
+        yield f"{key}.dataset is '{experiment.dataset}', and task '{experiment.task}' has '{task.dataset}': use that."
+    kind = "classification" if isinstance(experiment, Classical | Classifier) else "segmentation"
+    if task.kind != kind:
+        yield f"{key}.task is '{experiment.task}', a {task.kind}: name a task of kind {kind}."
 
 
 def _sentences(error: ValidationError, path: Path) -> list[str]:
@@ -427,12 +720,15 @@ def _bare_sentences(error: ValidationError, prefix: tuple[str, ...]) -> list[str
 
 def _sentence(details: ErrorDetails, prefix: tuple[str, ...]) -> str:
     location = [*prefix, *(str(part) for part in details["loc"])]
-    # pydantic puts the names of a union's members into the path; the book has no such keys.
-    key = ".".join(part for part in location if not part.endswith("]") and part not in _UNION_TAGS)
+    key = _key(location)
     given = details.get("input")
+    if details["type"].startswith("union_tag"):
+        key += f".{details['ctx']['discriminator'].strip(chr(39))}"
     if details["type"] == "extra_forbidden":
+        if location[-1] in _all_keys():
+            return f"{key} does not belong there: take it out."
         return f"{key} is no key of the book{_nearest(location[-1], _all_keys(), listed=False)}."
-    if details["type"] == "missing":
+    if details["type"] in ("missing", "union_tag_not_found"):
         return f"{key} is missing: add it."
     if details["type"] in ("literal_error", "union_tag_invalid") and "ctx" in details:
         expected = str(details["ctx"].get("expected") or details["ctx"].get("expected_tags"))
@@ -444,11 +740,21 @@ def _sentence(details: ErrorDetails, prefix: tuple[str, ...]) -> str:
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}."
 
 
-_UNION_TAGS = {"SyntheticArchive", "StratifiedSplit", "PublishedSplit", "HospitalSplit", "RandomWeights"}
-_UNION_TAGS |= {"OfficialWeights", "stratified", "every-14th", "random", "official"}
+# pydantic puts the chosen member of a union into the path, which is no key of the book: where, by section.
+_UNION_MEMBER = {"datasets": 4, "inputs": 2, "predicted_inputs": 2, "tasks": 3, "weights": 3}
+
+
+def _key(location: Sequence[str]) -> str:
+    """Path of a mistake in the book; a list of types that pydantic tried ends in a bracket."""
+    member = _UNION_MEMBER.get(location[0])
+    return ".".join(part for position, part in enumerate(location) if position != member and not part.endswith("]"))
 
 
 def _all_keys() -> list[str]:
-    return sorted(
-        {field.alias or name for model in Section.__subclasses__() for name, field in model.model_fields.items()}
-    )
+    return sorted({field.alias or name for model in _sections() for name, field in model.model_fields.items()})
+
+
+def _sections(above: type[Section] = Section) -> Iterable[type[Section]]:
+    for section in above.__subclasses__():
+        yield section
+        yield from _sections(section)

@@ -14,6 +14,7 @@ from bakeoff.errors import BakeoffError
 
 DATA = Path("data")
 RESULTS = Path("results")
+TRAINED = ("networks", "pretrained", "classical", "classifiers", "on_inputs")
 
 
 class _Sentences(click.Group):
@@ -77,10 +78,18 @@ def download(dataset: str) -> None:
         settings.source,
         {} if archive == "official" else archive.model_dump(),
         DATA / "raw" / dataset,
-        mirror=book.download.mirror,
-        attempts=book.download.attempts,
-        timeout=book.download.timeout,
+        **book.download.model_dump(),
     )
+
+
+@main.command()
+@click.argument("folder")
+def pack(folder: str) -> None:
+    """Put FOLDER, one's own images, into an archive in data/raw."""
+    settings = _named(_book().folders, folder, "folder")
+    from bakeoff.stages.pack import pack as run
+
+    run(folder, settings.path, DATA / "raw" / folder)
 
 
 @main.command()
@@ -91,34 +100,66 @@ def weights(name: str) -> None:
     settings = getattr(_named(book.weights, name, "weights"), book.profile).model_dump(by_alias=True)
     from bakeoff.stages.weights import provide
 
-    provide(
-        name,
-        settings,
-        DATA / "weights" / name,
-        mirror=book.download.mirror,
-        attempts=book.download.attempts,
-        timeout=book.download.timeout,
-    )
+    provide(name, settings, DATA / "weights" / name, **book.download.model_dump())
 
 
 @main.command()
 @click.argument("dataset")
 def prepare(dataset: str) -> None:
-    """Turn the archives of DATASET into arrays, with an audit and a split."""
+    """Turn the archives of DATASET into arrays, with an audit."""
     book = _book()
-    settings = _named(book.datasets, dataset, "data set")
-    split = settings.split.model_dump()
+    settings = _named({**book.datasets, **book.folders}, dataset, "data set")
+    own = dataset in book.folders
     from bakeoff.stages.prepare import prepare as run
 
     run(
         dataset,
-        settings.source,
+        "folder" if own else settings.source,
         DATA / "raw" / dataset,
         DATA / "prepared" / dataset,
-        size=book.dataset_size(dataset).size,
-        split=split,
-        duplicates=settings.duplicates.model_dump(),
+        size=settings.size if own else book.dataset_size(dataset).size,
+        distance=settings.duplicates.distance,
+        settings=settings.model_dump() if own else None,
     )
+
+
+@main.command("input")
+@click.argument("name")
+def input_(name: str) -> None:
+    """Make the pictures NAME from a data set's images and masks."""
+    settings = _named(_book().inputs, name, "input").model_dump()
+    from bakeoff.stages.input import make_input as run
+
+    run(name, settings, DATA / "prepared" / settings["dataset"], DATA / "inputs" / name)
+
+
+@main.command()
+@click.argument("name")
+def predicted(name: str) -> None:
+    """Make the pictures NAME from a data set's images and the masks that a network predicts."""
+    settings = _named(_book().predicted_inputs, name, "predicted input").model_dump()
+    segmenter = settings["segmenter"]
+    from bakeoff.stages.predicted import predicted as run
+
+    run(
+        name,
+        settings,
+        DATA / "prepared" / settings["dataset"],
+        _split(settings["task"]),
+        RESULTS / "models" / segmenter["experiment"],
+        _split(segmenter["task"]),
+        DATA / "inputs" / name,
+    )
+
+
+@main.command()
+@click.argument("task")
+def split(task: str) -> None:
+    """Say which images of TASK train, choose and test."""
+    settings = _book().task(task)
+    from bakeoff.stages.split import split as run
+
+    run(task, settings, DATA / "prepared" / settings["dataset"], _split(task))
 
 
 @main.command()
@@ -128,26 +169,40 @@ def threshold(experiment: str) -> None:
     settings = _experiment(experiment, "thresholds")
     from bakeoff.stages.threshold import threshold as run
 
-    run(experiment, settings, DATA / "prepared" / settings["dataset"], RESULTS / "experiments" / experiment)
+    run(
+        experiment,
+        settings,
+        DATA / "prepared" / settings["dataset"],
+        _split(settings["task"]),
+        RESULTS / "experiments" / experiment,
+    )
 
 
 @main.command()
 @click.argument("experiment")
 def fit(experiment: str) -> None:
-    """Train the network of EXPERIMENT, once a seed; a run that was killed goes on."""
+    """Train EXPERIMENT, once a seed and fold; a network's training that was killed goes on."""
     book = _book()
-    settings = _experiment(experiment, "networks", "pretrained")
-    recipe = book.recipes[settings["recipe"]].at(book.profile)
+    settings = _experiment(experiment, *TRAINED)
+    common = (DATA / "prepared" / settings["dataset"], _split(settings["task"]))
+    models = RESULTS / "models" / experiment
+    if settings["family"] == "classical":
+        from bakeoff.stages.classical import fit as run_classical
+
+        run_classical(experiment, settings, settings["target"], book.seed_count, *common, models)
+        return
     from bakeoff.stages.fit import fit as run
 
     run(
         experiment,
         settings,
-        recipe,
+        book.recipes[settings["recipe"]].at(book.profile),
+        settings["target"],
         book.seed_count,
-        DATA / "prepared" / settings["dataset"],
+        *common,
+        _input(settings),
         DATA / "weights" / settings["weights"] if "weights" in settings else None,
-        RESULTS / "models" / experiment,
+        models,
         RESULTS / "experiments" / experiment / "history",
     )
 
@@ -155,16 +210,18 @@ def fit(experiment: str) -> None:
 @main.command()
 @click.argument("experiment")
 def predict(experiment: str) -> None:
-    """Predict the test images with every trained network of EXPERIMENT."""
-    settings = _experiment(experiment, "networks", "pretrained")
+    """Predict the test images with everything that EXPERIMENT trained."""
+    settings = _experiment(experiment, *TRAINED)
+    common = (DATA / "prepared" / settings["dataset"], _split(settings["task"]))
+    models, folder = RESULTS / "models" / experiment, RESULTS / "experiments" / experiment
+    if settings["family"] == "classical":
+        from bakeoff.stages.classical import predict as run_classical
+
+        run_classical(experiment, settings["target"], *common, models, folder)
+        return
     from bakeoff.stages.predict import predict as run
 
-    run(
-        experiment,
-        DATA / "prepared" / settings["dataset"],
-        RESULTS / "models" / experiment,
-        RESULTS / "experiments" / experiment,
-    )
+    run(experiment, *common, _input(settings), models, folder)
 
 
 @main.command()
@@ -177,26 +234,29 @@ def score(experiment: str) -> None:
 
     run(
         experiment,
+        settings["target"],
         DATA / "prepared" / settings["dataset"],
+        _split(settings["task"]),
         RESULTS / "experiments" / experiment,
         resamples=book.resamples,
     )
 
 
 @main.command()
-@click.argument("dataset")
-def compare(dataset: str) -> None:
-    """Rank every method on DATASET."""
+@click.argument("task")
+def compare(task: str) -> None:
+    """Rank every method of TASK."""
     book = _book()
-    _named(book.datasets, dataset, "data set")
-    every = {name: book.experiment(name) for name in book.experiment_names()}
+    settings = _named(book.tasks, task, "task")
     from bakeoff.stages.compare import compare as run
 
     run(
-        dataset,
-        {name: settings for name, settings in every.items() if settings["dataset"] == dataset},
+        task,
+        settings.kind,
+        {name: each for name, each in _experiments(book).items() if each["task"] == task},
         RESULTS,
-        DATA / "prepared" / dataset,
+        DATA / "prepared" / settings.dataset,
+        _split(task),
         RESULTS / "comparison",
         resamples=book.resamples,
     )
@@ -210,12 +270,24 @@ def report() -> None:
 
     run(
         book.profile,
-        {name: dataset.model_dump() for name, dataset in book.datasets.items()},
-        {name: book.experiment(name) for name in book.experiment_names()},
+        {name: task.model_dump() for name, task in book.tasks.items()},
+        _experiments(book),
         DATA,
         RESULTS,
         RESULTS / "report",
     )
+
+
+def _input(settings: dict[str, Any]) -> Path | None:
+    return DATA / "inputs" / settings["input"] if "input" in settings else None
+
+
+def _split(task: str) -> Path:
+    return DATA / "splits" / f"{task}.csv"
+
+
+def _experiments(book: Any) -> dict[str, dict[str, Any]]:
+    return {name: book.experiment(name) for name in book.experiment_names()}
 
 
 def _experiment(name: str, *families: str) -> dict[str, Any]:

@@ -1,17 +1,24 @@
-"""Predicted masks of the test split, in one format whatever the method: `predictions.csv` and `seedK/masks.npy`."""
+"""What a method predicted for the test split, in one format whatever the method.
 
-import shutil
+Masks: `predictions.csv` and `seedK/masks.npy`. Classes: `predictions.csv` alone, with a probability for each.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bakeoff.appearing import appearing_folder, write_text
 from bakeoff.errors import BakeoffError
 
 # A stage declares its outputs before it is known how many seeds the book asks for: seed0 to seed4 always exist, and
 # those without a prediction are empty.
 MAX_SEEDS = 5
+
+# How far the probabilities of one image may add up to something else than 1: rounding, not a mistake.
+SUM_TOLERANCE = 1e-4
+_PROBABILITY = "p_"
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,6 @@ class Predictions:
     def ids(self) -> list[str]:
         """Ids of the images, in the order of every seed's masks."""
         return self.table.loc[self.table["seed"] == min(self.masks), "id"].tolist()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: beside its place, then renamed into it."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def write_predictions(
@@ -122,13 +122,9 @@ def _foreground_fraction(masks: np.ndarray) -> np.ndarray:
 
 
 def _write_seed(place: Path, masks: np.ndarray | None) -> None:
-    part = place.with_name(f".{place.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    if masks is not None:
-        np.save(part / "masks.npy", masks, allow_pickle=False)
-    shutil.rmtree(place, ignore_errors=True)
-    part.replace(place)
+    with appearing_folder(place) as beside:
+        if masks is not None:
+            np.save(beside / "masks.npy", masks, allow_pickle=False)
 
 
 def _read_masks(path: Path) -> np.ndarray:
@@ -138,3 +134,128 @@ def _read_masks(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:  # cut short, or not an array of plain numbers
         raise BakeoffError(f"{path} cannot be read ({error}): run the stage that predicts again.") from error
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """The class probabilities that a method predicted for the test split.
+
+    Attributes
+    ----------
+    table
+        One row an image and seed, sorted by seed: `id` (str), `seed`, `fold` (the one that tests the image), `label`
+        (the true class, str), and of every class a column `p_CLASS` (0 to 1, with the sum 1).
+    classes
+        Names of the classes, in the order of the columns.
+    """
+
+    table: pd.DataFrame
+    classes: list[str]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds, ascending."""
+        return [int(seed) for seed in self.table["seed"].unique()]
+
+    def of_seed(self, seed: int) -> pd.DataFrame:
+        """Rows of one seed, numbered from 0; every seed has the same images in the same order."""
+        return self.table[self.table["seed"] == seed].reset_index(drop=True)
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Index of the true class of every image, int64, (images,)."""
+        return np.array([self.classes.index(label) for label in self.of_seed(self.seeds[0])["label"]], np.int64)
+
+    @property
+    def stacked(self) -> np.ndarray:
+        """Probabilities, float64, (seeds, images, classes)."""
+        columns = [_PROBABILITY + name for name in self.classes]
+        return self.table[columns].to_numpy(np.float64).reshape(len(self.seeds), -1, len(self.classes))
+
+
+def write_probabilities(folder: Path, table: pd.DataFrame) -> None:
+    """Write `predictions.csv` of a classification, whole or not at all.
+
+    Probabilities are written with 9 significant digits, from which float32 comes back bit for bit.
+
+    Parameters
+    ----------
+    folder
+        `results/experiments/NAME`, made if missing.
+    table
+        As `Probabilities` describes it; images in the order of `index.csv`, classes in that of their names.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, out of order or of the wrong kind, seeds are not sorted or have different images, a
+        label is no class, or probabilities are not from 0 to 1 with the sum 1 (within `SUM_TOLERANCE`).
+    """
+    if mistake := _mistake(table):
+        raise ValueError(f"Probabilities {mistake}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "predictions.csv", table.to_csv(index=False, float_format="%.9g"))
+
+
+def read_probabilities(folder: Path) -> Probabilities:
+    """Read what `write_probabilities` wrote.
+
+    Raises
+    ------
+    BakeoffError
+        If the file is missing, or is not as `write_probabilities` writes it.
+    """
+    path = folder / "predictions.csv"
+    if not path.is_file():
+        raise BakeoffError(f"{path} is missing: run the stage that predicts first.")
+    table = pd.read_csv(path, dtype={"id": str, "label": str}, keep_default_na=False, float_precision="round_trip")
+    if mistake := _mistake(table):
+        raise BakeoffError(f"{path} {mistake}: run the stage that predicts again.")
+    return Probabilities(table, _class_names(table))
+
+
+def _class_names(table: pd.DataFrame) -> list[str]:
+    return [str(column).removeprefix(_PROBABILITY) for column in table.columns[4:]]
+
+
+def _mistake(table: pd.DataFrame) -> str:
+    """What is wrong with a table of probabilities, in words that follow its name; nothing if it is right."""
+    return _mistake_of_columns(table) or _mistake_of_rows(table) or _mistake_of_values(table)
+
+
+def _mistake_of_columns(table: pd.DataFrame) -> str:
+    columns = [str(column) for column in table.columns]
+    if columns[:4] != ["id", "seed", "fold", "label"]:
+        return f"must begin with the columns id, seed, fold, label, and not with {', '.join(columns[:4])}"
+    strangers = [column for column in columns[4:] if not column.startswith(_PROBABILITY)]
+    if strangers or len(columns) < 6:
+        return f"must have a column p_CLASS for two classes or more, and has {', '.join(columns[4:]) or 'none'}"
+    names = _class_names(table)
+    return "" if names == sorted(set(names)) else f"must have the classes once each by name, not {', '.join(names)}"
+
+
+def _mistake_of_rows(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "must have a row an image, and has none"
+    if not table["seed"].is_monotonic_increasing:
+        return "must be sorted by seed"
+    ids = [part["id"].tolist() for _, part in table.groupby("seed")]
+    if any(each != ids[0] for each in ids) or len(set(ids[0])) < len(ids[0]):
+        return "must have the same images, once each and in the same order, for every seed"
+    strangers = sorted(set(table["label"]) - set(_class_names(table)))
+    return f"must have labels among the classes, and has {', '.join(strangers)}" if strangers else ""
+
+
+def _mistake_of_values(table: pd.DataFrame) -> str:
+    columns = table.columns[4:]
+    if not all(pd.api.types.is_numeric_dtype(table[column]) for column in columns):
+        return "must be numbers"
+    values = table[columns].to_numpy(np.float64)
+    outside = ~((values >= 0) & (values <= 1)).all(axis=1)  # NaN too
+    if outside.any():
+        return f"must lie between 0 and 1, which those of {table['id'].to_numpy()[outside][0]} do not"
+    apart = np.abs(values.sum(axis=1) - 1)
+    if apart.max() > SUM_TOLERANCE:
+        worst = int(apart.argmax())
+        return f"must add up to 1, and those of {table['id'].iloc[worst]} add up to {values[worst].sum():.6g}"
+    return ""

@@ -1,4 +1,4 @@
-# Archives, weights, prepared arrays.
+# Archives, weights, prepared arrays, made pictures, splits.
 
 
 rule download:
@@ -21,6 +21,30 @@ rule download:
         runtime=240,
     params:
         repro=stages.repro("download"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule pack:
+    # One folder of one's own images.
+    input:
+        stages.inputs("pack"),
+    output:
+        stages.outputs("pack"),
+    log:
+        "logs/pack/{key}.log",
+    benchmark:
+        "logs/pack/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("pack"),
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        repro=stages.repro("pack"),
     shell:
         "{params.repro} > {log} 2>&1"
 
@@ -69,5 +93,77 @@ rule prepare:
         runtime=120,
     params:
         repro=stages.repro("prepare"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule prepare_folder:
+    # Decoding is spread over the threads.
+    input:
+        stages.inputs("prepare-folder"),
+    output:
+        stages.outputs("prepare-folder"),
+    log:
+        "logs/prepare-folder/{key}.log",
+    benchmark:
+        "logs/prepare-folder/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("prepare-folder"),
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 4
+    resources:
+        mem_mb=2500,
+        runtime=120,
+    params:
+        repro=stages.repro("prepare-folder"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule make_input:
+    # Cheap: drawn from prepared arrays.
+    input:
+        stages.inputs("input"),
+    output:
+        stages.outputs("input"),
+    log:
+        "logs/input/{key}.log",
+    benchmark:
+        "logs/input/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("input"),
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        repro=stages.repro("input"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule split:
+    # Cheap: reads the index alone.
+    input:
+        stages.inputs("split"),
+    output:
+        stages.outputs("split"),
+    log:
+        "logs/split/{key}.log",
+    benchmark:
+        "logs/split/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("split"),
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        repro=stages.repro("split"),
     shell:
         "{params.repro} > {log} 2>&1"

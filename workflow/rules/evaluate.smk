@@ -25,7 +25,7 @@ rule score_threshold:
         "{params.repro} > {log} 2>&1"
 
 
-rule score_network:
+use rule score_threshold as score_network with:
     # The same lines score every method.
     input:
         stages.inputs("score-network"),
@@ -37,19 +37,11 @@ rule score_network:
         "logs/score-network/{key}.benchmark.tsv"
     wildcard_constraints:
         key=stages.keys("score-network"),
-    conda:
-        "../../envs/bakeoff.yaml"
-    threads: 2
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         repro=stages.repro("score-network"),
-    shell:
-        "{params.repro} > {log} 2>&1"
 
 
-rule score_pretrained:
+use rule score_threshold as score_pretrained with:
     # The same lines score every method.
     input:
         stages.inputs("score-pretrained"),
@@ -61,20 +53,60 @@ rule score_pretrained:
         "logs/score-pretrained/{key}.benchmark.tsv"
     wildcard_constraints:
         key=stages.keys("score-pretrained"),
-    conda:
-        "../../envs/bakeoff.yaml"
-    threads: 2
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         repro=stages.repro("score-pretrained"),
-    shell:
-        "{params.repro} > {log} 2>&1"
+
+
+use rule score_threshold as score_classifier with:
+    # The same lines score every classification.
+    input:
+        stages.inputs("score-classifier"),
+    output:
+        stages.outputs("score-classifier"),
+    log:
+        "logs/score-classifier/{key}.log",
+    benchmark:
+        "logs/score-classifier/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("score-classifier"),
+    params:
+        repro=stages.repro("score-classifier"),
+
+
+use rule score_threshold as score_on_input with:
+    # The same lines score every classification.
+    input:
+        stages.inputs("score-on-input"),
+    output:
+        stages.outputs("score-on-input"),
+    log:
+        "logs/score-on-input/{key}.log",
+    benchmark:
+        "logs/score-on-input/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("score-on-input"),
+    params:
+        repro=stages.repro("score-on-input"),
+
+
+use rule score_threshold as score_classical with:
+    # The same lines score every classification.
+    input:
+        stages.inputs("score-classical"),
+    output:
+        stages.outputs("score-classical"),
+    log:
+        "logs/score-classical/{key}.log",
+    benchmark:
+        "logs/score-classical/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("score-classical"),
+    params:
+        repro=stages.repro("score-classical"),
 
 
 rule compare:
-    # The ranking of one data set.
+    # The ranking of one task.
     input:
         stages.inputs("compare"),
     output:
@@ -106,7 +138,7 @@ rule compare:
 
 
 rule report:
-    # One page.
+    # All pages.
     input:
         stages.inputs("report"),
     output:

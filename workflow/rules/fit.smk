@@ -35,7 +35,7 @@ rule fit_network:
         "{params.repro} > {log} 2>&1"
 
 
-rule fit_pretrained:
+use rule fit_network as fit_pretrained with:
     # Networks whose encoder starts from published weights.
     input:
         stages.inputs("fit-pretrained"),
@@ -56,14 +56,79 @@ rule fit_pretrained:
         "logs/fit-pretrained/{key}.benchmark.tsv"
     wildcard_constraints:
         key=stages.keys("fit-pretrained"),
-    conda:
-        "../../envs/bakeoff.yaml"
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=8000,
-        runtime=1440,
     params:
         repro=stages.repro("fit-pretrained"),
+
+
+use rule fit_network as fit_classifier with:
+    # Classifiers whose encoder starts from published weights.
+    input:
+        stages.inputs("fit-classifier"),
+    output:
+        stages.outputs(
+            "fit-classifier",
+            in_report={
+                "history": dict(
+                    patterns=["{seed}/{curve}.csv"],
+                    caption="../report/history.rst",
+                    category="Training",
+                )
+            },
+        ),
+    log:
+        "logs/fit-classifier/{key}.log",
+    benchmark:
+        "logs/fit-classifier/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("fit-classifier"),
+    params:
+        repro=stages.repro("fit-classifier"),
+
+
+use rule fit_network as fit_on_input with:
+    # The same on pictures made from a data set's.
+    input:
+        stages.inputs("fit-on-input"),
+    output:
+        stages.outputs(
+            "fit-on-input",
+            in_report={
+                "history": dict(
+                    patterns=["{seed}/{curve}.csv"],
+                    caption="../report/history.rst",
+                    category="Training",
+                )
+            },
+        ),
+    log:
+        "logs/fit-on-input/{key}.log",
+    benchmark:
+        "logs/fit-on-input/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("fit-on-input"),
+    params:
+        repro=stages.repro("fit-on-input"),
+
+
+rule fit_classical:
+    # Classical methods want no GPU.
+    input:
+        stages.inputs("fit-classical"),
+    output:
+        stages.outputs("fit-classical"),
+    log:
+        "logs/fit-classical/{key}.log",
+    benchmark:
+        "logs/fit-classical/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("fit-classical"),
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        repro=stages.repro("fit-classical"),
     shell:
         "{params.repro} > {log} 2>&1"

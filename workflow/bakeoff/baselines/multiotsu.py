@@ -13,8 +13,8 @@ def multiotsu(counts: np.ndarray, classes: int) -> np.ndarray:
     The variance is, but for a constant, the sum over the classes of M**2 / P, M the first and P the zeroth moment of
     the class's grey levels. The best cut of levels 0 to b into k classes is the best cut of 0 to a - 1 into k - 1
     classes and the class a to b, for the best a: O(k 256**2) steps instead of the O(256**(k - 1)) of a search.
-    Sums are float64; scikit-image's search sums in float32, and so returns a threshold some levels off the best one
-    now and then, where histograms have holes or nearly equal cuts.
+    scikit-image's search (0.26) counts the pixels of the darkest level as if they were one level brighter (its first
+    moment starts with P, not 0), which moves a threshold by some levels where much is black; float32 sums, by one.
 
     Parameters
     ----------

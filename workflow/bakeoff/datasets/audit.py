@@ -99,7 +99,7 @@ def odd_sizes(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
 
 
 def duplicate_findings(
-    records: Sequence[Record], digests: Mapping[int, bytes], masks: np.ndarray
+    records: Sequence[Record], digests: Mapping[int, bytes], masks: np.ndarray | None, targets: Sequence[str]
 ) -> dict[int, Finding]:
     """Findings, by row, on images with the same pixels as another; all of these rows are to be dropped.
 
@@ -109,43 +109,66 @@ def duplicate_findings(
     Parameters
     ----------
     records, masks
-        Of every row.
+        Of every row; None for a data set without masks.
     digests
         Of the pixels of the rows that can be used.
+    targets
+        Label columns that a classifier may learn; in the others the same picture may differ.
     """
     findings = {}
     for first, *rest in exact_duplicates(digests):
         original = records[first]
-        if any(records[row].labels != original.labels for row in rest):
-            labels = "; ".join(" ".join(records[row].labels.values()) for row in (first, *rest))
+        if any(_targets(records[row], targets) != _targets(original, targets) for row in rest):
+            labels = "; ".join(" ".join(_targets(records[row], targets)) for row in (first, *rest))
             for row in (first, *rest):
                 detail = f"the same pixels carry the labels {labels}"
                 findings[row] = Finding(records[row].image.name, "contradicting duplicate", "dropped", detail)
             continue
         for row in rest:
-            other = "" if np.array_equal(masks[row], masks[first]) else ", with another mask"
+            other = "" if masks is None or np.array_equal(masks[row], masks[first]) else ", with another mask"
             detail = f"the same pixels as {original.image.name}{other}"
             findings[row] = Finding(records[row].image.name, "exact duplicate", "dropped", detail)
     return findings
 
 
-def near_findings(records: Sequence[Record], pairs: Sequence[NearPair]) -> list[Finding]:
-    """One finding a pair; such images share a group."""
-    return [
-        Finding(
-            records[pair.second].image.name,
-            "near duplicate",
-            "kept",
-            f"like {records[pair.first].image.name}: {pair.distance} of 64 hash bits differ, "
-            f"correlation {pair.correlation:.3f}; drawn splits keep them together",
+def near_findings(records: Sequence[Record], pairs: Sequence[NearPair], targets: Sequence[str]) -> list[Finding]:
+    """One finding a pair; such images share a group.
+
+    Both are kept even where their labels contradict each other: unlike the same pixels, two views of one lesion, or of
+    two alike, may be rightly labelled each.
+
+    Parameters
+    ----------
+    records
+        Of the rows that the pairs count.
+    targets
+        Label columns that a classifier may learn; a pair that differs in one of them is a contradiction.
+    """
+    findings = []
+    for pair in pairs:
+        first, second = records[pair.first], records[pair.second]
+        labels, other_labels = _targets(second, targets), _targets(first, targets)
+        contradiction = labels != other_labels
+        said = f", but labelled {' '.join(labels)} and not {' '.join(other_labels)}" if contradiction else ""
+        findings.append(
+            Finding(
+                second.image.name,
+                "contradicting near duplicate" if contradiction else "near duplicate",
+                "kept",
+                f"like {first.image.name}{said}: {pair.distance} of 64 hash bits differ, "
+                f"correlation {pair.correlation:.3f}; drawn splits keep them together",
+            )
         )
-        for pair in pairs
-    ]
+    return findings
 
 
 def write_audit(path: Path, findings: Sequence[Finding]) -> None:
     """Write `audit.csv`: `file, finding, consequence, detail`."""
     pd.DataFrame(findings, columns=Finding._fields).to_csv(path, index=False)
+
+
+def _targets(record: Record, targets: Sequence[str]) -> list[str]:
+    return [record.labels[target] for target in targets]
 
 
 def _close_hashes(hashes: np.ndarray, distance: int) -> Iterator[tuple[int, int, int]]:

@@ -106,6 +106,13 @@ def resize_classes(classes: np.ndarray, count: int, size: int) -> np.ndarray:
     return best
 
 
+def nearest_classes(classes: np.ndarray, size: int) -> np.ndarray:
+    """Class indices (H, W) stretched to (size, size): that of the pixel in which the middle of the new one lies."""
+    height, width = classes.shape
+    rows, columns = (((2 * np.arange(size) + 1) * side // (2 * size)) for side in (height, width))
+    return classes[rows[:, None], columns]
+
+
 def _opened(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
@@ -135,6 +142,8 @@ def _conversions(image: Image.Image, expected: str) -> str:
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
     if image.mode == "F":
         raise Undecodable("floating-point grey levels have no known range")
+    if image.mode == ("L" if channels == 1 else "RGB") and not image.has_transparency_data:
+        return np.asarray(image).reshape(image.height, image.width, channels)
     deep = image.mode.startswith("I")
     white = _white(image) if deep else 255
     pixels = np.empty((image.height, image.width, channels), np.uint8)

@@ -1,19 +1,20 @@
 """Files fetched whole, verified, or not at all: the mirror first, then the official addresses.
 
-What is under way lies in a folder of its own, outside every output of the pipeline, so that a fetch that was killed
-goes on where it stopped. Only verified bytes leave that folder, by a rename.
+What is under way and what has arrived lie in a folder outside every output of the pipeline. So a fetch that was killed
+goes on where it stopped, and an output that was deleted before a rerun is there again without a download: a stored file
+is verified anew and linked to its place. Beside each, `NAME.json` says where it came from.
 """
 
-import errno
+import json
 import logging
 import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -21,8 +22,10 @@ from typing import IO, Any
 import pooch
 import requests
 import urllib3
+from filelock import FileLock
 from tqdm import tqdm
 
+from bakeoff.appearing import storage_errors, write_text
 from bakeoff.datasets.remote import RemoteFile
 from bakeoff.errors import BakeoffError
 
@@ -39,7 +42,6 @@ LEADS_NOWHERE = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -68,60 +70,37 @@ class Fetched:
     note: str
 
 
+class NotToBeHad(BakeoffError):
+    """No address gives a file, and none gave another in its place: with a better connection it may be had."""
+
+
 class _Unavailable(Exception):
     """An address does not give the file; the message ends a sentence that begins with the address."""
 
 
-def fetch(
-    file: RemoteFile,
-    folder: Path,
-    *,
-    mirror: str | None,
-    partial: Path,
-    attempts: int,
-    timeout: float,
-    backoff: float = 1.0,
-) -> Fetched:
-    """Put a verified file into a folder, from the mirror if that has it, else from its official address.
-
-    Parameters
-    ----------
-    mirror
-        Folder or http(s) address that is looked at first, as `MIRROR/NAME`. None for none.
-    partial, attempts, timeout, backoff
-        As for `Fetcher`.
-
-    Raises
-    ------
-    BakeoffError
-        If no address gives the file, its checksum is wrong, or the disk is full.
-    """
-    return place(Fetcher(partial, attempts, timeout, backoff).obtain(file, mirror), folder)
+class _Wrong(_Unavailable):
+    """An address gives other bytes than the published ones."""
 
 
 def place(fetched: Fetched, folder: Path) -> Fetched:
-    """Move an obtained file to its place, whole or not at all, even from one file system to another."""
+    """Put an obtained file into a folder, whole or not at all: linked where the file system can, else copied."""
     target = folder / fetched.name
     beside = folder / f".{fetched.name}.part"
-    with _storage_errors(target):
+    with storage_errors(target):
         folder.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
         try:
-            fetched.path.replace(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            try:
-                shutil.copyfile(fetched.path, beside)
-                beside.replace(target)
-            finally:
-                beside.unlink(missing_ok=True)
-    discard(fetched)
+            _link_or_copy(fetched.path, beside)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)  # also there if it and the target were one file, which a rename leaves alone
     return replace(fetched, path=target)
 
 
 def discard(fetched: Fetched) -> None:
-    """Remove what an obtained file left among what is under way."""
-    _forget(fetched.path)
+    """Remove an obtained file, which turned out to be of no use, from the store."""
+    fetched.path.unlink(missing_ok=True)
+    _sidecar(fetched.path).unlink(missing_ok=True)
 
 
 def part_of_mirror(mirror: str, name: str) -> str | None:
@@ -141,29 +120,31 @@ def describe(path: Path, origin: str, note: str) -> Fetched:
     return Fetched(path.name, path, origin, _digest(path), _size(path), official=False, note=note)
 
 
+def write_source(folder: Path, files: Sequence[Fetched], *, synthetic: bool) -> None:
+    """Write `source.json` of `data/raw/DATASET`: where each file of the folder came from."""
+    entries = [asdict(file) for file in files]
+    for entry in entries:
+        del entry["path"]  # the folder it stands in
+    write_text(folder / "source.json", json.dumps({"files": entries, "synthetic": synthetic}, indent=2) + "\n")
+
+
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which replaces `folder` when the block ends well and vanishes when it does not."""
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    with _storage_errors(beside):
-        beside.mkdir(parents=True)
-    try:
-        yield beside
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+def exclusive_fetcher(store: Path, *, attempts: int, timeout: float) -> Iterator["Fetcher"]:
+    """A fetcher whose store no other process uses meanwhile; arguments as for `Fetcher`."""
+    with storage_errors(store):
+        store.mkdir(parents=True, exist_ok=True)
+    with FileLock(store / "lock"):
+        yield Fetcher(store, attempts, timeout)
 
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Where a fetch keeps what is under way, and how patient it is.
+    """Where a fetch keeps what is under way and what has arrived, and how patient it is.
 
     Attributes
     ----------
-    partial
-        Folder of what is under way; it outlives a kill. One process at a time may use it.
+    store
+        Folder of both; it outlives a kill. One process at a time may use it.
     attempts
         Tries at an address, one after the other, that bring nothing new before it is given up.
     timeout
@@ -172,41 +153,53 @@ class Fetcher:
         Seconds before the second try; doubles with every further one, up to a minute.
     """
 
-    partial: Path
+    store: Path
     attempts: int
     timeout: float
     backoff: float = 1.0
 
     def obtain(self, file: RemoteFile, mirror: str | None) -> Fetched:
-        """A verified file, still among what is under way, from the mirror or its official address.
+        """A verified file in the store: what was stored before, else from the mirror, else from its official address.
 
-        Asked again after a kill it continues, and fetches nothing that is already whole.
+        Asked again after a kill it continues, and fetches nothing that is already whole. What was stored before counts
+        if its digest still holds and it is official, or comes from this mirror, whose `SHA256SUMS` still names it.
+
+        Parameters
+        ----------
+        mirror
+            Folder or http(s) address that is looked at first, as `MIRROR/NAME`. None for none.
 
         Raises
         ------
+        NotToBeHad
+            If no address gives the file.
         BakeoffError
-            If no address gives the file, its checksum is wrong, or the disk is full.
+            If its checksum is wrong, or the disk is full.
         """
+        if stored := self._stored(file, mirror):
+            return stored
         reasons: list[str] = []
+        failure: type[BakeoffError] = NotToBeHad
         if mirror:
             try:
-                return self._from_mirror(file, mirror)
+                return self._keep(self._from_mirror(file, mirror))
             except _Unavailable as reason:
                 reasons.append(f"the mirror's {_join(mirror, file.name)} {reason}")
                 log.warning("%s: %s; on to the official address", file.name, reasons[0])
         for url in file.urls:
             try:
-                return self._from_official(file, url, notes=reasons[:1] if mirror else [])
+                return self._keep(self._from_official(file, url, notes=reasons[:1] if mirror else []))
             except _Unavailable as reason:
                 reasons.append(f"{url} {reason}")
                 log.warning("%s: %s", file.name, reasons[-1])
-        raise BakeoffError(
+                failure = BakeoffError if isinstance(reason, _Wrong) else failure
+        raise failure(
             f"{file.name} could not be fetched: {'; '.join(reasons)}: "
             "try again later, or set download.mirror to a folder or an address that has it."
         )
 
     def obtain_from_mirror(self, file: RemoteFile, mirror: str) -> Fetched | None:
-        """A mirror's copy of a file, still among what is under way; None if the mirror does not give it.
+        """A mirror's copy of a file, in the store; None if the mirror does not give it.
 
         A copy counts if it has the official checksum, or the one in the `SHA256SUMS` that stands beside it: then it is
         not official, and its note says so.
@@ -216,11 +209,51 @@ class Fetcher:
         BakeoffError
             If the mirror is a folder that does not exist, its copy has neither checksum, or the disk is full.
         """
+        if stored := self._stored(file, mirror):
+            return stored
         try:
-            return self._from_mirror(file, mirror)
+            return self._keep(self._from_mirror(file, mirror))
         except _Unavailable as reason:
             log.warning("%s: the mirror's %s %s", file.name, _join(mirror, file.name), reason)
             return None
+
+    def _stored(self, file: RemoteFile, mirror: str | None) -> Fetched | None:
+        """What was stored before, if it is whole and may still be taken; a damaged one is deleted."""
+        path = self.store / file.name
+        try:
+            about = json.loads(_sidecar(path).read_text(encoding="utf-8"))
+            stored = Fetched(file.name, path, **about, bytes=path.stat().st_size)
+        except (OSError, ValueError, TypeError):  # nothing is there, or nothing that was written here
+            return None
+        # It is linked to outputs of the pipeline, through which it could have been changed.
+        if _digest(path) != stored.sha256:
+            log.warning("%s is not what was stored there, and is fetched again", path)
+            discard(stored)
+            return None
+        # One that is whole and may not be taken now stays until another replaces it: the mirror may come back.
+        if not self._may_be_taken(file, stored, mirror):
+            return None
+        log.info("%s: taken from %s, verified again%s", file.name, self.store, stored.note and f"; {stored.note}")
+        return stored
+
+    def _may_be_taken(self, file: RemoteFile, stored: Fetched, mirror: str | None) -> bool:
+        if stored.official:
+            return stored.sha256.startswith(file.sha256.lower()) if file.sha256 else stored.url in file.urls
+        if not mirror or stored.url != _join(mirror, file.name):
+            return False
+        return self._mirror_checksums(mirror).get(file.name) == stored.sha256
+
+    def _keep(self, fetched: Fetched) -> Fetched:
+        """Move what has arrived, and is verified, to its place in the store."""
+        path = self.store / fetched.name
+        about = {key: getattr(fetched, key) for key in ("url", "sha256", "official", "note")}
+        # Killed after the first step, the next run finds a description of a file that is not there, and the file itself
+        # whole among what is under way.
+        write_text(_sidecar(path), json.dumps(about, indent=2) + "\n")
+        with storage_errors(path):
+            fetched.path.replace(path)
+            _forget(fetched.path)
+        return replace(fetched, path=path)
 
     def _from_official(self, file: RemoteFile, url: str, notes: list[str]) -> Fetched:
         part = self._part(url, file.name)
@@ -232,13 +265,13 @@ class Fetcher:
                 if _is_web_page(part):
                     _forget(part)
                     raise _Unavailable("gave a web page and no file (does it want a login?)")
-                notes = [*notes, self._note_first_seen(file.name, url, digest, part)]
+                notes = [*notes, self._note_first_seen(file.name, url, digest)]
             if file.sha256 is None or digest.startswith(file.sha256.lower()):
                 return Fetched(file.name, part, url, digest, _size(part), official=True, note="; ".join(notes))
             _forget(part)
             if last:
                 break
-        raise _Unavailable(f"gave a file whose sha256 is {digest}, not the published {file.sha256} (it is deleted)")
+        raise _Wrong(f"gave a file whose sha256 is {digest}, not the published {file.sha256} (it is deleted)")
 
     def _from_mirror(self, file: RemoteFile, mirror: str) -> Fetched:
         url = _join(mirror, file.name)
@@ -267,7 +300,7 @@ class Fetcher:
         folder = _existing(mirror)
         if not (folder / name).exists():
             raise _Unavailable("is not there")
-        with _storage_errors(part):
+        with storage_errors(part):
             part.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, part)
         return part
@@ -283,33 +316,31 @@ class Fetcher:
         _forget(sums)
         return {name: digest.lower() for digest, name in lines}
 
-    def _note_first_seen(self, name: str, url: str, digest: str, part: Path) -> str:
-        """Trust the first bytes that an address without a published checksum gives, and no others after them."""
-        seen = self.partial / "first-seen.sha256"
+    def _note_first_seen(self, name: str, url: str, digest: str) -> str:
+        """Remember the first bytes that an address without a published checksum gave, and say when they change."""
+        seen = self.store / "first-seen.sha256"
         known = dict(line.split("  ", 1)[::-1] for line in seen.read_text().splitlines()) if seen.exists() else {}
-        if known.get(url, digest) != digest:
-            _forget(part)
-            raise BakeoffError(
-                f"{url} gave {name} with sha256 {digest}, but gave {known[url]} before, and no checksum is published: "
-                f"if you trust the new one, delete the line of the old one in {seen}."
+        first = known.setdefault(url, digest)
+        write_text(seen, "".join(f"{digest}  {url}\n" for url, digest in known.items()))
+        note = f"NOT VERIFIED: no checksum is published for {name}; the first one seen, {first}, is recorded"
+        if first != digest:
+            note = (
+                f"NOT VERIFIED, AND CHANGED: no checksum is published for {name}, and {url} gave sha256 {digest} where "
+                f"it first gave {first}: results with the one and the other are not of the same data"
             )
-        if url not in known:
-            with _storage_errors(seen), seen.open("a") as lines:
-                lines.write(f"{digest}  {url}\n")
-        note = f"NOT VERIFIED: no checksum is published for {name}; the first one seen, {digest}, is recorded"
         log.warning(note)
         return note
 
     def _part(self, url: str, name: str) -> Path:
         # Bytes of one address are never continued with those of another.
-        return self.partial / f"{sha256(url.encode()).hexdigest()[:12]}-{name}"
+        return self.store / f"{sha256(url.encode()).hexdigest()[:12]}-{name}"
 
     def _download(self, url: str, part: Path, name: str) -> None:
         """Complete `part` from an address, continuing what is there, however often the connection breaks."""
         failures, most = 0, _size(part)
         while True:
             try:
-                with _storage_errors(part):
+                with storage_errors(part):
                     part.parent.mkdir(parents=True, exist_ok=True)
                     _request(url, part, name, self.timeout)
                 return
@@ -392,6 +423,17 @@ def _remember(part: Path, response: requests.Response) -> None:
     _memo(part).write_text(usable)
 
 
+def _sidecar(stored: Path) -> Path:
+    return stored.with_name(f"{stored.name}.json")
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
 def _memo(part: Path) -> Path:
     return part.with_name(f"{part.name}.validator")
 
@@ -451,24 +493,6 @@ def _size(path: Path) -> int:
 
 def _digest(path: Path) -> str:
     return str(pooch.file_hash(str(path), alg="sha256"))
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk answers into one sentence; what the network answers passes."""
-    try:
-        yield
-    except requests.RequestException:  # an OSError too
-        raise
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise BakeoffError(
-                f"{path} cannot be written, the disk is full ({error.strerror}): make room and run the same command "
-                "again, it goes on from what is there."
-            ) from None
-        raise BakeoffError(
-            f"{error.filename or path} cannot be used ({error.strerror}): check its permissions."
-        ) from None
 
 
 class _Progress:

@@ -1,16 +1,15 @@
 """From archives to arrays: pictures and masks are decoded once, as they stream by, and never unpacked to disk."""
 
 import logging
-import os
 import struct
 import sys
 import time
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from bakeoff.datasets.archive import open_archive
-from bakeoff.datasets.audit import perceptual_hash, thumbnail
-from bakeoff.datasets.decode import Undecodable, decode, header, resize_classes, resize_image
+from bakeoff.datasets.arrays import allocate
+from bakeoff.datasets.audit import THUMBNAIL, perceptual_hash, thumbnail
+from bakeoff.datasets.decode import Undecodable, decode, header, nearest_classes, resize_classes, resize_image
 from bakeoff.datasets.records import Finding, Member, Record
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,12 @@ Part = Literal["image", "mask"]
 
 
 class Picture(NamedTuple):
-    """What is kept of an image beside its prepared pixels: original size, digest of all pixels, look-alike features."""
+    """What is kept of an image beside its arrays: original size, digest of all pixels, perceptual hash."""
 
     height: int
     width: int
     digest: bytes
     hash: int
-    thumbnail: np.ndarray
     converted: str
 
 
@@ -74,23 +73,32 @@ class Coding:
     channels
         1 for grey levels, 3 for RGB.
     classes
-        How many.
+        How many a mask tells apart; 0 for a data set without masks.
+    mask_resize
+        `area`, the class with the largest share of the area, or `nearest`, the class at the middle.
     classes_of
-        From a mask's grey levels (uint8, H x W) to class indices (uint8, H x W).
+        From a mask's grey levels (uint8, H x W) to class indices (uint8, H x W); a `ValueError` for a level that is no
+        class.
     """
 
     size: int
     channels: int
     classes: int
+    mask_resize: Literal["area", "nearest"]
     classes_of: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Every record's arrays, on disk, and what was seen of its files, by row; nothing for a record without masks."""
+    """Every record's arrays, and what was seen of its files, by row; nothing for a record without masks.
+
+    Images and masks are on disk. Thumbnails, uint8 (n, 32, 32), are one array in memory: one by one they would lie
+    between the buffers of the pictures decoded meanwhile, which could then not go back to the system.
+    """
 
     images: np.ndarray
-    masks: np.ndarray
+    masks: np.ndarray | None
+    thumbnails: np.ndarray
     pictures: dict[int, Picture | Fault]
     drawn: dict[int, Mask | Fault]
 
@@ -120,8 +128,9 @@ def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: 
     cv2.setNumThreads(1)  # the threads here are enough
     shape = (len(records), coding.size, coding.size)
     images = allocate(scratch / "images.npy", np.uint8, (*shape, coding.channels))
-    masks = allocate(scratch / "masks.npy", np.uint8, shape)
-    decoded = Decoded(images, masks, {}, {})
+    masks = allocate(scratch / "masks.npy", np.uint8, shape) if coding.classes else None
+    thumbnails = np.zeros((len(records), THUMBNAIL, THUMBNAIL), np.uint8)
+    decoded = Decoded(images, masks, thumbnails, {}, {})
 
     def run(work: _Work) -> tuple[_Work, Picture | Mask | Fault]:
         try:
@@ -145,21 +154,24 @@ def row_findings(records: Sequence[Record], decoded: Decoded) -> tuple[list[Find
         unusable = _unusable(record, decoded.pictures.get(row), decoded.drawn.get(row))
         usable[row] = not unusable
         findings += unusable or _conversions(record, decoded.pictures[row], decoded.drawn.get(row))
-    return findings, usable
+    return _in_one_line(findings, records), usable
 
 
-def allocate(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
-    """A memory-mapped array of zeros whose place on the disk is taken.
+def _in_one_line(findings: list[Finding], records: Sequence[Record]) -> list[Finding]:
+    """The same findings; a conversion that most images or masks of a data set need is its format: one line says so."""
+    masks = {mask.name: mask.archive for record in records for mask in record.masks}
 
-    Raises
-    ------
-    OSError
-        If the disk is too small: now, since a memory map that finds the disk full later kills the process.
-    """
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
+    def kind(finding: Finding) -> tuple[str, str, bool]:
+        return finding.finding, finding.detail, finding.file in masks
+
+    kinds = Counter(kind(finding) for finding in findings if finding.consequence == "converted")
+    common = {each: count for each, count in kinds.items() if count > max(len(records) / 2, 20)}
+    lines = []
+    for (finding, detail, of_masks), count in common.items():
+        archive = next(iter(masks.values())) if of_masks else records[0].image.archive
+        files = "masks" if of_masks else "images"
+        lines.append(Finding(archive, finding, "converted", f"{detail}, {count} of {len(records)} {files}"))
+    return [*lines, *(finding for finding in findings if kind(finding) not in common)]
 
 
 def keep_rows(source: np.ndarray, rows: Sequence[int], path: Path) -> np.memmap:
@@ -269,9 +281,12 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
     prepared = resize_image(pixels, coding.size)
     into.images[work.row] = prepared
     grey = grey_levels(prepared)
+    into.thumbnails[work.row] = thumbnail(grey)
     height, width = pixels.shape[:2]
-    digest = blake2b(pixels.data, digest_size=16, salt=struct.pack("<2Q", height, width)).digest()
-    return Picture(height, width, digest, perceptual_hash(grey), thumbnail(grey), converted)
+    # Of size and pixels; processors have instructions for this one.
+    digest = sha256(struct.pack("<2Q", height, width))
+    digest.update(np.ascontiguousarray(pixels).data)
+    return Picture(height, width, digest.digest(), perceptual_hash(grey), converted)
 
 
 def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
@@ -282,13 +297,20 @@ def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
             pixels, converted = decode(content, 1)
         except Undecodable as error:
             return Fault(name, "unreadable", str(error))
-        classes = coding.classes_of(pixels[..., 0])
+        try:
+            classes = coding.classes_of(pixels[..., 0])
+        except ValueError as error:
+            return Fault(name, "label outside the list", str(error))
         if united is not None and united.shape != classes.shape:
             return Fault(name, "size mismatch", "the masks of one image differ in size")
         united = classes if united is None else np.maximum(united, classes)
         notes += [converted] if converted else []
     assert united is not None  # work without files is never handed out
-    prepared = resize_classes(united, coding.classes, coding.size)
+    assert into.masks is not None  # nor is a mask of a data set without any
+    if coding.mask_resize == "nearest":
+        prepared = nearest_classes(united, coding.size)
+    else:
+        prepared = resize_classes(united, coding.classes, coding.size)
     into.masks[work.row] = prepared
     height, width = united.shape
     return Mask(height, width, not prepared.any(), ", ".join(notes))
@@ -302,6 +324,8 @@ def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Faul
     if isinstance(picture, Picture) and isinstance(mask, Mask):
         if mask.blank and not record.blank_mask_expected:
             faults.append(Fault(record.masks[0].name, "blank mask", "nothing is marked in it"))
+        if record.blank_mask_expected and not mask.blank:
+            faults.append(Fault(record.masks[0].name, "unexpected mask", "something is marked where nothing should be"))
         if not _same_aspect(picture, mask):
             faults.append(Fault(record.masks[0].name, "size mismatch", _sizes(picture, mask)))
     return [Finding(fault.file, fault.finding, "dropped", fault.detail) for fault in faults]

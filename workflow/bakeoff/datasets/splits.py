@@ -1,6 +1,8 @@
 """Which images train, which choose, which test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,56 +12,64 @@ from bakeoff.errors import BakeoffError
 SPLITS = ("train", "validation", "test")
 # The published split's stride.
 EVERY = 14
+# Columns of the index that say nothing of what is in the image.
+NOT_LABELS = ("id", "group", "source", "original_height", "original_width")
 
 
-def split(
-    index: pd.DataFrame,
-    *,
-    name: str,
-    stratify_by: Sequence[str],
-    train: float = 0.0,
-    validation: float = 0.0,
-    test: float = 0.0,
-    seed: int = 0,
-    train_on: str = "",
-) -> pd.Series:
-    """Split of every image.
+def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Part of every image in every fold; a split that is no cross-validation has fold 0 alone.
 
     Parameters
     ----------
     index
-        One row an image: `id`, `group` (images of one group are never told apart by a drawn split) and labels.
-    name
-        - `stratified`: drawn with `seed`, in the shares `train`, `validation` and `test`, separately for every
-          combination of the labels `stratify_by`; deterministic whatever the order of the rows.
+        One row an image: `id`, `group` (look-alikes share one) and labels.
+    settings
+        As `tasks.*.split` in the book. Its `name`:
+
+        - `stratified`: shares `train`, `validation` and `test`, drawn with `seed`, separately for every combination of
+          the labels `stratify`, groups together; deterministic whatever the order of the rows.
+        - `by-label`: images whose `label` is one of `train` train, but for a share `validation` of them, drawn as for
+          `stratified`; those of `test` test; others are left out, and with `straddling: drop` so are images that would
+          train or choose and whose group holds a test image.
+        - `folds`: as many `folds`, drawn as for `stratified`, of which each tests once; a share `validation` of the
+          others chooses. Without `grouped` look-alikes part.
+        - `random`: a share `test` of all images one by one, whatever their labels and groups, then a share
+          `validation` of the others.
         - `every-14th`: the published split of the lungs. In the list sorted by id, positions 0, 14, 28, ... validate,
           positions 1, 15, 29, ... test, the others train: 602, 51 and 51 of 704. It knows no groups.
-        - a label column, for example `hospital`: images with the label `train_on` train, but for a share `validation`
-          of them, drawn with `seed` as for `stratified`; all others test.
 
     Returns
     -------
-    Series
-        Named `split`, `train`, `validation` or `test`, on the rows of `index`.
+    DataFrame
+        `fold`, `id` and `split` (train, validation, test, or "" for an image that is left out), fold by fold, in the
+        order of the index.
 
     Raises
     ------
     BakeoffError
-        If there is no such split, the shares do not add up to 1, or `train_on` is not a label or the only one.
+        If there is no such label or value, or a part of a fold is left without images.
     """
-    if name == "stratified":
-        if abs(train + validation + test - 1) > 1e-6:
-            raise BakeoffError("datasets.*.split: train, validation and test must add up to 1.")
-        chosen = _stratified(index, (train, validation, test), stratify_by, seed)
-    elif name == "every-14th":
-        chosen = _every_nth(index)
-    elif name in stratify_by:
-        chosen = _by_label(index, name, train_on, validation, stratify_by, seed)
-    else:
-        raise BakeoffError(
-            f"datasets.*.split.name is '{name}': choose stratified, every-14th or one of {', '.join(stratify_by)}."
-        )
-    return chosen.rename("split")
+    draw = {
+        "stratified": _shares,
+        "by-label": _by_label,
+        "folds": _folds,
+        "random": _one_by_one,
+        "every-14th": _every_nth,
+    }[settings["name"]]
+    _require_labels(index, [*settings.get("stratify", []), *([settings["label"]] if "label" in settings else [])])
+    folds = [
+        pd.DataFrame({"fold": fold, "id": index["id"], "split": chosen})
+        for fold, chosen in enumerate(draw(index, settings))
+    ]
+    table = pd.concat(folds, ignore_index=True)
+    for fold, parts in table.groupby("fold")["split"]:
+        missing = [part for part in SPLITS if part not in set(parts)]
+        if missing:
+            raise BakeoffError(
+                f"split '{settings['name']}' leaves no image to {' and '.join(missing)} in fold {fold} of {len(index)} "
+                "images: change its shares."
+            )
+    return table
 
 
 def straddling_groups(groups: pd.Series, chosen: pd.Series) -> dict[str, list[str]]:
@@ -68,23 +78,95 @@ def straddling_groups(groups: pd.Series, chosen: pd.Series) -> dict[str, list[st
     return {group: splits for group, splits in straddled.items() if len(splits) > 1}
 
 
-def _stratified(index: pd.DataFrame, shares: Sequence[float], stratify_by: Sequence[str], seed: int) -> pd.Series:
+def _require_labels(index: pd.DataFrame, labels: Sequence[str]) -> None:
+    known = [str(column) for column in index.columns if column not in NOT_LABELS]
+    for label in labels:
+        if label not in known:
+            raise BakeoffError(f"split names the label '{label}', and the data set has {', '.join(known) or 'none'}.")
+
+
+def _shares(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    return [_in_shares(index, [settings[part] for part in SPLITS], settings["stratify"], settings["seed"])]
+
+
+def _by_label(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    values = index[settings["label"]]
+    present = set(values)
+    for value in (*settings["train"], *settings["test"]):
+        if value not in present:
+            raise BakeoffError(
+                f"split names '{value}', and the label '{settings['label']}' has {', '.join(sorted(present))}."
+            )
+    tests = values.isin(settings["test"])
+    trains = values.isin(settings["train"]) & ~tests
+    if settings["straddling"] == "drop":
+        trains &= ~index["group"].isin(index.loc[tests, "group"])
+    chosen = pd.Series("", index=index.index).mask(tests, "test")
+    shares = (1 - settings["validation"], settings["validation"], 0.0)
+    chosen[trains] = _in_shares(index[trains], shares, settings["stratify"], settings["seed"])
+    return [chosen]
+
+
+def _folds(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    count, seed, stratify = settings["folds"], settings["seed"], settings["stratify"]
+    pool = index if settings["grouped"] else index.assign(group=index["id"])
+    tested_in = _stratified(pool, partial(_even_quotas, parts=count), range(count), stratify, seed)
+    shares = (1 - settings["validation"], settings["validation"], 0.0)
+    folds = []
+    for fold in range(count):
+        chosen = pd.Series("test", index=index.index)
+        others = tested_in != fold
+        chosen[others] = _in_shares(pool[others], shares, stratify, seed)
+        folds.append(chosen)
+    return folds
+
+
+def _one_by_one(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    by_id = index["id"].sort_values().index
+    order = by_id[np.random.default_rng(settings["seed"]).permutation(len(index))]
+    tests = int(settings["test"] * len(index))
+    validates = int(settings["validation"] * (len(index) - tests))
+    chosen = pd.Series("train", index=index.index)
+    chosen[order[:tests]] = "test"
+    chosen[order[tests : tests + validates]] = "validation"
+    return [chosen]
+
+
+def _every_nth(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    position = index["id"].rank(method="first").astype(int) - 1
+    residue = position % EVERY
+    return [residue.map(lambda value: {0: "validation", 1: "test"}.get(value, "train"))]
+
+
+def _in_shares(index: pd.DataFrame, shares: Sequence[float], stratify_by: Sequence[str], seed: int) -> pd.Series:
+    """Train, validation or test for every image, in the given shares within every stratum, groups together."""
+    return _stratified(index, partial(_quotas, shares=shares), SPLITS, stratify_by, seed)
+
+
+def _stratified(
+    index: pd.DataFrame,
+    quotas: Callable[[int, int], np.ndarray],
+    parts: Sequence[Any],
+    stratify_by: Sequence[str],
+    seed: int,
+) -> pd.Series:
+    """Part of every image, one of `parts`, within every stratum to the given quotas, groups together."""
     groups = _groups(index, stratify_by)
     random = np.random.default_rng(seed)
-    assigned: dict[str, str] = {}
+    assigned: dict[str, Any] = {}
     before = 0
     for _, stratum in groups.groupby("stratum", sort=True):
         images = int(stratum["images"].sum())
-        targets = _quotas(before, before + images, shares)
+        targets = quotas(before, before + images)
         before += images
-        assigned |= _fill(stratum.iloc[random.permutation(len(stratum))], targets, shares)
+        assigned |= _fill(stratum.iloc[random.permutation(len(stratum))], targets, parts)
     return index["group"].map(assigned)
 
 
 def _groups(index: pd.DataFrame, stratify_by: Sequence[str]) -> pd.DataFrame:
     """One row a group, sorted by name: number of images, and the stratum, which is that of its first image."""
     by_id = index.sort_values("id")
-    strata = by_id[list(stratify_by)].agg("|".join, axis=1) if stratify_by else pd.Series("", index=by_id.index)
+    strata = pd.Series(["|".join(labels) for labels in by_id[list(stratify_by)].to_numpy()], by_id.index, dtype=object)
     grouped = strata.groupby(by_id["group"], sort=True)
     return pd.DataFrame({"images": grouped.size(), "stratum": grouped.first()})
 
@@ -99,7 +181,7 @@ def _quotas(start: int, stop: int, shares: Sequence[float]) -> np.ndarray:
     images = stop - start
     wanted = np.array([share > 0 for share in shares], int)
     if images <= wanted.sum():
-        first = [position for position in (0, 2, 1) if wanted[position]][:images]
+        first = [position for position in (0, *range(len(shares) - 1, 0, -1)) if wanted[position]][:images]
         return np.array([int(position in first) for position in range(len(shares))])
     totals = np.floor(np.outer([start, stop], shares) + 0.5).astype(int)
     quotas = np.maximum(totals[1] - totals[0], wanted)
@@ -110,37 +192,22 @@ def _quotas(start: int, stop: int, shares: Sequence[float]) -> np.ndarray:
     return quotas
 
 
-def _fill(stratum: pd.DataFrame, targets: np.ndarray, shares: Sequence[float]) -> dict[str, str]:
-    """Deal groups, largest first, each to the split that lacks most images."""
+def _even_quotas(start: int, stop: int, parts: int) -> np.ndarray:
+    """The same for parts of one size: within one image of it in every stratum and over all of them."""
+    return np.bincount(np.arange(start, stop) % parts, minlength=parts)
+
+
+def _fill(stratum: pd.DataFrame, targets: np.ndarray, parts: Sequence[Any]) -> dict[str, Any]:
+    """Deal groups, largest first, each to the part that lacks most images."""
     lacking = targets.astype(float)
-    empty = [position for position, share in enumerate(shares) if share > 0]
+    empty = np.flatnonzero(targets).tolist()
     assigned = {}
     ordered = stratum.sort_values("images", ascending=False, kind="stable")
     for left, (group, images) in zip(range(len(ordered), 0, -1), ordered["images"].items(), strict=True):
         # The last groups go where there is nothing yet.
-        candidates = empty if empty and left <= len(empty) else range(len(shares))
+        candidates = empty if empty and left <= len(empty) else range(len(parts))
         chosen = max(candidates, key=lambda position: lacking[position])
         lacking[chosen] -= images
         empty = [position for position in empty if position != chosen]
-        assigned[str(group)] = SPLITS[chosen]
+        assigned[str(group)] = parts[chosen]
     return assigned
-
-
-def _every_nth(index: pd.DataFrame) -> pd.Series:
-    position = index["id"].rank(method="first").astype(int) - 1
-    residue = position % EVERY
-    return residue.map(lambda value: {0: "validation", 1: "test"}.get(value, "train"))
-
-
-def _by_label(
-    index: pd.DataFrame, label: str, train_on: str, validation: float, stratify_by: Sequence[str], seed: int
-) -> pd.Series:
-    inside = index[label] == train_on
-    if not inside.any() or inside.all():
-        present = ", ".join(sorted(set(index[label])))
-        raise BakeoffError(
-            f"datasets.*.split.train_on is '{train_on}': choose one {label} of several, and there are {present}."
-        )
-    chosen = pd.Series("test", index=index.index)
-    chosen[inside] = _stratified(index[inside], (1 - validation, validation, 0.0), stratify_by, seed)
-    return chosen

@@ -1,16 +1,80 @@
-"""One data set's methods side by side: the table, ranked, and its figure. Scores go in, nothing else."""
+"""One task's methods side by side: the table, ranked, and its figure. Scores go in, nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bakeoff.evaluation.bootstrap import mean_interval
-from bakeoff.evaluation.figures import BLUE, GREEN, INK, VERMILION, style
+from bakeoff.evaluation.bootstrap import Interval, mean_interval
+from bakeoff.evaluation.classification import accuracy_interval
+from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
 
-SCORES = ("dice", "iou", "precision", "recall", "pixel_accuracy", "hd95", "assd")
+
+@dataclass(frozen=True)
+class Kind:
+    """What the methods of one kind of task are compared by.
+
+    Attributes
+    ----------
+    headline
+        The score that ranks them, from 0 to 1, higher is better.
+    column
+        Its column of `scores.csv`; the headline is the mean over images.
+    title, meaning
+        The headline in words, and what it says.
+    others
+        Further scores, shown beside it: columns of `scores.csv`, whose mean over images is taken, or figures of
+        `metrics.json` that belong to all images together and are no such mean.
+    strata
+        Columns of `scores.csv` that the headline is always broken down by, beside the data set's own.
+    small_lead
+        A difference in the headline that is worth nothing, however certain.
+    chosen_by
+        The score, in words, by which a training keeps its best weights.
+    """
+
+    headline: str
+    column: str
+    title: str
+    meaning: str
+    others: tuple[str, ...]
+    strata: tuple[str, ...]
+    small_lead: float
+    chosen_by: str
+
+    def interval(self, by_image: np.ndarray, groups: np.ndarray, resamples: int) -> Interval:
+        """The headline of some images and its interval; both arrays (images,)."""
+        if self.headline == "accuracy":
+            return accuracy_interval(by_image, groups, resamples=resamples)
+        return mean_interval(by_image, resamples=resamples, groups=groups)
+
+
+KINDS = {
+    "segmentation": Kind(
+        headline="dice",
+        column="dice",
+        title="Dice",
+        meaning="1 = the masks are equal, 0 = they are apart",
+        others=("iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"),
+        strata=(),
+        small_lead=0.01,  # about what another seed, or another reader's outline, changes
+        chosen_by="Dice",
+    ),
+    "classification": Kind(
+        headline="accuracy",
+        column="correct",
+        title="accuracy",
+        meaning="share of the images whose class is right",
+        others=("balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc"),
+        strata=("label",),
+        small_lead=0.005,  # about what another seed changes
+        chosen_by="balanced accuracy",
+    ),
+}
+SEGMENTATION, CLASSIFICATION = KINDS["segmentation"], KINDS["classification"]
 COSTS = ("parameters", "training_seconds", "predict_images_per_second", "peak_memory_mib")
 
 # How the field writes the names that the book spells in lower case; a name that is missing here is shown as it is.
@@ -23,22 +87,68 @@ PROPER_NAMES = {
     "triangle": "Triangle threshold",
     "yen": "Yen",
     "multiotsu": "Multi-Otsu",
+    "majority": "Majority class",
+    "svm": "SVM",
+    "random-forest": "Random forest",
+    "gradient-boosting": "Gradient boosting",
+    "logistic-regression": "Logistic regression",
     "unet": "U-Net",
     "deeplabv3plus": "DeepLabV3+",
+    "mobilenetv2_unet": "MobileNetV2 U-Net",
+    "segnet": "SegNet",
+    "xception_unet": "Xception-style U-Net",
+    "resnet50_unet": "ResNet50 U-Net",
+    "resnet50_classifier": "ResNet50, frozen",
+    "resnet34": "ResNet34",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "convnext_tiny": "ConvNeXt-Tiny",
+    "unetplusplus": "U-Net++ (smp)",
+    "fpn": "FPN (smp)",
 }
+# Models that are a choice of published networks, and the setting that says which.
+CHOICES = {"timm_classifier": "backbone", "smp_reference": "architecture"}
+FEATURES = {"grey": "grey pixels", "rgb": "colour pixels", "hog": "HOG"}
+# What may tell two experiments of one label apart, in this order: a key of the entry or of its settings, and words for
+# its values; a value without words is shown as it is.
+DISTINCTIONS: tuple[tuple[str, Mapping[Any, str]], ...] = (
+    ("input", {None: "the image itself"}),
+    ("norm", {"batch": "batch norm", "none": "no norm"}),
+    ("scaling", {"imagenet": "right scaling", "published": "published scaling"}),
+    ("head", {"class": "class alone", "both": "class and mask"}),
+    ("side", {}),
+    ("weights", {None: "from scratch"}),
+    ("recipe", {}),
+)
 # Colour and marker of a family: either alone tells them apart.
-FAMILY_MARKS = {"thresholds": (VERMILION, "s"), "networks": (BLUE, "o"), "pretrained": (GREEN, "D")}
+FAMILY_MARKS = {
+    "thresholds": (VERMILION, "s"),
+    "classical": (PURPLE, "v"),
+    "networks": (BLUE, "o"),
+    "pretrained": (GREEN, "D"),
+}
 OTHER_MARK = (INK, "^")
+# Methods that give the same result from every seed.
+_WITHOUT_SEED = ("majority", "svm", "logistic-regression")
 
 
 def method(experiment: Mapping[str, Any]) -> str:
-    """What an experiment of the book runs: its thresholding method or its model."""
+    """What an experiment of the book runs: its thresholding method, its classical method or its model."""
     return str(experiment.get("method") or experiment["model"])
 
 
+def varies_by_seed(experiment: Mapping[str, Any]) -> bool:
+    """Whether another seed would give another result; of a row of the comparison, or of an entry of the book."""
+    return experiment["family"] != "thresholds" and experiment.get("method") not in _WITHOUT_SEED
+
+
 def label(experiment: Mapping[str, Any]) -> str:
-    """What a reader calls an experiment, for example "U-Net", "Multi-Otsu, 3 classes" or "Otsu, bright class"."""
-    parts = [PROPER_NAMES.get(method(experiment), method(experiment))]
+    """What a reader calls an experiment, for example "U-Net", "SVM, grey pixels" or "Otsu, bright class"."""
+    name = method(experiment)
+    name = str(experiment.get("settings", {}).get(CHOICES.get(name, ""), name))
+    parts = [PROPER_NAMES.get(name.lower(), name)]
+    if experiment.get("features") in FEATURES:
+        parts.append(FEATURES[experiment["features"]])
     if experiment.get("classes"):
         parts.append(f"{experiment['classes']} classes")
     foreground = str(experiment.get("foreground", "train"))
@@ -50,15 +160,30 @@ def label(experiment: Mapping[str, Any]) -> str:
 
 
 def labels(experiments: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """A label an experiment; those that two share are told apart by the experiment's name."""
+    """A label an experiment; those that share one are told apart by what differs among them, or else by their names."""
     plain = {name: label(experiment) for name, experiment in experiments.items()}
-    shared = {text for text in plain.values() if list(plain.values()).count(text) > 1}
-    return {name: f"{text} ({name})" if text in shared else text for name, text in plain.items()}
+    told: dict[str, str] = {}
+    for text in dict.fromkeys(plain.values()):
+        told |= _told_apart(text, {name: experiments[name] for name, each in plain.items() if each == text})
+    return {name: told[name] for name in experiments}
+
+
+def _told_apart(text: str, experiments: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Labels of experiments that share one: as few distinctions as tell all of them apart."""
+    found = dict.fromkeys(experiments, text)
+    for key, words in DISTINCTIONS:
+        if len(set(found.values())) == len(found):
+            break
+        values = {name: each.get("settings", {}).get(key, each.get(key)) for name, each in experiments.items()}
+        if len({str(value) for value in values.values()}) > 1:
+            found = {name: f"{found[name]}, {words.get(value, value)}" for name, value in values.items()}
+    every = list(found.values())
+    return {name: f"{each} ({name})" if every.count(each) > 1 else each for name, each in found.items()}
 
 
 def is_oracle(experiment: Mapping[str, Any]) -> bool:
-    """Whether it chooses with the truth of the test images in hand: a bound on a method, and no method."""
-    return experiment.get("foreground") == "oracle"
+    """Whether it has the truth of the test images in hand, to choose by or to look at: a bound, and no method."""
+    return experiment.get("foreground") == "oracle" or bool(experiment.get("oracle"))
 
 
 def image_means(scores: pd.DataFrame, score: str) -> pd.Series:
@@ -80,24 +205,28 @@ def image_means(scores: pd.DataFrame, score: str) -> pd.Series:
 
 
 def compare_scores(
+    kind: Kind,
     experiments: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, pd.DataFrame],
+    metrics: Mapping[str, Mapping[str, Any]],
     costs: Mapping[str, Mapping[str, Any]],
-    strata: list[str],
+    strata: Sequence[str],
     groups: pd.Series,
     *,
     resamples: int,
 ) -> pd.DataFrame:
-    """Rank experiments by their mean Dice.
+    """Rank experiments by their headline score.
 
     Parameters
     ----------
+    kind
+        Of the task.
     experiments
         By name, as in the book, with their `family`.
-    scores, costs
-        By the same names: `scores.csv`, of the same images in all, and `cost.json`.
+    scores, metrics, costs
+        By the same names: `scores.csv`, of the same images in all, `metrics.json` and `cost.json`.
     strata
-        Label columns of `scores.csv` whose values get a Dice of their own.
+        Label columns of `scores.csv` whose values get a headline score of their own.
     groups
         Group of every image, by id; images of a group are resampled together.
     resamples
@@ -106,9 +235,9 @@ def compare_scores(
     Returns
     -------
     DataFrame
-        One row an experiment, best first: the columns of `results/comparison/DATASET.csv`. `dice_behind_*` is the
-        best method's Dice less this one's, image by image on the same images, which is far sharper than comparing two
-        intervals; an oracle is never the best method.
+        One row an experiment, best first: the columns of `results/comparison/TASK.csv`. `HEADLINE_behind_*` is the
+        best method's headline score less this one's, image by image on the same images, which is far sharper than
+        comparing two intervals; an oracle is never the best method.
     """
     names = labels(experiments)
     rows = [
@@ -119,32 +248,56 @@ def compare_scores(
             "label": names[name],
             "images": scores[name]["id"].nunique(),
             "seeds": scores[name]["seed"].nunique(),
-            **_score_columns(scores[name], strata, groups, resamples),
+            **_score_columns(kind, scores[name], metrics[name], strata, groups, resamples),
             **{cost: costs[name].get(cost) for cost in COSTS},
             "weights": experiments[name].get("weights"),
         }
         for name in experiments
     ]
-    table = pd.DataFrame(rows).sort_values(["dice_mean", "experiment"], ascending=[False, True], ignore_index=True)
-    return _with_distance_to_best(table, experiments, scores, groups, resamples)
+    best_first = pd.DataFrame(rows).sort_values(
+        [f"{kind.headline}_mean", "experiment"], ascending=[False, True], ignore_index=True
+    )
+    return _with_distance_to_best(kind, best_first, experiments, scores, groups, resamples)
 
 
-def _score_columns(scores: pd.DataFrame, strata: list[str], groups: pd.Series, resamples: int) -> dict[str, float]:
-    columns: dict[str, float] = {}
-    for score in SCORES:
-        columns |= _interval_columns(score, image_means(scores, score), groups, resamples)
-    for stratum in strata:
+def _score_columns(
+    kind: Kind,
+    scores: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    strata: Sequence[str],
+    groups: pd.Series,
+    resamples: int,
+) -> dict[str, float | None]:
+    columns = _headline_columns(kind, kind.headline, scores, groups, resamples)
+    for score in kind.others:
+        if score in scores:
+            columns |= _mean_columns(score, image_means(scores, score), groups, resamples)
+        else:
+            columns |= {f"{score}_{end}": metrics[score][end] for end in Interval._fields}
+    for stratum in dict.fromkeys([*strata, *kind.strata]):
         for value, part in scores.groupby(stratum):
-            columns |= _interval_columns(f"dice_{value}", image_means(part, "dice"), groups, resamples)
+            columns |= _headline_columns(kind, f"{kind.headline}_{value}", part, groups, resamples)
     return columns
 
 
-def _interval_columns(name: str, by_image: pd.Series, groups: pd.Series, resamples: int) -> dict[str, float]:
-    interval = mean_interval(by_image.to_numpy(), resamples=resamples, groups=groups.loc[by_image.index].to_numpy())
+def _headline_columns(
+    kind: Kind, name: str, scores: pd.DataFrame, groups: pd.Series, resamples: int
+) -> dict[str, float | None]:
+    by_image = image_means(scores, kind.column)
+    return _columns(name, kind.interval(by_image.to_numpy(), groups.loc[by_image.index].to_numpy(), resamples))
+
+
+def _mean_columns(name: str, by_image: pd.Series, groups: pd.Series, resamples: int) -> dict[str, float | None]:
+    group = groups.loc[by_image.index].to_numpy()
+    return _columns(name, mean_interval(by_image.to_numpy(), resamples=resamples, groups=group))
+
+
+def _columns(name: str, interval: Interval) -> dict[str, float | None]:
     return {f"{name}_{end}": value for end, value in interval._asdict().items()}
 
 
 def _with_distance_to_best(
+    kind: Kind,
     table: pd.DataFrame,
     experiments: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, pd.DataFrame],
@@ -152,25 +305,33 @@ def _with_distance_to_best(
     resamples: int,
 ) -> pd.DataFrame:
     contenders = [name for name in table["experiment"] if not is_oracle(experiments[name])] or [table["experiment"][0]]
-    best = image_means(scores[contenders[0]], "dice")
+    best = image_means(scores[contenders[0]], kind.column)
     behind = [
-        _interval_columns("dice_behind", best - image_means(scores[name], "dice")[best.index], groups, resamples)
+        _mean_columns(
+            f"{kind.headline}_behind",
+            best - image_means(scores[name], kind.column)[best.index],
+            groups,
+            resamples,
+        )
         for name in table["experiment"]
     ]
     costs_begin = table.columns.get_loc("parameters")
     return pd.concat([table.iloc[:, :costs_begin], pd.DataFrame(behind), table.iloc[:, costs_begin:]], axis=1)
 
 
-def draw(table: pd.DataFrame, title: str) -> Figure:
-    """Mean Dice and its interval, a line an experiment, best on top.
+def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
+    """The headline score and its interval, a line an experiment, best on top.
 
     Parameters
     ----------
+    kind
+        Of the task.
     table
         What `compare_scores` returns.
     title
         What the data set is called.
     """
+    mean, low, high = (table[f"{kind.headline}_{end}"] for end in Interval._fields)
     with style():
         figure = Figure(figsize=(5.2, 1.5 + 0.26 * len(table)), layout="constrained")
         axes = figure.add_subplot()
@@ -178,12 +339,10 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
         for family in dict.fromkeys(table["family"]):
             colour, marker = FAMILY_MARKS.get(family, OTHER_MARK)
             mine = (table["family"] == family).to_numpy()
-            part = table[mine]
-            reach = [part["dice_mean"] - part["dice_low"], part["dice_high"] - part["dice_mean"]]
             axes.errorbar(
-                part["dice_mean"],
+                mean[mine],
                 rows[mine],
-                xerr=reach,
+                xerr=[(mean - low)[mine], (high - mean)[mine]],
                 fmt=marker,
                 color=colour,
                 ms=4.5,
@@ -192,14 +351,16 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
                 label=family,
             )
         right = axes.get_yaxis_transform()  # x in shares of the axes, y in rows
-        for row, mean in enumerate(table["dice_mean"]):
-            axes.text(1.03, row, f"{mean:.3f}", transform=right, va="center", ha="left")
+        for row, value in enumerate(mean):
+            axes.text(1.03, row, f"{value:.3f}", transform=right, va="center", ha="left")
         axes.set_yticks(rows, table["label"])
         axes.set_ylim(len(table) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-        axes.set_xlabel("Dice (1 = the masks are equal, 0 = they are apart)")
-        figure.suptitle(f"{title}: mean Dice and 95 % interval\n{_how_many(table)}", x=0.01, ha="left", fontsize=10)
+        axes.set_xlabel(f"{kind.title} ({kind.meaning})")
+        figure.suptitle(
+            f"{title}: mean {kind.title} and 95 % interval\n{_how_many(table)}", x=0.01, ha="left", fontsize=10
+        )
         if len(set(table["family"])) > 1:
             figure.legend(loc="outside lower center", ncols=3, handletextpad=0.3)
     return figure
@@ -207,4 +368,4 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
 
 def _how_many(table: pd.DataFrame) -> str:
     images, seeds = int(table["images"].max()), int(table["seeds"].max())
-    return f"n = {images} test images" + (f", networks averaged over {seeds} seeds" if seeds > 1 else "")
+    return f"n = {images} test images" + (f", up to {seeds} seeds averaged" if seeds > 1 else "")

@@ -53,6 +53,7 @@ def _measure(truth: np.ndarray, predictions: Sequence[np.ndarray]) -> list[tuple
     """tp, fp, fn, tn, hd95 and assd of each prediction of one image."""
     true = truth == FOREGROUND
     true_boundary = boundary(true)
+    true_boundary.expect(len(predictions) * len(true_boundary.positions))  # as if each were as long as the true one
     measured = []
     for prediction in predictions:
         predicted = prediction == FOREGROUND

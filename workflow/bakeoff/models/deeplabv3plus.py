@@ -7,16 +7,13 @@ place of its batch normalisation, which has no variance to divide by when a batc
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.resnet import ResNet, resnet50
 
-# What torchvision's ImageNet weights expect; a grey image, which is repeated, gets the mean of the three.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from bakeoff.models.encoders import imagenet, resnet
+
 LOW_LEVEL_CHANNELS = 256
 HIGH_LEVEL_CHANNELS = 2048
 
@@ -37,8 +34,7 @@ def build(
     outputs
         Logits a pixel: 1 for two classes, else one a class.
     stride_in
-        Which convolution of a stage's first block halves the resolution: "3x3" (torchvision) or "1x1" (the first, as
-        in the ResNet paper and Keras). Pretrained weights need the one that they were trained with.
+        "3x3" or "1x1": see `bakeoff.models.encoders.resnet.set_stride_in`.
     atrous_rates
         Rates of the three 3x3 branches of the pyramid, beside the 1x1 branch.
     decoder_channels
@@ -49,30 +45,12 @@ def build(
     ValueError
         If a setting is outside these.
     """
-    if in_channels not in (1, 3):
-        raise ValueError(f"images have {in_channels} channels: deeplabv3plus takes 1 or 3")
-    if stride_in not in ("1x1", "3x3"):
-        raise ValueError(f"stride_in is '{stride_in}': choose 1x1 or 3x3")
     return DeepLabV3Plus(in_channels, outputs, stride_in, atrous_rates, decoder_channels)
 
 
-def load_encoder(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load pretrained ResNet50 weights, in place.
-
-    Parameters
-    ----------
-    model
-        What `build` returned.
-    weights
-        torchvision's key names, any floating type; the classifier (`fc.`) is left out, everything else must fit.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, unknown or of another shape.
-    """
-    encoder = cast(ResNet, model.encoder)
-    encoder.load_state_dict({key: value for key, value in weights.items() if not key.startswith("fc.")})
+def load_encoder(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load pretrained ResNet50 weights with torchvision's key names, in place; see `imagenet.load`."""
+    imagenet.load(network.encoder, weights)  # type: ignore[arg-type]
 
 
 class DeepLabV3Plus(nn.Module):
@@ -82,9 +60,8 @@ class DeepLabV3Plus(nn.Module):
         self, in_channels: int, outputs: int, stride_in: str, atrous_rates: Sequence[int], decoder_channels: int
     ) -> None:
         super().__init__()
-        self.mean = MEAN if in_channels == 3 else (sum(MEAN) / 3,)
-        self.std = STD if in_channels == 3 else (sum(STD) / 3,)
-        self.encoder = _resnet50(stride_in)
+        self.mean, self.std = imagenet.normalisation(in_channels, "deeplabv3plus")
+        self.encoder = resnet.resnet50(stride_in, dilated=True)
         self.pyramid = AtrousPyramid(HIGH_LEVEL_CHANNELS, decoder_channels, atrous_rates)
         self.low_level = _convolution(LOW_LEVEL_CHANNELS, 48, 1)
         self.decoder = nn.Sequential(
@@ -126,17 +103,6 @@ class AtrousPyramid(nn.Module):
         """Map (batch, in_channels, height, width) to (batch, channels, height, width)."""
         pooled = self.pooled(features).expand(-1, -1, *features.shape[-2:])
         return self.projection(torch.cat([*(branch(features) for branch in self.branches), pooled], dim=1))
-
-
-def _resnet50(stride_in: str) -> ResNet:
-    encoder = resnet50(replace_stride_with_dilation=[False, False, True])
-    del encoder.avgpool, encoder.fc
-    if stride_in == "1x1":
-        for stage in (encoder.layer2, encoder.layer3, encoder.layer4):
-            first = stage[0]
-            # In the dilated last stage there is no stride to move: 1 changes places with 1.
-            first.conv1.stride, first.conv2.stride = first.conv2.stride, (1, 1)
-    return encoder
 
 
 def _convolution(in_channels: int, out_channels: int, size: int, dilation: int = 1) -> nn.Sequential:

@@ -4,15 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from bakeoff.datasets.prepared import Prepared, open_prepared
+from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import is_oracle
-from bakeoff.predictions import Predictions, read_predictions
+from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle
+from bakeoff.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Experiment:
     name, entry
         As in the book; `entry` carries its `family`.
     row
-        Its row of `results/comparison/DATASET.csv`.
+        Its row of `results/comparison/TASK.csv`.
     scores, predictions, cost
         What `results/experiments/NAME` holds.
     history
-        By seed: `history.csv`. Empty for a method that is not trained.
+        By seed: `history.csv`, with cross-validation that of fold 0. Empty for a method that is not trained.
     fits
-        `seedK.json` of every trained network, by seed. Empty likewise.
+        The record of every training. Empty likewise.
     """
 
     name: str
     entry: Mapping[str, Any]
     row: Mapping[str, Any]
     scores: pd.DataFrame
-    predictions: Predictions
+    predictions: Predictions | Probabilities
     cost: Mapping[str, Any]
     history: dict[int, pd.DataFrame]
     fits: list[dict[str, Any]]
@@ -49,17 +49,29 @@ class Experiment:
 
     @property
     def oracle(self) -> bool:
-        """Whether it chose with the test images' truth in hand."""
+        """Whether it had the test images' truth in hand."""
         return is_oracle(self.entry)
+
+    @property
+    def masks(self) -> Predictions:
+        """What it predicted in a task of segmentation."""
+        return cast(Predictions, self.predictions)
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """What it predicted in a task of classification."""
+        return cast(Probabilities, self.predictions)
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A prepared data set with its experiments, best first."""
+class Task:
+    """A task of the book with its experiments, best first; `target` is the label to predict, None for masks."""
 
     name: str
+    kind: str
+    target: str | None
     prepared: Prepared
-    audit: pd.DataFrame
+    folds: list[Fold]
     comparison_csv: str
     comparison_svg: str
     experiments: list[Experiment]
@@ -70,21 +82,73 @@ class Dataset:
         return self.prepared.about
 
     @property
+    def measure(self) -> Kind:
+        """What its methods are compared by."""
+        return KINDS[self.kind]
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Rows in the prepared arrays of every image that is tested, ascending."""
+        return tested_rows(self.folds)
+
+    @property
     def test_positions(self) -> dict[str, int]:
-        """Row in the prepared arrays, by id, of every test image."""
-        positions = self.prepared.rows("test")
-        return {self.prepared.index["id"].iloc[position]: int(position) for position in positions}
+        """Row in the prepared arrays, by id, of every image that is tested."""
+        return {self.prepared.index["id"].iloc[position]: int(position) for position in self.tested}
 
 
-def read_dataset(name: str, experiments: Mapping[str, Mapping[str, Any]], data: Path, results: Path) -> Dataset:
-    """Read one data set and those of its experiments that the comparison ranks.
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared data set, what its audit found, and how its tasks split it."""
+
+    name: str
+    prepared: Prepared
+    audit: pd.DataFrame
+    splits: dict[str, pd.DataFrame]
+
+
+def read_dataset(name: str, tasks: Mapping[str, Mapping[str, Any]], data: Path) -> Dataset:
+    """Read a data set and the splits of those of the book's tasks that are on it.
 
     Parameters
     ----------
     name
         The data set's name in the book.
+    tasks
+        The book's tasks by name; those on other data sets are passed over.
+    data
+        The project's folder of data.
+
+    Raises
+    ------
+    BakeoffError
+        If a file is missing.
+    """
+    prepared = open_prepared(data / "prepared" / name)
+    audit = prepared.folder / "audit.csv"
+    _read(audit, f"dvc repro prepare@{name}")
+    splits = {task: data / "splits" / f"{task}.csv" for task, entry in tasks.items() if entry["dataset"] == name}
+    for task, path in splits.items():
+        _read(path, f"dvc repro split@{task}")
+    return Dataset(
+        name=name,
+        prepared=prepared,
+        audit=pd.read_csv(audit, dtype=str, keep_default_na=False),
+        splits={task: pd.read_csv(path, dtype={"id": str}, keep_default_na=False) for task, path in splits.items()},
+    )
+
+
+def read_task(
+    name: str, entry: Mapping[str, Any], experiments: Mapping[str, Mapping[str, Any]], data: Path, results: Path
+) -> Task:
+    """Read a task and those experiments that the comparison ranks.
+
+    Parameters
+    ----------
+    name, entry
+        The task in the book.
     experiments
-        The book's experiments by name; those on other data sets are passed over.
+        The book's experiments by name; those in other tasks are passed over.
     data, results
         The project's two folders.
 
@@ -96,21 +160,24 @@ def read_dataset(name: str, experiments: Mapping[str, Mapping[str, Any]], data: 
     path = results / "comparison" / f"{name}.csv"
     comparison_csv = _read(path, f"dvc repro compare@{name}")
     ranking = pd.read_csv(path)
-    mine = {each: entry for each, entry in experiments.items() if entry["dataset"] == name}
+    mine = {each: settings for each, settings in experiments.items() if settings["task"] == name}
     if set(mine) != set(ranking["experiment"]):
         raise BakeoffError(
-            f"{path} ranks other experiments than the book has on '{name}': run `dvc repro compare@{name}`."
+            f"{path} ranks other experiments than the book has in '{name}': run `dvc repro compare@{name}`."
         )
-    prepared = open_prepared(data / "prepared" / name)
-    audit = prepared.folder / "audit.csv"
-    _read(audit, f"dvc repro prepare@{name}")
-    return Dataset(
+    prepared = open_prepared(data / "prepared" / str(entry["dataset"]))
+    return Task(
         name=name,
+        kind=str(entry["kind"]),
+        target=entry["target"],
         prepared=prepared,
-        audit=pd.read_csv(audit, dtype=str, keep_default_na=False),
+        folds=read_folds(data / "splits" / f"{name}.csv", prepared),
         comparison_csv=comparison_csv,
         comparison_svg=_read(path.with_suffix(".svg"), f"dvc repro compare@{name}"),
-        experiments=[_experiment(row["experiment"], mine[row["experiment"]], row, results) for row in _rows(ranking)],
+        experiments=[
+            _experiment(row["experiment"], mine[row["experiment"]], row, results, entry["target"])
+            for row in _rows(ranking)
+        ],
     )
 
 
@@ -118,7 +185,9 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
 
 
-def _experiment(name: str, entry: Mapping[str, Any], row: Mapping[str, Any], results: Path) -> Experiment:
+def _experiment(
+    name: str, entry: Mapping[str, Any], row: Mapping[str, Any], results: Path, target: str | None
+) -> Experiment:
     folder = results / "experiments" / name
     scores = folder / "scores.csv"
     command = score_command(name, entry)
@@ -127,11 +196,11 @@ def _experiment(name: str, entry: Mapping[str, Any], row: Mapping[str, Any], res
         name=name,
         entry=entry,
         row=row,
-        scores=pd.read_csv(scores, dtype={"id": str}),
-        predictions=read_predictions(folder),
+        scores=pd.read_csv(scores, dtype={"id": str, "label": str, "predicted": str}, keep_default_na=False),
+        predictions=read_predictions(folder) if target is None else read_probabilities(folder),
         cost=json.loads(_read(folder / "cost.json", command)),
-        history={seed_of(each.parent): pd.read_csv(each) for each in _by_seed(folder / "history", "seed*/history.csv")},
-        fits=[json.loads(each.read_text()) for each in _by_seed(results / "models" / name, "seed*.json")],
+        history={seed: pd.read_csv(path) for seed, path in _curves(folder / "history")},
+        fits=[json.loads(each.read_text()) for each in sorted((results / "models" / name).glob("seed*.json"))],
     )
 
 
@@ -140,13 +209,10 @@ def score_command(name: str, entry: Mapping[str, Any]) -> str:
     return f"dvc repro score-{str(entry['family']).removesuffix('s')}@{name}"
 
 
-def seed_of(path: Path) -> int:
-    """The K of `seedK` or `seedK.json`."""
-    return int(path.stem.removeprefix("seed"))
-
-
-def _by_seed(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.glob(pattern))  # seeds have one digit
+def _curves(folder: Path) -> list[tuple[int, Path]]:
+    """Seed and `history.csv` of every training, with cross-validation of fold 0 alone."""
+    paths = [*folder.glob("seed?/history.csv"), *folder.glob("seed?-fold0/history.csv")]
+    return sorted((int(path.parent.name[len("seed")]), path) for path in paths)  # seeds have one digit
 
 
 def _read(path: Path, command: str) -> str:
@@ -160,6 +226,6 @@ def random_weights(experiment: Experiment) -> bool:
     return any(isinstance(fit.get("weights"), Mapping) and fit["weights"].get("random") for fit in experiment.fits)
 
 
-def mean_dice_by_seed(experiment: Experiment) -> np.ndarray:
-    """Mean Dice over the test images of each seed, float64, (seeds,)."""
-    return experiment.scores.groupby("seed")["dice"].mean().to_numpy()
+def mean_by_seed(experiment: Experiment, column: str) -> np.ndarray:
+    """Mean of a column of `scores.csv` over the test images of each seed, float64, (seeds,)."""
+    return experiment.scores.groupby("seed")[column].mean().to_numpy()

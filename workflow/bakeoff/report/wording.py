@@ -4,8 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
+
 MISSING = "—"
 SHORTEST = 0.1  # seconds; nobody minds less
+_ONE_RUN = "one training run a method, so a second seed might turn it round: set seeds.{} to 3 or more"
 
 
 def known(value: Any) -> bool:
@@ -91,13 +94,66 @@ def band_name(band: int, classes: int) -> str:
     return f"class {band + 1} of {classes}, counted from dark"
 
 
-def is_clear(behind: Mapping[str, Any]) -> bool:
-    """Whether a method is behind the best by more than chance: the interval of the difference lies above 0."""
-    return bool(behind["dice_behind_low"] > 0)
+def beyond_chance(behind: Mapping[str, Any], kind: Kind = SEGMENTATION) -> bool:
+    """Whether a method is behind the best on these images by more than chance: the paired interval lies above 0."""
+    return bool(behind[f"{kind.headline}_behind_low"] > 0)
 
 
-def lead(best: str, other: str, behind: Mapping[str, Any], wins: int) -> str:
-    """How far the best method is ahead of another, and whether that is more than chance.
+def is_small(behind: Mapping[str, Any], kind: Kind = SEGMENTATION) -> bool:
+    """Whether a method is so little behind the best that the lead is worth nothing, however certain."""
+    return bool(behind[f"{kind.headline}_behind_mean"] < kind.small_lead)
+
+
+def is_clear(behind: Mapping[str, Any], kind: Kind = SEGMENTATION, *, seeds: int | None = None) -> bool:
+    """Whether a method, not just one training run of it, is behind the best: surely, by enough, and from several seeds.
+
+    Parameters
+    ----------
+    behind
+        The method's row of a comparison.
+    kind
+        Of the task.
+    seeds
+        What `fewest_seeds` says of the two.
+    """
+    return beyond_chance(behind, kind) and not is_small(behind, kind) and seeds != 1
+
+
+def fewest_seeds(*rows: Mapping[str, Any]) -> int | None:
+    """The least number of training runs behind any of the methods that vary by seed, or None where none does.
+
+    Parameters
+    ----------
+    rows
+        Of a comparison. Thresholds and some classical methods give the same result every time.
+    """
+    return min((int(row["seeds"]) for row in rows if varies_by_seed(row)), default=None)
+
+
+def verdict(behind: Mapping[str, Any], kind: Kind = SEGMENTATION, *, seeds: int | None = None) -> str:
+    """How much a lead is worth, in a few words; parameters as in `is_clear`."""
+    if not beyond_chance(behind, kind):
+        return "no clear winner"
+    if is_small(behind, kind):
+        return "a small lead"
+    return "ahead in one training run" if seeds == 1 else "a clear lead"
+
+
+def lead(
+    best: str,
+    other: str,
+    behind: Mapping[str, Any],
+    wins: int,
+    kind: Kind = SEGMENTATION,
+    *,
+    losses: int | None = None,
+    seeds: int | None = None,
+    profile: str = "small",
+) -> str:
+    """How far the best method is ahead of another, and what that is worth.
+
+    The interval comes from resampling the images alone. Where a method was trained once, it says how these networks
+    differ on these images, and nothing of what another seed would give.
 
     Parameters
     ----------
@@ -106,18 +162,30 @@ def lead(best: str, other: str, behind: Mapping[str, Any], wins: int) -> str:
     behind
         The other's row of a comparison.
     wins
-        On how many of its images the best method has the higher Dice.
+        On how many of its images the best method has the higher score.
+    kind
+        Of the task.
+    losses
+        On how many it has the lower one; None where equal scores are rare and it goes without saying.
+    seeds
+        What `fewest_seeds` says of the two.
+    profile
+        Of the book, which has a number of seeds for each.
     """
-    by, images = score(behind["dice_behind_mean"]), int(behind["images"])
-    verdict = (
-        "more than chance would give: a clear lead"
-        if is_clear(behind)
-        else "within what chance would give: no clear winner"
-    )
-    return f"{best} leads {other} by {by} Dice and is better on {wins} of {images} images; that is {verdict}."
+    by, images = score(behind[f"{kind.headline}_behind_mean"]), int(behind["images"])
+    if not beyond_chance(behind, kind):
+        worth = "within what chance would give: no clear winner"
+    elif is_clear(behind, kind, seeds=seeds):
+        worth = "more than chance would give: a clear lead"
+    else:
+        worth = "more than chance would give on these images"
+        worth += f", but small: under {kind.small_lead} {kind.title}" if is_small(behind, kind) else ""
+        worth += f"; {_ONE_RUN.format(profile)}" if seeds == 1 else ""
+    better = f"better on {wins}" if losses is None else f"better on {wins:,}, worse on {losses:,},"
+    return f"{best} leads {other} by {by} {kind.title} and is {better} of {images:,} images; that is {worth}."
 
 
-def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str]) -> str:
+def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str], kind: Kind = SEGMENTATION) -> str:
     """Where a method does best and worst.
 
     Parameters
@@ -125,13 +193,16 @@ def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str]) -> 
     label
         The method.
     row
-        Its row of a comparison, with `dice_VALUE_mean`, `_low` and `_high` of every value.
+        Its row of a comparison, with `HEADLINE_VALUE_mean`, `_low` and `_high` of every value.
     values
         The groups of images, two or more.
+    kind
+        Of the task.
     """
-    ordered = sorted(values, key=lambda value: row[f"dice_{value}_mean"])
+    headline = kind.headline
+    ordered = sorted(values, key=lambda value: row[f"{headline}_{value}_mean"])
     worst, best = ordered[0], ordered[-1]
-    on_best, on_worst = (f"{value} ({score(row[f'dice_{value}_mean'])})" for value in (best, worst))
-    if row[f"dice_{worst}_high"] >= row[f"dice_{best}_low"]:
+    on_best, on_worst = (f"{value} ({score(row[f'{headline}_{value}_mean'])})" for value in (best, worst))
+    if row[f"{headline}_{worst}_high"] >= row[f"{headline}_{best}_low"]:
         return f"{label} does about as well on {on_best} as on {on_worst}: the intervals overlap."
     return f"{label} does better on {on_best} than on {on_worst}: the intervals are apart."

@@ -1,4 +1,4 @@
-"""Compare: the scores of every method on one data set, ranked in one table and one figure."""
+"""Compare: the scores of every method in one task, ranked in one table and one figure."""
 
 import json
 import logging
@@ -8,35 +8,44 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.datasets.prepared import open_prepared
+from bakeoff.appearing import write_text
+from bakeoff.datasets.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import compare_scores, draw
+from bakeoff.evaluation.comparison import KINDS, compare_scores, draw
 from bakeoff.evaluation.figures import to_svg
 
 log = logging.getLogger(__name__)
 
+EMPTY_FIGURE = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
+
 
 def compare(
-    dataset: str,
+    task: str,
+    kind: str,
     experiments: Mapping[str, Mapping[str, Any]],
     results: Path,
     prepared: Path,
+    split: Path,
     folder: Path,
     *,
     resamples: int,
 ) -> None:
-    """Write `DATASET.csv` and `DATASET.svg`.
+    """Write `TASK.csv` and `TASK.svg`; without an experiment in the task the table is empty.
 
     Parameters
     ----------
-    dataset
+    task
         Its name in the book.
+    kind
+        segmentation or classification.
     experiments
-        The data set's experiments by name, as in the book, each with its `family`.
+        The task's experiments by name, as in the book, each with its `family`.
     results
-        The folder that holds `experiments/NAME/{scores.csv,cost.json}`.
+        The folder that holds `experiments/NAME/{scores.csv,metrics.json,cost.json}`.
     prepared
         `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
     folder
         Where the two files go, usually `results/comparison`.
     resamples
@@ -45,30 +54,35 @@ def compare(
     Raises
     ------
     BakeoffError
-        If there is no experiment, or one has no scores, or scores of other images than the test split.
+        If an experiment has no scores, or scores of other images than the test split.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     if not experiments:
-        raise BakeoffError(
-            f"params.yaml has no experiment on '{dataset}': add one under experiments, or drop the data set."
-        )
+        write_text(folder / f"{task}.csv", "experiment\n")
+        write_text(folder / f"{task}.svg", EMPTY_FIGURE)
+        log.info("%s: params.yaml has no experiment in this task yet.", task)
+        return
     data = open_prepared(prepared)
-    scores, costs = {}, {}
+    scores, metrics, costs = {}, {}, {}
     for name, experiment in experiments.items():
         command = f"dvc repro score-{str(experiment['family']).removesuffix('s')}@{name}"
-        scores[name] = _read_scores(results / "experiments" / name / "scores.csv", command)
-        costs[name] = json.loads(_existing(results / "experiments" / name / "cost.json", command).read_text())
-    _require_same_images(scores, set(data.index["id"].iloc[data.rows("test")]), prepared)
+        of_experiment = results / "experiments" / name
+        scores[name] = _read_scores(of_experiment / "scores.csv", command)
+        metrics[name] = json.loads(_existing(of_experiment / "metrics.json", command).read_text())
+        costs[name] = json.loads(_existing(of_experiment / "cost.json", command).read_text())
+    _require_same_images(scores, set(data.index["id"].iloc[tested_rows(read_folds(split, data))]), split)
 
     groups = data.index.set_index("id")["group"]
-    table = compare_scores(experiments, scores, costs, data.strata, groups, resamples=resamples)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{dataset}.csv", table.to_csv(index=False, float_format="%.6g"))
-    _write(folder / f"{dataset}.svg", to_svg(draw(table, str(data.about["title"]))))
-    log.info("%s: best is %s, mean Dice %.4f.", dataset, table["experiment"][0], table["dice_mean"][0])
+    measure = KINDS[kind]
+    table = compare_scores(measure, experiments, scores, metrics, costs, data.strata, groups, resamples=resamples)
+    write_text(folder / f"{task}.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(folder / f"{task}.svg", to_svg(draw(measure, table, str(data.about["title"]))))
+    best = table.iloc[0]
+    log.info("%s: best is %s, mean %s %.4f.", task, best["experiment"], measure.title, best[f"{measure.headline}_mean"])
 
 
 def _read_scores(path: Path, command: str) -> pd.DataFrame:
-    scores = pd.read_csv(_existing(path, command), dtype={"id": str})
+    scores = pd.read_csv(_existing(path, command), dtype={"id": str, "label": str}, keep_default_na=False)
     if scores.empty:
         raise BakeoffError(f"{path} has no rows: run `{command}` again.")
     return scores
@@ -80,16 +94,10 @@ def _existing(path: Path, command: str) -> Path:
     return path
 
 
-def _require_same_images(scores: Mapping[str, pd.DataFrame], test_ids: set[str], prepared: Path) -> None:
+def _require_same_images(scores: Mapping[str, pd.DataFrame], test_ids: set[str], split: Path) -> None:
     for name, table in scores.items():
         if set(table["id"]) != test_ids:
             raise BakeoffError(
-                f"The scores of '{name}' are of other images than the test split of {prepared}: run `dvc repro` to "
+                f"The scores of '{name}' are of other images than the test split of {split}: run `dvc repro` to "
                 "score it again."
             )
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

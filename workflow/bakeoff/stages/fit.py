@@ -1,7 +1,7 @@
-"""Train the network of an experiment, once a seed, and keep the best weights of each."""
+"""Train the network of an experiment, once a seed and fold, and keep the best weights of each."""
 
 import json
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from torch import nn
 
 import bakeoff
 from bakeoff import provenance
-from bakeoff.datasets.prepared import Prepared, open_prepared
+from bakeoff.appearing import appearing_folder
+from bakeoff.datasets.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name
 from bakeoff.errors import BakeoffError
 from bakeoff.training import checkpoint
 from bakeoff.training.device import Runtime, set_up
 from bakeoff.training.interruption import stops_when_told
-from bakeoff.training.loop import Split, State, Task, best_epoch, train
+from bakeoff.training.loop import State, Task, best_epoch, train
+from bakeoff.training.objective import Examples, Objective, classification, segmentation
 from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, architecture, build_network, parameter_counts, save_network
 
@@ -27,7 +29,7 @@ COLUMNS = [
     "epoch",
     "train_loss",
     "validation_loss",
-    "validation_dice",
+    "validation_score",
     "learning_rate",
     "images_per_second",
     "seconds",
@@ -38,29 +40,39 @@ def fit(
     name: str,
     settings: dict[str, Any],
     recipe: dict[str, Any],
+    target: str | None,
     seeds: int,
     prepared: Path,
+    split: Path,
+    images: Path | None,
     weights: Path | None,
     folder: Path,
     history: Path,
 ) -> None:
-    """Train seeds 0 to `seeds - 1`; a seed that was trained before is not trained again, a killed one goes on.
+    """Train seeds 0 to `seeds - 1`; what was trained before is not trained again, and a killed training goes on.
 
     Parameters
     ----------
     name
         Of the experiment, for messages.
     settings
-        The experiment: `model`, and `settings` for the model's `build`.
+        The experiment: `model`, and `settings` for the model's `build`; `masks`, whether a classifier learns the masks
+        too.
     recipe
-        See `bakeoff.training.loop.Task`; and `precision`.
+        See `bakeoff.training.loop.Task`; and `precision`, `class_weights`, `label_smoothing`.
+    target
+        The label to predict of a whole image; None to predict masks.
     prepared
-        `data/prepared/NAME`.
+        `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
+    images
+        `data/inputs/NAME`, pictures in place of the data set's; None for those.
     weights
         `data/weights/NAME`, for the model's encoder; None starts from random weights.
     folder, history
-        Written when every seed is done, each whole or not at all: `seedK.safetensors` and `seedK.json`;
-        `seedK/history.csv`.
+        Written when every training is done, each whole or not at all: `seedK.safetensors` and `seedK.json`;
+        `seedK/history.csv`. With cross-validation `seedK-foldJ` in place of `seedK`.
 
     Raises
     ------
@@ -68,87 +80,148 @@ def fit(
         If the model does not take its settings, the weights do not fit, or the training cannot go on.
     """
     data = open_prepared(prepared)
+    folds = read_folds(split, data)
     about_weights = None if weights is None else json.loads((weights / "weights.json").read_text())
-    # Weights know where their strides are, and the network has to be built the same way.
-    strides = {key: value for key, value in (about_weights or {}).items() if key == "stride_in"}
-    build_settings = {**strides, **settings["settings"]}
+    experiment = Experiment(
+        name=name,
+        model=settings["model"],
+        # Weights know where their strides are, and the network has to be built the same way.
+        settings={**_strides(about_weights), **settings["settings"]},
+        recipe=recipe,
+        target=target,
+        masks=target is None or bool(settings.get("masks")),
+        data=data,
+        images=images,
+        weights=weights,
+        about_weights=about_weights,
+    )
     runtime = set_up(recipe["precision"])
-
     with stops_when_told():
-        trained = [
-            _fit_seed(name, settings["model"], build_settings, recipe, seed, data, weights, about_weights, runtime)
+        trained = {
+            run_name(seed, fold.number, len(folds)): _fit_fold(
+                experiment, _what(name, seed, fold, folds), seed, fold, runtime
+            )
             for seed in range(seeds)
-        ]
+            for fold in folds
+        }
     _write(folder, history, trained)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What every training of an experiment has in common; see `fit`."""
+
+    name: str
+    model: str
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    target: str | None
+    masks: bool
+    data: Prepared
+    images: Path | None
+    weights: Path | None
+    about_weights: dict[str, Any] | None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of what is told apart."""
+        return self.data.classes if self.target is None else self.data.targets(self.target)
+
+
+def _strides(about_weights: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (about_weights or {}).items() if key == "stride_in"}
 
 
 Trained = tuple[State, dict[str, Any], Description]
 
 
-def _fit_seed(
-    name: str,
-    model: str,
-    settings: dict[str, Any],
-    recipe: dict[str, Any],
-    seed: int,
-    data: Prepared,
-    weights: Path | None,
-    about_weights: dict[str, Any] | None,
-    runtime: Runtime,
-) -> Trained:
-    """Best weights of a seed, the record of its training with the history, and its description."""
-    what = f"{name}, seed {seed}"
+def _what(name: str, seed: int, fold: Fold, folds: list[Fold]) -> str:
+    """What messages call a training."""
+    return f"{name}, seed {seed}" + (f", fold {fold.number}" if len(folds) > 1 else "")
+
+
+def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime: Runtime) -> Trained:
+    """Best weights, the record of the training with its history, and the network's description."""
+    images = open_images(experiment.data, experiment.images, fold.number)
+    training, validation = (_examples(experiment, images, rows) for rows in (fold.train, fold.validation))
     task = Task(
-        what, _split(data, "train"), _split(data, "validation"), data.classes, recipe, seed, weights is not None
+        what,
+        training,
+        validation,
+        _objective(experiment, training.to(runtime.device)),
+        experiment.recipe,
+        seed,
+        experiment.weights is not None,
     )
     torch.manual_seed(seed)
-    network = build_network(model, data.images.shape[-1], len(data.classes), settings, f"experiment {name}")
-    if weights is not None:
-        _load_encoder(network, model, weights)
+    network = build_network(
+        experiment.model,
+        images.shape[-1],
+        len(experiment.classes),
+        experiment.settings,
+        f"experiment {experiment.name}",
+    )
+    if experiment.weights is not None:
+        _load_encoder(network, experiment.model, experiment.weights)
     description = Description(
-        architecture=model,
-        settings=settings,
-        in_channels=data.images.shape[-1],
-        classes=data.classes,
-        size=data.images.shape[1],
+        architecture=experiment.model,
+        settings=experiment.settings,
+        in_channels=images.shape[-1],
+        classes=experiment.classes,
+        target=experiment.target,
+        size=images.shape[1],
         mean=list(network.mean),  # type: ignore[arg-type]
         std=list(network.std),  # type: ignore[arg-type]
         precision=runtime.precision,
     )
 
-    key = checkpoint.key_of(_determinants(model, settings, recipe, seed, task, weights, runtime))
+    key = checkpoint.key_of(_determinants(experiment, seed, task, runtime))
     checkpoints = checkpoint.CheckpointFolder(checkpoint.HOME / key)
     with checkpoints.held(what):
         if (done := checkpoints.finished()) is None:
             best, history = train(task, network, runtime, checkpoints)
-            record = _record(seed, history, network, runtime, about_weights)
+            record = _record(seed, fold.number, history, network, task, runtime, experiment.about_weights)
             checkpoints.finish(best, record)
         else:
             best, record = done
     return best, record, description
 
 
-def _determinants(
-    model: str,
-    settings: dict[str, Any],
-    recipe: dict[str, Any],
-    seed: int,
-    task: Task,
-    weights: Path | None,
-    runtime: Runtime,
-) -> dict[str, Any]:
+def _objective(experiment: Experiment, training: Examples) -> Objective:
+    if experiment.target is None:
+        return segmentation(training, experiment.classes)
+    return classification(
+        training,
+        experiment.classes,
+        weighted=experiment.recipe["class_weights"] == "balanced",
+        smoothing=experiment.recipe["label_smoothing"],
+        mask_classes=experiment.data.classes if experiment.masks else None,
+    )
+
+
+def _examples(experiment: Experiment, images: np.ndarray, rows: np.ndarray) -> Examples:
+    masks = labels = None
+    if experiment.masks:
+        masks = torch.from_numpy(np.ascontiguousarray(experiment.data.true_masks()[rows]))
+    if experiment.target is not None:
+        labels = torch.from_numpy(experiment.data.labels(experiment.target)[rows])
+    return Examples(channels_first(images[rows]), masks, labels)
+
+
+def _determinants(experiment: Experiment, seed: int, task: Task, runtime: Runtime) -> dict[str, Any]:
     """Everything that the bits of a trained network follow from."""
     package = Path(bakeoff.__file__).parent
-    sources = [*sorted((package / "training").glob("*.py")), package / "models" / f"{model}.py"]
+    shared = [path for folder in ("training", "models/encoders") for path in sorted((package / folder).glob("*.py"))]
+    sources = [*shared, package / "models" / f"{experiment.model}.py"]
+    arrays = [*task.training.parts(), *task.validation.parts()]
+    weights = experiment.weights
     return {
-        "model": model,
-        "settings": settings,
-        "recipe": recipe,
+        "model": experiment.model,
+        "settings": experiment.settings,
+        "recipe": experiment.recipe,
         "seed": seed,
-        "classes": task.classes,
-        "data": [
-            checkpoint.digest(each.numpy()) for split in (task.training, task.validation) for each in _arrays(split)
-        ],
+        "classes": experiment.classes,
+        "data": [checkpoint.digest(each.numpy()) for each in arrays],
         "weights": None if weights is None else checkpoint.digest((weights / "model.safetensors").read_bytes()),
         "sources": {path.name: checkpoint.digest(path.read_bytes()) for path in sources},
         "torch": torch.__version__,
@@ -157,15 +230,6 @@ def _determinants(
         "instruction_set": runtime.instruction_set,
         "precision": runtime.precision,
     }
-
-
-def _arrays(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    return split.images, split.masks
-
-
-def _split(data: Prepared, split: str) -> Split:
-    rows = data.rows(split)
-    return Split(channels_first(data.images[rows]), torch.from_numpy(np.ascontiguousarray(data.masks[rows])))
 
 
 def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
@@ -187,8 +251,10 @@ def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
 
 def _record(
     seed: int,
+    fold: int,
     history: list[dict[str, float]],
     network: nn.Module,
+    task: Task,
     runtime: Runtime,
     about_weights: dict[str, Any] | None,
 ) -> dict[str, Any]:
@@ -196,9 +262,11 @@ def _record(
     best = best_epoch(history)
     return {
         "seed": seed,
+        "fold": fold,
         "epochs_run": len(history),
         "best_epoch": best,
-        "best_validation_dice": history[best - 1]["validation_dice"],
+        "best_validation_score": history[best - 1]["validation_score"],
+        "score": task.objective.score_name,
         "training_seconds": sum(row["seconds"] for row in history),
         "images_per_second": float(np.median([row["images_per_second"] for row in history])),
         "peak_memory_mib": runtime.peak_memory_mib(),
@@ -213,22 +281,12 @@ def _record(
     }
 
 
-def _write(folder: Path, history: Path, trained: list[Trained]) -> None:
-    models, curves = _emptied_beside(folder), _emptied_beside(history)
-    for seed, (best, record, description) in enumerate(trained):
-        save_network(models / f"seed{seed}.safetensors", best, description)
-        without_history = {key: value for key, value in record.items() if key != "history"}
-        (models / f"seed{seed}.json").write_text(json.dumps(without_history, indent=2) + "\n")
-        (curves / f"seed{seed}").mkdir()
-        table = pd.DataFrame(record["history"], columns=COLUMNS)
-        table.to_csv(curves / f"seed{seed}" / "history.csv", index=False, float_format="%.6g")
-    for beside, place in ((models, folder), (curves, history)):
-        shutil.rmtree(place, ignore_errors=True)
-        beside.replace(place)
-
-
-def _emptied_beside(place: Path) -> Path:
-    beside = place.with_name(f".{place.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    return beside
+def _write(folder: Path, history: Path, trained: dict[str, Trained]) -> None:
+    with appearing_folder(folder) as models, appearing_folder(history) as curves:
+        for run, (best, record, description) in trained.items():
+            save_network(models / f"{run}.safetensors", best, description)
+            without_history = {key: value for key, value in record.items() if key != "history"}
+            (models / f"{run}.json").write_text(json.dumps(without_history, indent=2) + "\n")
+            (curves / run).mkdir()
+            table = pd.DataFrame(record["history"], columns=COLUMNS)
+            table.to_csv(curves / run / "history.csv", index=False, float_format="%.6g")

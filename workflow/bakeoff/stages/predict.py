@@ -2,34 +2,38 @@
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from bakeoff import provenance
-from bakeoff.datasets.prepared import open_prepared
+from bakeoff.appearing import write_text
+from bakeoff.datasets.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.predictions import write_predictions, write_text
-from bakeoff.training.device import Runtime, set_up
-from bakeoff.training.preprocessing import channels_first, class_indices, normalise, to_unit_range
-from bakeoff.training.saved import load_network
-
-# Fixed, since the last bits of a logit may depend on it.
-BATCH_SIZE = 16
+from bakeoff.predictions import write_predictions, write_probabilities
+from bakeoff.training.device import set_up
+from bakeoff.training.inference import BATCH_SIZE, predict_masks, predict_probabilities
+from bakeoff.training.preprocessing import channels_first
+from bakeoff.training.saved import Description, load_network
 
 
-def predict(name: str, prepared: Path, models: Path, folder: Path) -> None:
-    """Write masks of the test split by every seed, and what the experiment cost.
+def predict(name: str, prepared: Path, split: Path, images: Path | None, models: Path, folder: Path) -> None:
+    """Write what every trained network predicts of the images that its fold tests, and what the experiment cost.
 
     Parameters
     ----------
     name
         Of the experiment, for messages.
     prepared
-        `data/prepared/NAME`.
+        `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
+    images
+        `data/inputs/NAME`, pictures in place of the data set's; None for those.
     models
         `results/models/NAME`, as `fit` wrote it.
     folder
@@ -41,53 +45,87 @@ def predict(name: str, prepared: Path, models: Path, folder: Path) -> None:
         If there is no network, or one is not for these data.
     """
     data = open_prepared(prepared)
-    rows = data.rows("test")
-    images = channels_first(data.images[rows])
-    paths = {int(path.stem.removeprefix("seed")): path for path in models.glob("seed*.safetensors")}
-    if not paths:
+    folds = read_folds(split, data)
+    runs = {
+        (seed, fold.number): _predict_fold(models, seed, fold, len(folds), data, images)
+        for seed in _seeds(models, name)
+        for fold in folds
+    }
+    some = next(iter(runs.values())).description
+    if some.target is None:
+        _write_masks(folder, data, folds, runs)
+    else:
+        write_probabilities(folder, _probability_table(data, folds, some, runs))
+    model_mib = max(path.stat().st_size for path in models.glob("*.safetensors")) / 2**20
+    write_text(folder / "cost.json", json.dumps(_cost(list(runs.values()), model_mib), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training's network predicts of its fold's test images: classes (n, H, W), or probabilities (n, k)."""
+
+    description: Description
+    record: dict[str, Any]
+    predicted: np.ndarray
+    images_per_second: float
+    device: str
+
+
+def _seeds(models: Path, name: str) -> list[int]:
+    seeds = sorted({json.loads(path.read_text())["seed"] for path in models.glob("seed*.json")})
+    if not seeds:
         raise BakeoffError(f"{models} holds no trained network of {name}: run the stage that fits first.")
+    return seeds
 
-    masks: dict[int, np.ndarray] = {}
-    speeds: list[float] = []
-    records: list[dict[str, Any]] = []
-    for seed, path in sorted(paths.items()):
-        network, description = load_network(path)
-        if (description.in_channels, description.classes) != (data.images.shape[-1], data.classes):
-            raise BakeoffError(f"{path} was trained for other channels or classes than {prepared} has: fit again.")
-        runtime = set_up(description.precision)
-        network.to(runtime.device).to(memory_format=torch.channels_last)
-        predict_masks(network, images[:BATCH_SIZE], runtime)  # the first batch pays for what later ones reuse
-        began = time.perf_counter()
-        masks[seed] = predict_masks(network, images, runtime)
-        speeds.append(len(images) / (time.perf_counter() - began))
-        records.append(json.loads(path.with_suffix(".json").read_text()))
 
+def _predict_fold(models: Path, seed: int, fold: Fold, folds: int, data: Prepared, folder: Path | None) -> Run:
+    path = models / f"{run_name(seed, fold.number, folds)}.safetensors"
+    network, description = load_network(path)
+    pictures = open_images(data, folder, fold.number)
+    classes = data.classes if description.target is None else data.targets(description.target)
+    if (description.in_channels, description.classes) != (pictures.shape[-1], classes):
+        raise BakeoffError(f"{path} was trained for other channels or classes than {data.folder} has: fit again.")
+    runtime = set_up(description.precision)
+    network.to(runtime.device).to(memory_format=torch.channels_last)
+    images = channels_first(pictures[fold.test])
+    run = predict_masks if description.target is None else predict_probabilities
+    run(network, images[:BATCH_SIZE], runtime)  # the first batch pays for what later ones reuse
+    began = time.perf_counter()
+    predicted = run(network, images, runtime)
+    speed = len(images) / (time.perf_counter() - began)
+    return Run(description, json.loads(path.with_suffix(".json").read_text()), predicted, speed, runtime.name)
+
+
+def _write_masks(folder: Path, data: Prepared, folds: list[Fold], runs: dict[tuple[int, int], Run]) -> None:
+    rows = tested_rows(folds)
+    masks = {seed: np.zeros((len(rows), *data.images.shape[1:3]), np.uint8) for seed, _ in runs}
+    for (seed, number), run in runs.items():
+        masks[seed][np.searchsorted(rows, folds[number].test)] = run.predicted
     write_predictions(folder, data.index["id"].iloc[rows].tolist(), masks)
-    model_mib = max(path.stat().st_size for path in paths.values()) / 2**20
-    write_text(folder / "cost.json", json.dumps(_cost(records, speeds, model_mib, runtime), indent=2) + "\n")
 
 
-@torch.inference_mode()
-def predict_masks(network: nn.Module, images: Tensor, runtime: Runtime) -> np.ndarray:
-    """Class indices, uint8 (n, height, width), of images, uint8 (n, channels, height, width)."""
-    network.eval()
-    batches = []
-    for batch in images.split(BATCH_SIZE):
-        inputs = normalise(to_unit_range(batch.to(runtime.device)), network)  # type: ignore[arg-type]
-        with runtime.autocast():
-            logits = network(inputs)
-        batches.append(class_indices(logits).to("cpu", torch.uint8))
-    return torch.cat(batches).numpy()
+def _probability_table(
+    data: Prepared, folds: list[Fold], description: Description, runs: dict[tuple[int, int], Run]
+) -> pd.DataFrame:
+    parts = []
+    for (seed, number), run in runs.items():
+        rows = folds[number].test
+        part = data.index.iloc[rows][["id"]].assign(seed=seed, fold=number)
+        part["label"] = data.index[description.target].iloc[rows]
+        columns = [f"p_{name}" for name in description.classes]
+        parts.append(pd.concat([part, pd.DataFrame(run.predicted, part.index, columns)], axis=1))
+    return pd.concat(parts).rename_axis("row").sort_values(["seed", "row"], kind="stable").reset_index(drop=True)
 
 
-def _cost(records: list[dict[str, Any]], speeds: list[float], model_mib: float, runtime: Runtime) -> dict[str, Any]:
+def _cost(runs: list[Run], model_mib: float) -> dict[str, Any]:
+    records = [run.record for run in runs]
     return {
         "parameters": records[0]["parameters"],
         "model_mib": model_mib,
         "training_seconds": float(np.mean([record["training_seconds"] for record in records])),
-        "predict_images_per_second": float(np.mean(speeds)),
+        "predict_images_per_second": float(np.mean([run.images_per_second for run in runs])),
         "peak_memory_mib": max(record["peak_memory_mib"] for record in records),
-        "device": runtime.name,
-        "note": f"means over {len(records)} seeds; peak memory is that of training, the highest of the seeds",
+        "device": runs[0].device,
+        "note": f"means over {len(records)} trainings; peak memory is that of training, the highest of them",
         "manifest": provenance.manifest(),
     }

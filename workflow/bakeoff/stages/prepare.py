@@ -1,20 +1,19 @@
-"""From archives to a prepared data set: arrays, index, audit and split."""
+"""From archives to a prepared data set: arrays, index and audit."""
 
-import errno
 import importlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bakeoff.appearing import appearing_folder, write_text
 from bakeoff.datasets.audit import (
     duplicate_findings,
     groups,
@@ -25,13 +24,10 @@ from bakeoff.datasets.audit import (
 )
 from bakeoff.datasets.prepare import Coding, Decoded, Picture, decode_records, keep_rows, row_findings, write_histograms
 from bakeoff.datasets.records import Finding, Listing, Record
-from bakeoff.datasets.splits import SPLITS, split, straddling_groups
 from bakeoff.errors import BakeoffError
 from bakeoff.provenance import thread_count
 
 log = logging.getLogger(__name__)
-
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def prepare(
@@ -41,86 +37,75 @@ def prepare(
     folder: Path,
     *,
     size: int,
-    split: dict[str, Any],
-    duplicates: dict[str, Any],
+    distance: int,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `data/prepared/DATASET` from `data/raw/DATASET`.
 
     Parameters
     ----------
     source
-        Package of `bakeoff.datasets` whose `layout` and `source` know the archives.
+        Package of `bakeoff.datasets` that knows the archives.
     raw
         Archives and `source.json`.
     folder
         The prepared data set; it appears whole or not at all.
     size
         Side of the square, in pixels, that images and masks are stretched to.
-    split
-        Arguments of `bakeoff.datasets.splits.split`.
-    duplicates
-        `distance`: in how many of 64 hash bits near duplicates may differ.
+    distance
+        In how many of 64 hash bits near duplicates may differ.
+    settings
+        What the book says of a folder of one's own; see `bakeoff.datasets.folder`.
 
     Raises
     ------
     BakeoffError
-        If an archive is missing or damaged, holds no usable image, or the disk is too small.
+        If an archive is missing or damaged, holds no usable image or other counts than were published, or the disk is
+        too small.
     """
     started = time.monotonic()
-    facts = importlib.import_module(f"bakeoff.datasets.{source}.source")
-    layout = importlib.import_module(f"bakeoff.datasets.{source}.layout")
+    facts = _facts(source, raw, settings)
     provenance = _read_provenance(raw / "source.json")
-    listing = layout.listing(raw)
+    listing = facts.listing(raw)
     if not listing.records:
         raise BakeoffError(f"{raw} holds no image of {facts.TITLE} that can be used: run `dvc repro -f download`.")
+    miscounted = _miscounts(listing, facts, provenance)
 
-    with _appearing(folder) as beside:
+    with appearing_folder(folder) as beside:
         scratch = beside / "scratch"
         scratch.mkdir()
-        coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), layout.classes_of)
+        coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of)
         decoded = decode_records(listing.records, raw, scratch, coding, thread_count())
-        rows, group, findings = _audit(listing, decoded, size, duplicates["distance"])
+        rows, group, findings = _audit(listing, decoded, facts.TARGETS, size, distance)
         if not rows:
             raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(findings)}.")
         images = keep_rows(decoded.images, rows, beside / "images.npy")
-        keep_rows(decoded.masks, rows, beside / "masks.npy")
+        if decoded.masks is not None:
+            keep_rows(decoded.masks, rows, beside / "masks.npy")
         write_histograms(images, beside / "histograms.npy")
         shutil.rmtree(scratch)
 
-        index = _index(listing.records, decoded, rows, group, split, facts.STRATA)
+        index = _index(listing.records, decoded, rows, group)
         index.to_csv(beside / "index.csv", index=False)
-        findings = [*listing.findings, *findings, *_straddling(index), *_short_count(listing, facts, provenance)]
+        findings = [*listing.findings, *findings, *miscounted]
         write_audit(beside / "audit.csv", findings)
-        about = _about(dataset, facts, index, listing, size, split, provenance)
-        (beside / "dataset.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        about = _about(dataset, facts, index, listing, size, provenance)
+        write_text(beside / "dataset.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     seconds = time.monotonic() - started
     log.info(
-        "%s: %d of %d images used (%s), %d findings in audit.csv, %.0f images a second",
+        "%s: %d of %d images used, %d findings in audit.csv, %.0f images a second",
         dataset,
         len(index),
         listing.listed,
-        ", ".join(f"{count} {name}" for name, count in about["counts"]["by_split"].items()),
         len(findings),
         len(listing.records) / seconds,
     )
 
 
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder beside its place, renamed into it when all is written; a disk that fills up is a `BakeoffError`."""
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise BakeoffError(f"{folder} cannot be written ({error.strerror}): make room on the disk.") from None
-        raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+def _facts(source: str, raw: Path, settings: Mapping[str, Any] | None) -> Any:
+    """What is known of a data set: its package, or what that says of a folder of one's own."""
+    package = importlib.import_module(f"bakeoff.datasets.{source}")
+    return package if settings is None else package.facts(raw, settings)
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
@@ -130,11 +115,13 @@ def _read_provenance(path: Path) -> dict[str, Any]:
         raise BakeoffError(f"{path} cannot be read ({error}): run `dvc repro -f download`.") from None
 
 
-def _audit(listing: Listing, decoded: Decoded, size: int, distance: int) -> tuple[list[int], list[int], list[Finding]]:
+def _audit(
+    listing: Listing, decoded: Decoded, targets: Sequence[str], size: int, distance: int
+) -> tuple[list[int], list[int], list[Finding]]:
     """Rows that are used, for each of them the row that names its group, and what was found."""
     findings, usable = row_findings(listing.records, decoded)
     digests = {row: _picture(decoded, row).digest for row in np.flatnonzero(usable).tolist()}
-    duplicated = duplicate_findings(listing.records, digests, decoded.masks)
+    duplicated = duplicate_findings(listing.records, digests, decoded.masks, targets)
     rows = [row for row in digests if row not in duplicated]
     findings += duplicated.values()
     if not rows:
@@ -142,10 +129,8 @@ def _audit(listing: Listing, decoded: Decoded, size: int, distance: int) -> tupl
 
     pictures = [_picture(decoded, row) for row in rows]
     records = [listing.records[row] for row in rows]
-    pairs = near_duplicates(
-        [picture.hash for picture in pictures], np.stack([picture.thumbnail for picture in pictures]), distance
-    )
-    findings += [*near_findings(records, pairs), *_size_findings(records, pictures, size)]
+    pairs = near_duplicates([picture.hash for picture in pictures], decoded.thumbnails[rows], distance)
+    findings += [*near_findings(records, pairs, targets), *_size_findings(records, pictures, size)]
     return rows, [rows[first] for first in groups(len(rows), pairs).tolist()], findings
 
 
@@ -169,14 +154,7 @@ def _size_findings(records: Sequence[Record], pictures: Sequence[Picture], size:
     return findings
 
 
-def _index(
-    records: Sequence[Record],
-    decoded: Decoded,
-    rows: list[int],
-    group: list[int],
-    settings: dict[str, Any],
-    strata: Sequence[str],
-) -> pd.DataFrame:
+def _index(records: Sequence[Record], decoded: Decoded, rows: list[int], group: list[int]) -> pd.DataFrame:
     used = [records[row] for row in rows]
     index = pd.DataFrame({"id": [record.id for record in used], "group": [records[row].id for row in group]})
     for label in used[0].labels:
@@ -184,56 +162,58 @@ def _index(
     index["source"] = [record.image.name for record in used]
     index["original_height"] = [_picture(decoded, row).height for row in rows]
     index["original_width"] = [_picture(decoded, row).width for row in rows]
-    index.insert(1, "split", split(index, stratify_by=strata, **settings))
     return index
 
 
-def _straddling(index: pd.DataFrame) -> list[Finding]:
-    """Near duplicates that a published split, which knows no groups, tears apart."""
-    findings = []
-    for group, splits in straddling_groups(index["group"], index["split"]).items():
-        members = index[index["group"] == group]
-        detail = f"look-alikes {', '.join(members['id'])} lie in {' and '.join(splits)}"
-        findings.append(Finding(members["source"].iloc[0], "group straddles splits", "kept", detail))
-    return findings
-
-
-def _short_count(listing: Listing, facts: ModuleType, provenance: dict[str, Any]) -> list[Finding]:
-    published = facts.PUBLISHED["listed"]
-    if provenance["synthetic"] or listing.listed == published:
+def _miscounts(listing: Listing, facts: Any, provenance: Mapping[str, Any]) -> list[Finding]:
+    """What differs from the published counts: an error in official bytes, a finding in a mirror's."""
+    if provenance["synthetic"] or facts.PUBLISHED is None:
         return []
-    detail = f"{listing.listed} images are listed, {published} were published"
-    return [Finding(facts.FILES[0].name, "unexpected count", "kept", detail)]
+    differing = list(_differing_counts(listing, facts.PUBLISHED))
+    official = bool(provenance["files"]) and all(file["official"] for file in provenance["files"])
+    if differing and official:
+        raise BakeoffError(
+            f"{facts.FILES[0].name} is not what was published: {'; '.join(differing)}: fetch it again, or mend "
+            "PUBLISHED in the data set's package if the publisher changed it."
+        )
+    return [Finding(facts.FILES[0].name, "unexpected count", "kept", detail) for detail in differing]
+
+
+def _differing_counts(listing: Listing, published: Mapping[str, Any]) -> Iterator[str]:
+    if listing.listed != published["listed"]:
+        yield f"{listing.listed} images are listed, {published['listed']} were published"
+    for label, counts in published["labels"].items():
+        seen = Counter(record.labels[label] for record in listing.records)
+        for value, count in counts.items():
+            if seen[value] != count:
+                yield f"{seen[value]} images have {label} {value}, {count} were published"
 
 
 def _about(
     dataset: str,
-    facts: ModuleType,
+    facts: Any,
     index: pd.DataFrame,
     listing: Listing,
     size: int,
-    settings: dict[str, Any],
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
-    in_split = index["split"].value_counts()
     return {
         "name": dataset,
         "title": facts.TITLE,
-        "task": facts.TASK,
         "classes": list(facts.CLASSES),
+        "targets": list(facts.TARGETS),
         "strata": list(facts.STRATA),
         "size": size,
         "counts": {
             "listed": listing.listed,
             "used": len(index),
             "dropped": listing.listed - len(index),
-            "by_split": {name: int(in_split.get(name, 0)) for name in SPLITS},
             "by_label": {
                 label: {str(value): int(count) for value, count in index[label].value_counts().sort_index().items()}
                 for label in listing.records[0].labels
             },
         },
-        "split": settings,
+        "published": facts.PUBLISHED,
         "provenance": provenance,
         "licence": facts.LICENCE,
         "citation": facts.CITATION,

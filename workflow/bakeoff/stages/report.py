@@ -1,46 +1,53 @@
-"""Report: one self-contained page from everything that the other stages wrote."""
+"""Report: self-contained pages from everything that the other stages wrote."""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakeoff.predictions import write_text
+from bakeoff.appearing import appearing_folder, write_text
 from bakeoff.report.page import render
-from bakeoff.report.reading import read_dataset
+from bakeoff.report.reading import read_dataset, read_task
 
 log = logging.getLogger(__name__)
 
 
 def report(
     profile: str,
-    datasets: Mapping[str, Any],
+    tasks: Mapping[str, Mapping[str, Any]],
     experiments: Mapping[str, Mapping[str, Any]],
     data: Path,
     results: Path,
     folder: Path,
 ) -> None:
-    """Write `index.html`.
+    """Write `index.html`, a page a task that has experiments, and a page a data set.
 
     Parameters
     ----------
     profile
         The book's profile.
-    datasets
-        The book's data sets by name; each gets its part of the page, in this order.
+    tasks
+        The book's tasks by name, in the order in which they appear.
     experiments
-        The book's experiments by name, each with its `family` and `dataset`.
+        The book's experiments by name, each with its `family`, `dataset` and `task`.
     data, results
         The project's two folders.
     folder
-        Where the page goes, usually `results/report`.
+        Where the pages go, usually `results/report`.
 
     Raises
     ------
     BakeoffError
         If a file that the report reads is missing.
     """
-    page = render(profile, [read_dataset(name, experiments, data, results) for name in datasets])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "index.html", page)
-    log.info("The report is %s (%.1f MB): open it in a browser.", folder / "index.html", len(page.encode()) / 1e6)
+    names = dict.fromkeys(str(entry["dataset"]) for entry in tasks.values())
+    pages = render(
+        profile,
+        [read_task(name, entry, experiments, data, results) for name, entry in tasks.items()],
+        [read_dataset(name, tasks, data) for name in names],
+    )
+    with appearing_folder(folder) as beside:
+        for name, page in pages.items():
+            write_text(beside / name, page)
+    size = sum(len(page.encode()) for page in pages.values()) / 1e6
+    log.info("The report is %s (%d pages, %.1f MB): open it in a browser.", folder / "index.html", len(pages), size)

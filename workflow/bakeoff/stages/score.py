@@ -3,27 +3,36 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from bakeoff.datasets.prepared import Prepared, open_prepared
+from bakeoff.appearing import write_text
+from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation import classification
 from bakeoff.evaluation.scores import headline, score_masks
-from bakeoff.predictions import Predictions, read_predictions, write_text
+from bakeoff.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 from bakeoff.provenance import thread_count
 
 logger = logging.getLogger(__name__)
 
 
-def score(name: str, prepared: Path, folder: Path, *, resamples: int) -> None:
-    """Write `scores.csv` and `metrics.json` of an experiment.
+def score(name: str, target: str | None, prepared: Path, split: Path, folder: Path, *, resamples: int) -> None:
+    """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv` and
+    `classification_report.csv` too.
 
     Parameters
     ----------
     name
         The experiment's name.
+    target
+        The label that it predicts; None for masks.
     prepared
         `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
     folder
         `results/experiments/NAME`, which holds the predictions.
     resamples
@@ -34,12 +43,19 @@ def score(name: str, prepared: Path, folder: Path, *, resamples: int) -> None:
     BakeoffError
         If the predictions are missing, or are not of this test split.
     """
-    data, predictions = open_prepared(prepared), read_predictions(folder)
-    rows = data.rows("test")
-    index = data.index.iloc[rows]
+    data = open_prepared(prepared)
+    folds = read_folds(split, data)
+    if target is None:
+        _score_masks(name, data, tested_rows(folds), folder, resamples)
+    else:
+        _score_classes(name, target, data, folds, folder, resamples)
+
+
+def _score_masks(name: str, data: Prepared, rows: np.ndarray, folder: Path, resamples: int) -> None:
+    predictions, index = read_predictions(folder), data.index.iloc[rows]
     _check_same_images(predictions, data, index["id"].tolist(), folder)
 
-    tables = score_masks(data.masks[rows], list(predictions.masks.values()), threads=thread_count())
+    tables = score_masks(data.true_masks()[rows], list(predictions.masks.values()), threads=thread_count())
     labels = index[["id", *data.strata]].reset_index(drop=True)
     scores = pd.concat(
         [
@@ -49,18 +65,66 @@ def score(name: str, prepared: Path, folder: Path, *, resamples: int) -> None:
         ignore_index=True,
     )
     metrics = headline(scores, index.set_index("id")["group"], resamples=resamples)
+    _write(folder, scores, metrics)
+    _say(name, "Dice", metrics["dice"], metrics["images"])
+
+
+def _score_classes(name: str, target: str, data: Prepared, folds: list[Fold], folder: Path, resamples: int) -> None:
+    predictions, index = read_probabilities(folder), data.index.iloc[tested_rows(folds)]
+    _check_same_classes(predictions, data, target, folds, folder)
+
+    classes, truth = np.array(predictions.classes), predictions.truth
+    strata = index[data.strata].reset_index(drop=True)
+    by_seed = []
+    for seed, probabilities in zip(predictions.seeds, predictions.stacked, strict=True):
+        rows = predictions.of_seed(seed)
+        table = classification.image_scores(truth, probabilities)
+        table["predicted"] = classes[table["predicted"]]
+        by_seed.append(pd.concat([rows[["id", "seed", "fold"]], strata, rows[["label"]], table], axis=1))
+    scores = pd.concat(by_seed, ignore_index=True)
+
+    metrics = classification.headline(truth, predictions.stacked, index["group"].to_numpy(), resamples=resamples)
+    report = classification.class_report(truth, predictions.stacked.argmax(axis=2), predictions.classes)
+    confusion = by_seed[0][["label", "predicted"]].rename(columns={"label": "actual"})
+    write_text(folder / "confusion.csv", confusion.to_csv(index=False))
+    write_text(folder / "classification_report.csv", report.to_csv(index=False, float_format="%.6f"))
+    _write(folder, scores, {**metrics, "folds": len(folds)})
+    _say(name, "accuracy", metrics["accuracy"], metrics["images"])
+
+
+def _write(folder: Path, scores: pd.DataFrame, metrics: dict[str, Any]) -> None:
     write_text(folder / "scores.csv", scores.to_csv(index=False, float_format="%.6f"))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    dice = metrics["dice"]
-    logger.info(
-        "%s: Dice %.4f (%.4f to %.4f) on %d images", name, dice["mean"], dice["low"], dice["high"], metrics["images"]
-    )
+
+
+def _say(name: str, score: str, found: dict[str, float], images: int) -> None:
+    logger.info("%s: %s %.4f (%.4f to %.4f) on %d images", name, score, *found.values(), images)
 
 
 def _check_same_images(predictions: Predictions, data: Prepared, ids: list[str], folder: Path) -> None:
     shapes = {masks.shape[1:] for masks in predictions.masks.values()}
-    if predictions.ids != ids or shapes != {data.masks.shape[1:]}:
+    if predictions.ids != ids or shapes != {data.images.shape[1:3]}:
         raise BakeoffError(
             f"{folder / 'predictions.csv'} was made from another test split or size than {data.folder} has: "
             "run the stage that predicts again."
         )
+
+
+def _check_same_classes(
+    predictions: Probabilities, data: Prepared, target: str, folds: list[Fold], folder: Path
+) -> None:
+    if predictions.classes != [str(value) for value in data.targets(target)]:
+        raise BakeoffError(
+            f"{folder / 'predictions.csv'} has other classes than {data.folder} has of '{target}': "
+            "run the stage that predicts again."
+        )
+    table = predictions.of_seed(predictions.seeds[0])
+    index = data.index.iloc[tested_rows(folds)]
+    tested_in = pd.Series({row: fold.number for fold in folds for row in fold.test}).loc[index.index]
+    expected = {"id": index["id"], "label": index[target].astype(str), "fold": tested_in}
+    for column, values in expected.items():
+        if table[column].tolist() != values.tolist():
+            raise BakeoffError(
+                f"{folder / 'predictions.csv'} was made from another test split than {data.folder} has: "
+                f"its column '{column}' differs; run the stage that predicts again."
+            )

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.appearing import write_text
 from bakeoff.baselines.foreground import FOREGROUNDS, class_dice, fixed_class, foreground_masks
 from bakeoff.baselines.histogram import grey, histogram
 from bakeoff.baselines.multiotsu import multiotsu
 from bakeoff.baselines.thresholds import THRESHOLDS
-from bakeoff.datasets.prepared import Prepared, open_prepared
+from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.predictions import write_predictions, write_text
+from bakeoff.predictions import write_predictions
 from bakeoff.provenance import manifest
 
 NOTES = {
@@ -23,7 +24,7 @@ NOTES = {
 }
 
 
-def threshold(name: str, settings: dict[str, Any], prepared: Path, folder: Path) -> None:
+def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, folder: Path) -> None:
     """Write `predictions.csv`, `seed0/masks.npy` and `cost.json` of an experiment.
 
     Parameters
@@ -35,21 +36,24 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, folder: Path)
         bright, the number of a class (0 the darkest), train or oracle.
     prepared
         `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
     folder
         `results/experiments/NAME`.
 
     Raises
     ------
     BakeoffError
-        If the settings name no method or class that there is, or the data set has no test (or training) image.
+        If the settings name no method or class that there is, or the data set has no masks.
     """
     _check(name, settings)
     data = open_prepared(prepared)
-    test, choice = data.rows("test"), settings["foreground"]
+    folds = read_folds(split, data)
+    test, choice = tested_rows(folds), settings["foreground"]
 
     started = time.perf_counter()
-    trained = _best_class_on_train(data, settings) if choice == "train" else None
-    training_seconds = time.perf_counter() - started
+    trained = _best_class_on_train(data, settings, folds) if choice == "train" else None
+    training_seconds = (time.perf_counter() - started) / len(folds)
 
     started = time.perf_counter()
     thresholds = find_thresholds(data.histograms[test], settings)
@@ -57,7 +61,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, folder: Path)
     if choice == "oracle":
         foreground = class_dice(thresholds, data.histograms[test], _histograms_inside(data, test)).argmax(axis=1)
     else:
-        foreground = np.full(len(test), trained if trained is not None else fixed_class(choice, classes))
+        foreground = np.full(len(test), fixed_class(choice, classes)) if trained is None else trained[test]
     masks = foreground_masks([grey(data.images[row]) for row in test], thresholds, foreground)
     predict_seconds = time.perf_counter() - started
 
@@ -111,11 +115,15 @@ def _check(name: str, settings: dict[str, Any]) -> None:
 
 def _histograms_inside(data: Prepared, rows: np.ndarray) -> np.ndarray:
     """Histograms of the pixels inside the true foreground, int64, (rows, 256)."""
-    return np.array([histogram(grey(data.images[row]), within=data.masks[row] == 1) for row in rows])
+    masks = data.true_masks()
+    return np.array([histogram(grey(data.images[row]), within=masks[row] == 1) for row in rows])
 
 
-def _best_class_on_train(data: Prepared, settings: dict[str, Any]) -> int:
-    rows = data.rows("train")
-    counts = data.histograms[rows]
-    dice = class_dice(find_thresholds(counts, settings), counts, _histograms_inside(data, rows))
-    return int(dice.mean(axis=0).argmax())
+def _best_class_on_train(data: Prepared, settings: dict[str, Any], folds: list[Fold]) -> np.ndarray:
+    """For every image the class that is best on the training images of the fold that tests it, int64."""
+    best = np.zeros(len(data.images), np.int64)
+    for fold in folds:
+        counts = data.histograms[fold.train]
+        dice = class_dice(find_thresholds(counts, settings), counts, _histograms_inside(data, fold.train))
+        best[fold.test] = dice.mean(axis=0).argmax()
+    return best

@@ -3,7 +3,7 @@
 One grid turns, scales, shifts and mirrors image and mask together: the image bilinearly, the mask by its nearest pixel,
 so that it stays made of classes. Written here and not taken from kornia, whose `AugmentationSequential` makes the same
 changes at a tenth of the speed: 560 against 6,400 images/s at 96 pixels, batches of 8, on two cores
-(`benchmarks/training.py` measures it again).
+(`benchmarks/throughput.py` measures it again).
 """
 
 import math
@@ -16,8 +16,8 @@ from torch.nn import functional
 
 
 def augment(
-    images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    images: Tensor, masks: Tensor | None, settings: Mapping[str, Any], generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
     """Change every image of a batch in its own way.
 
     Parameters
@@ -25,7 +25,7 @@ def augment(
     images
         float32 in 0 to 1, (batch, channels, height, width).
     masks
-        uint8 class indices, (batch, height, width).
+        uint8 class indices, (batch, height, width), or None.
     settings
         Largest change, drawn uniformly to both sides: `rotate` (degrees), `scale`, `translate` (shares of the side),
         `brightness` (added), `contrast`, `gamma` (shares); and `flip`: whether half the images are mirrored left to
@@ -75,10 +75,12 @@ def affine_matrices(
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def warp(images: Tensor, masks: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Look up images (bilinear) and masks (nearest) through the same grid; outside is 0."""
+def warp(images: Tensor, masks: Tensor | None, matrices: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Look up images (bilinear) and masks, if any, (nearest) through the same grid; outside is 0."""
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if masks is None:
+        return moved, None
     labels = masks[:, None].to(images.dtype)
     classes = functional.grid_sample(labels, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return moved, classes[:, 0].to(masks.dtype)

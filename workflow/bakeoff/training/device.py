@@ -83,7 +83,7 @@ def _keep_freed_memory() -> None:
     """Tell glibc to keep what a step frees for the next one.
 
     By default it maps every large tensor anew and gives it back, and the kernel clears each page again: on virtual
-    machines whose host takes idle memory back this cost most of a step (`benchmarks/training.py`).
+    machines whose host takes idle memory back this cost most of a step (`benchmarks/throughput.py`).
     """
     mmap_threshold, trim_threshold, largest = -3, -1, 2**31 - 1  # the names and numbers of malloc.h
     try:

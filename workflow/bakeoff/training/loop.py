@@ -9,19 +9,19 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import Adam, AdamW, Optimizer, RMSprop
 
 from bakeoff.errors import BakeoffError
 from bakeoff.training.augmentation import augment
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
-from bakeoff.training.losses import class_weights, dice_cross_entropy, foreground_dice
-from bakeoff.training.preprocessing import class_indices, normalise, to_unit_range
+from bakeoff.training.objective import Examples, Objective
+from bakeoff.training.preprocessing import normalise, to_unit_range
 from bakeoff.training.progress import Progress
 
 GRADIENT_NORM = 1.0
@@ -32,21 +32,6 @@ History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Split:
-    """Images, uint8 (n, channels, height, width), and class indices, uint8 (n, height, width), on one device."""
-
-    images: Tensor
-    masks: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to(self, device: torch.device) -> "Split":
-        """The same on another device."""
-        return Split(self.images.to(device), self.masks.to(device))
-
-
-@dataclass(frozen=True)
 class Task:
     """What is to be learned, from what, and how.
 
@@ -54,19 +39,19 @@ class Task:
     ----------
     name
         What messages call it.
-    classes
-        Names of the classes; the position is the index in the masks.
+    objective
+        The loss, and the score that weights are kept by.
     recipe
-        `epochs, batch_size, learning_rate, encoder_learning_rate_factor, weight_decay, warmup_epochs, patience,
-        augmentation`.
+        `epochs, frozen_epochs, batch_size, optimizer, learning_rate, schedule, encoder_learning_rate_factor,
+        weight_decay, warmup_epochs, patience, augmentation`.
     pretrained
         Whether `model.encoder` starts from published weights, and gets its own learning rate.
     """
 
     name: str
-    training: Split
-    validation: Split
-    classes: list[str]
+    training: Examples
+    validation: Examples
+    objective: Objective
     recipe: Mapping[str, Any]
     seed: int
     pretrained: bool = False
@@ -96,9 +81,9 @@ def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: Checkpo
     Returns
     -------
     best
-        Weights of the epoch with the highest validation Dice, the first of them if several.
+        Weights of the epoch with the highest validation score, the first of them if several.
     history
-        One row an epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `validation_dice`, `learning_rate`,
+        One row an epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `validation_score`, `learning_rate`,
         `images_per_second`, `seconds`.
 
     Raises
@@ -109,7 +94,6 @@ def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: Checkpo
     _check(task)
     recipe, device = task.recipe, runtime.device
     training, validation = task.training.to(device), task.validation.to(device)
-    weights = class_weights(task.training.masks, len(task.classes)).to(device)
     network.to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(network, recipe, task.pretrained)
 
@@ -119,14 +103,14 @@ def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: Checkpo
         history, best = checkpoint.history, checkpoint.best
         restore(network, optimizer, checkpoint.state)
 
-    with Progress(task.name, recipe["epochs"], task.steps, done=len(history)) as progress:
+    with Progress(task.name, recipe["epochs"], task.steps, len(history), task.objective.score_name) as progress:
         while not is_over(history, recipe):
             began = time.perf_counter()
             epoch = len(history) + 1
-            with _memory_explained(task):
-                train_loss = _train_epoch(task, epoch, network, optimizer, training, weights, runtime, progress)
+            with _mishaps_explained(task):
+                train_loss = _train_epoch(task, epoch, network, optimizer, training, runtime, progress)
                 seconds_training = time.perf_counter() - began
-                validation_loss, dice = _validate(task, network, validation, weights, runtime)
+                validation_loss, score = _validate(task, network, validation, runtime)
             if not math.isfinite(train_loss):
                 raise BakeoffError(
                     f"{task.name}: the loss is not a number in epoch {epoch}: lower the recipe's learning_rate, or set "
@@ -136,7 +120,7 @@ def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: Checkpo
                 "epoch": epoch,
                 "train_loss": train_loss,
                 "validation_loss": validation_loss,
-                "validation_dice": dice,
+                "validation_score": score,
                 "learning_rate": recipe["learning_rate"] * learning_rate_factor(epoch * task.steps - 1, task),
                 "images_per_second": task.steps * task.batch_size / seconds_training,
                 "seconds": time.perf_counter() - began,
@@ -155,28 +139,28 @@ def _train_epoch(
     task: Task,
     epoch: int,
     network: nn.Module,
-    optimizer: AdamW,
-    training: Split,
-    weights: Tensor,
+    optimizer: Optimizer,
+    training: Examples,
     runtime: Runtime,
     progress: Progress,
 ) -> float:
     """One pass over the training images; the mean loss."""
     network.train()
+    _freeze(network, frozen=epoch <= task.recipe["frozen_epochs"])
     generator = epoch_generator(task.seed, epoch)
     order = torch.randperm(len(training), generator=generator).to(training.images.device)
     total = torch.zeros((), device=order.device)
     for step in range(task.steps):
         rows = order[step * task.batch_size : (step + 1) * task.batch_size]
-        images, masks = to_unit_range(training.images[rows]), training.masks[rows]
-        images, masks = augment(images, masks, task.recipe["augmentation"], generator)
+        batch = training.rows(rows)
+        images, masks = augment(to_unit_range(batch.images), batch.masks, task.recipe["augmentation"], generator)
 
         factor = learning_rate_factor((epoch - 1) * task.steps + step, task)
         for group in optimizer.param_groups:
             group["lr"] = group["highest_lr"] * factor
         with runtime.autocast():
-            logits = network(normalise(images, network))  # type: ignore[arg-type]
-        loss = dice_cross_entropy(logits, masks, weights)
+            outputs = network(normalise(images, network))  # type: ignore[arg-type]
+        loss = task.objective.loss(outputs, replace(batch, masks=masks))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
@@ -187,20 +171,26 @@ def _train_epoch(
 
 
 @torch.inference_mode()
-def _validate(
-    task: Task, network: nn.Module, validation: Split, weights: Tensor, runtime: Runtime
-) -> tuple[float, float]:
-    """Mean loss and mean Dice over the validation images."""
+def _validate(task: Task, network: nn.Module, validation: Examples, runtime: Runtime) -> tuple[float, float]:
+    """Mean loss and score of the validation images."""
     network.eval()
-    losses, scores = [], []
-    for images, masks in zip(
-        validation.images.split(task.batch_size), validation.masks.split(task.batch_size), strict=True
-    ):
+    losses, measured = [], []
+    for start in range(0, len(validation), task.batch_size):
+        batch = validation.rows(slice(start, start + task.batch_size))
         with runtime.autocast():
-            logits = network(normalise(to_unit_range(images), network))  # type: ignore[arg-type]
-        losses.append(dice_cross_entropy(logits, masks, weights) * len(images))
-        scores.append(foreground_dice(class_indices(logits), masks, len(task.classes)))
-    return torch.stack(losses).sum().item() / len(validation), torch.cat(scores).mean().item()
+            outputs = network(normalise(to_unit_range(batch.images), network))  # type: ignore[arg-type]
+        losses.append(task.objective.loss(outputs, batch) * len(batch))
+        measured.append(task.objective.measured(outputs, batch))
+    loss = torch.stack(losses).sum().item() / len(validation)
+    return loss, task.objective.score(torch.cat(measured), validation)
+
+
+def _freeze(network: nn.Module, *, frozen: bool) -> None:
+    """Hold the encoder as it is, its batch norms' statistics too, or let it learn."""
+    encoder = getattr(network, "encoder", None)
+    if encoder is not None:
+        encoder.requires_grad_(not frozen)
+        encoder.train(not frozen)
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
@@ -211,17 +201,39 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def learning_rate_factor(step: int, task: Task) -> float:
-    """Share of the highest learning rate at a step, counted from 0: a straight rise, then half a cosine down to 0."""
-    warmup = min(round(task.recipe["warmup_epochs"] * task.steps), task.recipe["epochs"] * task.steps - 1)
+    """Share of the highest learning rate at a step, counted from 0, by the recipe's `schedule`.
+
+    - `cosine`: a straight rise over `warmup_epochs`, then half a cosine down to 0.
+    - `one-cycle`: half a cosine from 1/25 up over the first quarter, then half a cosine down to 1e-5 (Smith, 2018,
+      https://arxiv.org/abs/1803.09820, as fastai has it); once over the frozen epochs, and again over the others.
+    - `constant`: 1 throughout.
+    """
+    recipe = task.recipe
+    if recipe["schedule"] == "constant":
+        return 1.0
+    if recipe["schedule"] == "one-cycle":
+        frozen = min(recipe["frozen_epochs"], recipe["epochs"]) * task.steps
+        return _one_cycle(step, frozen) if step < frozen else _one_cycle(step - frozen, _steps_in_all(task) - frozen)
+    warmup = min(round(recipe["warmup_epochs"] * task.steps), _steps_in_all(task) - 1)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    progress = (step - warmup) / (task.recipe["epochs"] * task.steps - warmup)
+    progress = (step - warmup) / (_steps_in_all(task) - warmup)
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def _steps_in_all(task: Task) -> int:
+    return task.recipe["epochs"] * task.steps
+
+
+def _one_cycle(step: int, steps: int) -> float:
+    rising, start, end = 0.25 * steps, 1 / 25, 1e-5
+    low, progress = (start, 1 - step / rising) if step < rising else (end, (step - rising) / (steps - rising))
+    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
 def best_epoch(history: History) -> int:
-    """The epoch with the highest validation Dice, the first of them if several."""
-    return int(max(history, key=lambda row: row["validation_dice"])["epoch"])
+    """The epoch with the highest validation score, the first of them if several."""
+    return int(max(history, key=lambda row: row["validation_score"])["epoch"])
 
 
 def is_over(history: History, recipe: Mapping[str, Any]) -> bool:
@@ -230,7 +242,7 @@ def is_over(history: History, recipe: Mapping[str, Any]) -> bool:
     return epochs >= recipe["epochs"] or (epochs > 0 and epochs - best_epoch(history) >= recipe["patience"])
 
 
-def snapshot(network: nn.Module, optimizer: AdamW) -> State:
+def snapshot(network: nn.Module, optimizer: Optimizer) -> State:
     """Everything that the next epoch starts from, by name."""
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
@@ -238,7 +250,7 @@ def snapshot(network: nn.Module, optimizer: AdamW) -> State:
     return state
 
 
-def restore(network: nn.Module, optimizer: AdamW, state: State) -> None:
+def restore(network: nn.Module, optimizer: Optimizer, state: State) -> None:
     """Put a snapshot back, in place."""
     network.load_state_dict({key.removeprefix("network."): v for key, v in state.items() if key.startswith("network.")})
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
@@ -252,41 +264,45 @@ def restore(network: nn.Module, optimizer: AdamW, state: State) -> None:
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
 
 
-def _optimizer(network: nn.Module, recipe: Mapping[str, Any], pretrained: bool) -> AdamW:
-    encoder = list(network.encoder.parameters()) if pretrained else []  # type: ignore[union-attr]
-    ours = {id(each) for each in encoder}
-    rest = [each for each in network.parameters() if id(each) not in ours]
+def _optimizer(network: nn.Module, recipe: Mapping[str, Any], pretrained: bool) -> Optimizer:
+    """The recipe's optimizer; the first layers of a pretrained encoder learn slowest, those of the head fastest."""
+    children = network.encoder.children() if pretrained else ()  # type: ignore[union-attr]
+    stages = [parameters for child in children if (parameters := list(child.parameters()))]
+    encoder = {id(each) for stage in stages for each in stage}
+    rest = [each for each in network.parameters() if id(each) not in encoder]
     groups = [{"params": rest, "highest_lr": recipe["learning_rate"]}]
-    if encoder:
-        lower = recipe["learning_rate"] * recipe["encoder_learning_rate_factor"]
-        groups.append({"params": encoder, "highest_lr": lower})
-    return AdamW(groups, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True)
+    for depth, parameters in enumerate(stages):
+        factor = _depth_factor(recipe, depth, len(stages))
+        groups.append({"params": parameters, "highest_lr": recipe["learning_rate"] * factor})
+    learning_rate, weight_decay = recipe["learning_rate"], recipe["weight_decay"]
+    if recipe["optimizer"] == "rmsprop":
+        return RMSprop(groups, lr=learning_rate, weight_decay=weight_decay)
+    kind = AdamW if recipe["optimizer"] == "adamw" else Adam
+    return kind(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def _depth_factor(recipe: Mapping[str, Any], depth: int, stages: int) -> float:
+    """Share of the learning rate that an encoder's stage gets: one share for all, or a geometric row up to the head."""
+    lowest = recipe["encoder_learning_rate_factor"]
+    return float(lowest ** (1 - depth / stages)) if recipe["discriminative"] else lowest
 
 
 def _check(task: Task) -> None:
     if len(task.training) == 0:
-        raise BakeoffError(f"{task.name}: there are no training images: change the data set's split.")
+        raise BakeoffError(f"{task.name}: there are no training images: change the task's split.")
     if len(task.validation) == 0:
-        raise BakeoffError(f"{task.name}: there are no validation images: change the data set's split.")
-    present = (
-        torch.bincount(task.training.masks.flatten().int(), minlength=len(task.classes)).nonzero().flatten().tolist()
-    )
-    if unknown := [index for index in present if index >= len(task.classes)]:
-        raise BakeoffError(
-            f"{task.name}: the masks hold class {unknown[0]}, and the data set names only {task.classes}."
-        )
-    if absent := [name for index, name in enumerate(task.classes) if index not in present]:
-        raise BakeoffError(
-            f"{task.name}: class '{absent[0]}' is in no training mask, so it cannot be learned: change the data set's "
-            "split or its classes."
-        )
+        raise BakeoffError(f"{task.name}: there are no validation images: change the task's split.")
+    if wrong := task.objective.check(task.training):
+        raise BakeoffError(f"{task.name}: {wrong}")
 
 
 @contextmanager
-def _memory_explained(task: Task) -> Iterator[None]:
-    """Tell the user when memory runs out, which is theirs to mend; any other error of torch is a bug and passes."""
+def _mishaps_explained(task: Task) -> Iterator[None]:
+    """Tell the user what is theirs to mend: a network for something else, too little memory; a bug of torch passes."""
     try:
         yield
+    except BakeoffError as error:
+        raise BakeoffError(f"{task.name}: {error}") from None
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not NO_MEMORY.search(str(error)):
             raise

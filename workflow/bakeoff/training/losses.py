@@ -1,4 +1,4 @@
-"""What a segmentation network is trained to lower, and the score that its weights are kept by."""
+"""What networks are trained to lower, and the scores that their weights are kept by."""
 
 import torch
 from torch import Tensor
@@ -51,6 +51,51 @@ def dice_cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor
     present = (truth.sum(dim=(0, 2, 3)) > 0).float()
     dice_loss = (present * (1 - 2 * overlap / sizes)).sum() / present.sum()
     return dice_loss + cross_entropy
+
+
+def label_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weights of the classes of whole images, float32 (classes,): each class counts alike in all, and the mean is 1.
+
+    Parameters
+    ----------
+    labels
+        Class indices of the training images, (n,); a class that is absent gets weight infinity.
+    """
+    counts = torch.bincount(labels.cpu().int(), minlength=classes).double()
+    return (counts.sum() / (classes * counts)).float()
+
+
+def label_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+    """Weighted cross-entropy of whole images; a scalar.
+
+    Parameters
+    ----------
+    logits
+        (batch, outputs); one output for two classes, else one a class.
+    labels
+        Class indices, (batch,).
+    weights
+        One a class.
+    smoothing
+        Share of each label that is spread over all classes alike (Szegedy et al., 2016,
+        https://arxiv.org/abs/1512.00567, section 7).
+    """
+    log_probabilities = _log_probabilities(logits.float())
+    truth = functional.one_hot(labels, len(weights)).float()
+    truth = (1 - smoothing) * truth + smoothing / len(weights)
+    return -(weights[labels, None] * truth * log_probabilities).sum(dim=1).mean()
+
+
+def balanced_accuracy(predicted: Tensor, labels: Tensor) -> float:
+    """Mean over the classes that are there of the share of their images that is right.
+
+    Parameters
+    ----------
+    predicted, labels
+        Class indices, (n,).
+    """
+    right = (predicted == labels).double()
+    return torch.stack([right[labels == label].mean() for label in labels.unique()]).mean().item()
 
 
 def foreground_dice(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:

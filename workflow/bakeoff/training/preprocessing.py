@@ -16,7 +16,8 @@ class Normalised(Protocol):
 
 def channels_first(images: np.ndarray) -> Tensor:
     """uint8 (n, height, width, channels) to uint8 (n, channels, height, width), in memory and whole."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)))
+    # Grey images would stay the read-only view of a file that they may be.
+    return torch.from_numpy(np.require(np.moveaxis(images, -1, 1), requirements=["C", "W"]))
 
 
 def to_unit_range(images: Tensor) -> Tensor:
@@ -32,10 +33,18 @@ def normalise(images: Tensor, network: Normalised) -> Tensor:
 
 
 def class_indices(logits: Tensor) -> Tensor:
-    """Class of every pixel, int64 (batch, height, width): the sign of one logit, the greatest of several."""
+    """Class of every pixel or image, int64 (batch, ...): the sign of one logit, the greatest of several."""
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 
+def probabilities(logits: Tensor) -> Tensor:
+    """Probability of every class, float32 (batch, classes, ...), of logits (batch, outputs, ...)."""
+    if logits.shape[1] > 1:
+        return logits.float().softmax(dim=1)
+    positive = logits.float().sigmoid()
+    return torch.cat([1 - positive, positive], dim=1)
+
+
 def output_count(classes: int) -> int:
-    """Logits a pixel: one for two classes, else one a class."""
+    """Logits a pixel or image: one for two classes, else one a class."""
     return 1 if classes == 2 else classes

@@ -18,10 +18,12 @@ class Progress:
         Epochs at most, and steps in each.
     done
         Epochs that an earlier run did.
+    score
+        What the score is called.
     """
 
-    def __init__(self, what: str, epochs: int, steps: int, done: int) -> None:
-        self.what, self.epochs, self.steps, self.done = what, epochs, steps, done
+    def __init__(self, what: str, epochs: int, steps: int, done: int, score: str) -> None:
+        self.what, self.epochs, self.steps, self.done, self.score = what, epochs, steps, done, score
         self.on_terminal = sys.stderr.isatty()
         self.bar = tqdm(
             total=epochs * steps,
@@ -53,7 +55,7 @@ class Progress:
         left = (time.monotonic() - self.began) / (epoch - self.done) * (self.epochs - epoch)
         self.say(
             f"{self.what}: epoch {epoch}/{self.epochs}  loss {row['train_loss']:.4f}"
-            f"  validation Dice {row['validation_dice']:.4f}  {row['images_per_second']:.1f} images/s"
+            f"  validation {self.score} {row['validation_score']:.4f}  {row['images_per_second']:.1f} images/s"
             f"  at most {duration(left)} left"
         )
 

@@ -29,7 +29,9 @@ class Description:
     in_channels
         Channels of an image.
     classes
-        Names of the classes; the position is the index in a mask.
+        Names of the classes; the position is the index in a mask, or among the probabilities of an image.
+    target
+        The label that is predicted of a whole image; None for masks.
     size
         Side of the training images in pixels.
     mean, std
@@ -42,6 +44,7 @@ class Description:
     settings: dict[str, Any]
     in_channels: int
     classes: list[str]
+    target: str | None
     size: int
     mean: list[float]
     std: list[float]

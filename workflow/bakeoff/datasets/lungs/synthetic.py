@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy.interpolate import CubicSpline
 
-from bakeoff.datasets.lungs.source import FILES, IMAGES, MASKS
+from bakeoff.datasets.lungs import FILES, IMAGES, MASKS
 
 MONTGOMERY_SHARE = 0.2
 MISSING_MASK_SHARE = 0.05

@@ -1,0 +1,378 @@
+"""Scores of predicted class probabilities: of every image, of every class, and of all images together.
+
+The predicted class is the one with the highest probability; of equals, the first. What could have no value has one,
+or is left out, as follows:
+
+| case | what holds |
+|---|---|
+| a probability of 0 for the true class | log loss of 36.04, the negative logarithm of float64's epsilon |
+| a class of which no image is true | has no share in balanced accuracy and ROC AUC |
+| a class of which no image is true and none predicted | has no share in macro-F1 |
+| a class that is never predicted | precision 0, and so F1 0 |
+| a class that every image has | has no ROC AUC; where no class has one, the figure is None |
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.evaluation.bootstrap import Interval, mean_interval
+
+HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc")
+CALIBRATION_BINS = 15
+
+# As scikit-learn clips float64 probabilities, so that no logarithm is infinite.
+_SMALLEST = np.finfo(np.float64).eps
+# Values of one array held in memory at a time.
+_VALUES_AT_A_TIME = 16_000_000
+
+
+def image_scores(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Score each image on its own.
+
+    Parameters
+    ----------
+    truth
+        Indices of the true classes, (images,).
+    probabilities
+        0 to 1, (images, classes), each row with the sum 1.
+
+    Returns
+    -------
+    DataFrame
+        One row an image: `predicted` (class index), `correct` (0 or 1), `confidence` (the highest probability),
+        `log_loss` (natural logarithm, 0 to 36.04) and `brier` (the sum over classes of squared differences, 0 to 2).
+
+    Raises
+    ------
+    ValueError
+        If there is not one row of probabilities an image, or a class index has no column.
+
+    References
+    ----------
+    Brier (1950), "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78(1): over all
+    classes, with two of them twice what is also called the Brier score.
+
+    Examples
+    --------
+    >>> image_scores(np.array([0]), np.array([[0.25, 0.75]])).round(4).to_dict("records")
+    [{'predicted': 1, 'correct': 0, 'confidence': 0.75, 'log_loss': 1.3863, 'brier': 1.125}]
+    """
+    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
+    _require_one_row_an_image(truth, probabilities)
+    predicted = probabilities.argmax(axis=1)
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return pd.DataFrame(
+        {
+            "predicted": predicted,
+            "correct": (predicted == truth).astype(np.int64),
+            "confidence": probabilities.max(axis=1),
+            "log_loss": -np.log(np.clip(of_truth, _SMALLEST, 1 - _SMALLEST)),
+            "brier": np.square(probabilities - _one_hot(truth, probabilities.shape[1])).sum(axis=1),
+        }
+    )
+
+
+def figures(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The headline figures of all images together, for any number of weightings of the images at once.
+
+    Parameters
+    ----------
+    truth
+        Indices of the true classes, (images,).
+    probabilities
+        0 to 1, (seeds, images, classes). Every figure is that of each seed, averaged over seeds.
+    weights
+        How often each image counts, float, (weightings, images), none negative and no row all 0; None for every image
+        once. Sums have their precision: float32 does for a bootstrap, and is twice as fast.
+
+    Returns
+    -------
+    dict
+        By name as in `HEADLINES`, float64, (weightings,):
+
+        - accuracy: share of images whose predicted class is the true one;
+        - balanced_accuracy: mean over classes of the share of their images that are right;
+        - macro_f1: mean over classes of 2 tp / (2 tp + fp + fn);
+        - log_loss: mean negative logarithm of the true class's probability;
+        - ece: expected calibration error, the mean distance of confidence and accuracy in 15 bins of equal width,
+          weighted by their images (see `reliability`);
+        - roc_auc: mean over classes of the probability that an image of the class has a higher probability of it than
+          an image of another class (equal ones count half); NaN where no class has both kinds of images.
+
+        Each but ece, of which it has none, is scikit-learn's figure of the same name.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or there is no image.
+    """
+    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
+    if len(truth) == 0:
+        raise ValueError("There is no image to score.")
+    tables = [image_scores(truth, of_seed) for of_seed in probabilities]
+    weights = np.ones((1, len(truth))) if weights is None else np.asarray(weights)
+    if weights.ndim != 2 or weights.shape[1] != len(truth):
+        raise ValueError(f"Weights {weights.shape} are not one an image, (weightings, {len(truth)}).")
+    total = weights.sum(axis=1, dtype=np.float64)
+    by_seed = [_counted_figures(truth, table, probabilities.shape[2], weights, total) for table in tables]
+    averaged = {name: np.mean([each[name] for each in by_seed], axis=0) for name in by_seed[0]}
+    return {**averaged, "roc_auc": _roc_auc(truth, probabilities, weights)}
+
+
+def _counted_figures(
+    truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray, total: np.ndarray
+) -> dict[str, np.ndarray]:
+    """All figures but ROC AUC of one seed: each is made of weighted sums over images, so of matrix products."""
+    correct, confidence = table["correct"].to_numpy(), table["confidence"].to_numpy()
+    actual, predicted = _one_hot(truth, classes), _one_hot(table["predicted"].to_numpy(), classes)
+    bins = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
+    tp = _sums(weights, actual * correct[:, None])
+    in_truth, in_prediction = _sums(weights, actual), _sums(weights, predicted)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a class that is left out
+        recall, f1 = tp / in_truth, 2 * tp / (in_truth + in_prediction)
+    return {
+        "accuracy": tp.sum(axis=1) / total,
+        "balanced_accuracy": np.nanmean(recall, axis=1),
+        "macro_f1": np.nanmean(f1, axis=1),
+        "log_loss": _sums(weights, table["log_loss"].to_numpy()[:, None])[:, 0] / total,
+        "ece": np.abs(_sums(weights, bins * (correct - confidence)[:, None])).sum(axis=1) / total,
+    }
+
+
+def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted sums over images, float64, (weightings, columns)."""
+    return (weights @ values.astype(weights.dtype)).astype(np.float64)
+
+
+def _roc_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    classes = probabilities.shape[2]
+    # With two classes, what ranks the images of one ranks those of the other backwards: the same area.
+    scored = [1] if classes == 2 else range(classes)
+    areas = np.stack([_area(truth == index, probabilities[:, :, index], weights) for index in scored])
+    known = np.isfinite(areas)
+    summed = np.where(known, areas, 0.0).sum(axis=0)
+    return np.divide(summed, known.sum(axis=0), out=np.full(len(weights), np.nan), where=known.any(axis=0))
+
+
+def _area(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under a class's ROC curve, as the share of (image of the class, other image) pairs in the right order.
+
+    Counting pairs and not sorting makes it a quadratic form in the weights, so that all weightings and all seeds, whose
+    pairs are averaged beforehand, are one matrix product. Source: Hanley & McNeil (1982), Radiology 143(1).
+
+    Parameters
+    ----------
+    positive
+        bool, (images,).
+    scores
+        (seeds, images).
+    weights
+        (weightings, images).
+    """
+    of_class, of_others = weights[:, positive], weights[:, ~positive]
+    higher, lower = scores[:, positive], scores[:, ~positive]
+    at_a_time = max(1, _VALUES_AT_A_TIME // max(1, lower.shape[1]))
+    right = np.zeros(len(weights))
+    for start in range(0, higher.shape[1], at_a_time):
+        part = slice(start, start + at_a_time)
+        order = np.zeros((higher[:, part].shape[1], lower.shape[1]), weights.dtype)
+        for mine, others in zip(higher[:, part], lower, strict=True):
+            order += mine[:, None] > others
+            order += 0.5 * (mine[:, None] == others)
+        right += np.einsum("wn,wn->w", of_class[:, part] @ order, of_others) / len(scores)
+    pairs = of_class.sum(axis=1, dtype=np.float64) * of_others.sum(axis=1, dtype=np.float64)
+    return np.divide(right, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def headline(
+    truth: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, *, resamples: int, seed: int = 0
+) -> dict[str, Any]:
+    """Every headline figure with its 95 % bootstrap interval over images.
+
+    The images are drawn again with replacement, groups as a whole, and each figure is computed anew. A draw in which a
+    figure has no value (ROC AUC where one class alone was drawn) is left out of its interval.
+
+    Few images in a bin or a class add to `ece`, and take from a mean over classes, in every draw once more: for a small
+    test set the interval of such a figure may lie to one side of the figure itself.
+
+    Parameters
+    ----------
+    truth
+        Indices of the true classes, (images,).
+    probabilities
+        0 to 1, (seeds, images, classes).
+    groups
+        (images,). Images of one group are drawn together, since they are not independent.
+    resamples
+        Of the bootstrap.
+    seed
+        Of the random numbers; `mean_interval` draws the same images from the same seed.
+
+    Returns
+    -------
+    dict
+        As `metrics.json` has it: `{"accuracy": {"mean", "low", "high"}, ..., "images", "seeds", "classes"}`, plain
+        numbers, None for a ROC AUC that has no value.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or there is no image.
+    """
+    found = figures(truth, probabilities)
+    if len(groups) != len(truth):
+        raise ValueError(f"{len(groups)} groups for {len(truth)} images.")
+    drawn = [figures(truth, probabilities, weights) for weights in _resampled_weights(groups, resamples, seed)]
+    intervals: dict[str, Any] = {}
+    for name in HEADLINES:
+        values = np.concatenate([each[name] for each in drawn])
+        values = values[np.isfinite(values)]
+        low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (np.nan, np.nan)
+        intervals[name] = Interval(float(found[name][0]), float(low), float(high))
+    intervals["accuracy"] = _at_the_ends(intervals["accuracy"], groups)
+    return {
+        **{name: _plain(interval) for name, interval in intervals.items()},
+        "images": len(truth),
+        "seeds": len(probabilities),
+        "classes": int(np.shape(probabilities)[2]),
+    }
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    return {end: value if np.isfinite(value) else None for end, value in interval._asdict().items()}
+
+
+def _resampled_weights(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each image is in each resample of the groups, float32, (some resamples, images), all in all."""
+    member = pd.factorize(np.asarray(groups))[0]
+    count = int(member.max()) + 1
+    rng = np.random.default_rng(seed)
+    at_a_time = max(1, _VALUES_AT_A_TIME // len(member))
+    for start in range(0, resamples, at_a_time):
+        drawn = rng.integers(0, count, (min(at_a_time, resamples - start), count))
+        times = np.stack([np.bincount(row, minlength=count) for row in drawn])
+        yield times[:, member].astype(np.float32)
+
+
+def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, resamples: int, seed: int = 0) -> Interval:
+    """Accuracy and its 95 % interval: bootstrap over images, and an exact bound where every image is right, or none.
+
+    Parameters
+    ----------
+    correct
+        0 to 1, (images,): whether an image is right, averaged over seeds.
+    groups
+        (images,).
+    resamples, seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    Interval
+        Where all images agree, drawing them again gives the same every time, and an interval without width would claim
+        more than n images can show. There it is that of Clopper & Pearson for as many trials as there are groups: with
+        n right of n, from 0.025 to the power of 1/n up to 1.
+
+    References
+    ----------
+    Clopper & Pearson (1934), "The use of confidence or fiducial limits", Biometrika 26(4).
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in accuracy_interval(np.ones(10), np.arange(10), resamples=100)]
+    [1.0, 0.692, 1.0]
+    """
+    return _at_the_ends(mean_interval(correct, resamples=resamples, groups=groups, seed=seed), groups)
+
+
+def _at_the_ends(accuracy: Interval, groups: np.ndarray) -> Interval:
+    bound = float(0.025 ** (1 / len(np.unique(groups))))
+    if accuracy.mean == 1:
+        return Interval(1.0, bound, 1.0)
+    return Interval(0.0, 0.0, 1 - bound) if accuracy.mean == 0 else accuracy
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
+    """How often images are right, by how sure the method was.
+
+    Parameters
+    ----------
+    confidence
+        Highest probability of each image, (images,).
+    correct
+        0 or 1, (images,).
+
+    Returns
+    -------
+    DataFrame
+        One row a bin that holds images, ascending: `low` and `high` (its ends; bin m of 15 holds confidences above
+        (m - 1) / 15 up to m / 15), `images`, and the means `confidence` and `accuracy`. Their distance, weighted by
+        `images`, is the expected calibration error.
+
+    References
+    ----------
+    Guo, Pleiss, Sun & Weinberger (2017), "On calibration of modern neural networks", ICML, equation 3.
+    """
+    table = pd.DataFrame({"bin": _bin_of(np.asarray(confidence)), "confidence": confidence, "correct": correct})
+    found = table.groupby("bin").agg(
+        images=("correct", "size"), confidence=("confidence", "mean"), accuracy=("correct", "mean")
+    )
+    place = found.index.to_numpy()
+    ends = {"low": place / CALIBRATION_BINS, "high": (place + 1) / CALIBRATION_BINS}
+    return pd.DataFrame({**ends, **{str(name): found[name].to_numpy() for name in found}})
+
+
+def _bin_of(confidence: np.ndarray) -> np.ndarray:
+    return np.digitize(confidence, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, right=True)
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Images by true class (rows) and predicted class (columns), int64, (classes, classes)."""
+    return np.bincount(np.asarray(truth) * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def class_report(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Precision, recall and F1 of every class.
+
+    Parameters
+    ----------
+    truth
+        Indices of the true classes, (images,).
+    predicted
+        The same of the predicted ones, (seeds, images).
+    classes
+        Their names.
+
+    Returns
+    -------
+    DataFrame
+        One row a class: `class`, `precision`, `recall`, `f1` (0 to 1, averaged over seeds; 0 where there is nothing to
+        divide by) and `support` (images whose true class it is).
+    """
+    counts = np.stack([confusion(truth, each, len(classes)) for each in predicted]).astype(np.float64)
+    right, actual, taken = counts.diagonal(axis1=1, axis2=2), counts.sum(axis=2), counts.sum(axis=1)
+    scores = {
+        "precision": _share(right, taken),
+        "recall": _share(right, actual),
+        "f1": _share(2 * right, actual + taken),
+    }
+    by_class = {name: values.mean(axis=0) for name, values in scores.items()}
+    return pd.DataFrame({"class": list(classes), **by_class, "support": actual[0].astype(np.int64)})
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def _one_hot(indices: np.ndarray, columns: int) -> np.ndarray:
+    return (np.asarray(indices)[:, None] == np.arange(columns)).astype(np.float64)
+
+
+def _require_one_row_an_image(truth: np.ndarray, probabilities: np.ndarray) -> None:
+    if probabilities.ndim != 2 or len(probabilities) != len(truth):
+        raise ValueError(f"Probabilities {probabilities.shape} are not one row for each of {len(truth)} images.")
+    if len(truth) and not 0 <= truth.min() <= truth.max() < probabilities.shape[1]:
+        raise ValueError(f"Class {truth.max()} has no column of probabilities {probabilities.shape}.")

@@ -1,0 +1,210 @@
+"""What a network learns: one objective a kind of task, which knows the loss and the score that weights are kept by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from bakeoff.errors import BakeoffError
+from bakeoff.training.losses import (
+    balanced_accuracy,
+    class_weights,
+    dice_cross_entropy,
+    foreground_dice,
+    label_cross_entropy,
+    label_weights,
+)
+from bakeoff.training.preprocessing import class_indices, output_count
+
+# What a network returns: logits, or those of each head by its name.
+Outputs = Tensor | dict[str, Tensor]
+# Of the logits: (batch, outputs, height, width), and (batch, outputs).
+DIMENSIONS = {"mask": 4, "class": 2}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and what is to be learned from them, on one device.
+
+    Attributes
+    ----------
+    images
+        uint8, (n, channels, height, width).
+    masks
+        uint8 class indices, (n, height, width), or None.
+    labels
+        int64 class indices, (n,), or None.
+    """
+
+    images: Tensor
+    masks: Tensor | None = None
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device) -> "Examples":
+        """The same on another device."""
+        return self._each(lambda part: part.to(device))
+
+    def rows(self, rows: Any) -> "Examples":
+        """Some of them: by position, or a slice."""
+        return self._each(lambda part: part[rows])
+
+    def parts(self) -> list[Tensor]:
+        """Images, and the masks and labels that there are."""
+        return [each for each in (self.images, self.masks, self.labels) if each is not None]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Examples":
+        masks, labels = (each if each is None else change(each) for each in (self.masks, self.labels))
+        return Examples(change(self.images), masks, labels)
+
+
+class Objective(Protocol):
+    """What training asks of a kind of task."""
+
+    @property
+    def score_name(self) -> str:
+        """What the score is called in words, for example Dice."""
+        ...
+
+    def check(self, training: Examples) -> str:
+        """A sentence on why these examples cannot be learned from, or nothing."""
+        ...
+
+    def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
+        """A scalar to be lowered."""
+        ...
+
+    def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
+        """What `score` needs to know of each image, (batch,)."""
+        ...
+
+    def score(self, measured: Tensor, examples: Examples) -> float:
+        """The score of all images: the higher the better."""
+        ...
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Soft Dice and cross-entropy, the classes weighted; scored by the mean Dice of the foreground."""
+
+    classes: list[str]
+    weights: Tensor
+    score_name = "Dice"
+
+    def check(self, training: Examples) -> str:
+        """See `Objective`."""
+        assert training.masks is not None
+        present = torch.bincount(training.masks.flatten().int(), minlength=len(self.classes)).nonzero().flatten()
+        return _wrong_classes(present.tolist(), self.classes, "mask")
+
+    def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
+        """See `Objective`."""
+        assert batch.masks is not None
+        return dice_cross_entropy(_logits(outputs, "mask", self.classes), batch.masks, self.weights)
+
+    def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
+        """See `Objective`."""
+        assert batch.masks is not None
+        return foreground_dice(class_indices(head(outputs, "mask")), batch.masks, len(self.classes))
+
+    def score(self, measured: Tensor, examples: Examples) -> float:
+        """See `Objective`."""
+        return measured.mean().item()
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cross-entropy, with that of the masks where there are some; scored by balanced accuracy."""
+
+    classes: list[str]
+    weights: Tensor
+    smoothing: float
+    masks: Segmentation | None = None
+    score_name = "balanced accuracy"
+
+    def check(self, training: Examples) -> str:
+        """See `Objective`."""
+        assert training.labels is not None
+        missing = _wrong_classes(training.labels.unique().tolist(), self.classes, "label")
+        return missing or (self.masks.check(training) if self.masks else "")
+
+    def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
+        """See `Objective`."""
+        assert batch.labels is not None
+        logits = _logits(outputs, "class", self.classes)
+        loss = label_cross_entropy(logits, batch.labels, self.weights, self.smoothing)
+        return loss + self.masks.loss(outputs, batch) if self.masks else loss
+
+    def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
+        """See `Objective`."""
+        return class_indices(head(outputs, "class"))
+
+    def score(self, measured: Tensor, examples: Examples) -> float:
+        """See `Objective`."""
+        assert examples.labels is not None
+        return balanced_accuracy(measured, examples.labels)
+
+
+def segmentation(training: Examples, classes: list[str]) -> Segmentation:
+    """The objective of a segmentation task, its weights from the training masks."""
+    assert training.masks is not None
+    return Segmentation(classes, class_weights(training.masks, len(classes)).to(training.masks.device))
+
+
+def classification(
+    training: Examples, classes: list[str], *, weighted: bool, smoothing: float, mask_classes: list[str] | None
+) -> Classification:
+    """The objective of a classification task.
+
+    Parameters
+    ----------
+    weighted
+        Whether rare classes count as much as frequent ones.
+    smoothing
+        Of the labels.
+    mask_classes
+        Names of the masks' classes where masks are learned too.
+    """
+    assert training.labels is not None
+    device = training.labels.device
+    weights = label_weights(training.labels, len(classes)) if weighted else torch.ones(len(classes))
+    return Classification(
+        classes, weights.to(device), smoothing, segmentation(training, mask_classes) if mask_classes else None
+    )
+
+
+def head(outputs: Outputs, name: str) -> Tensor:
+    """Logits of one head of a network, `mask` or `class`, whether or not it has others.
+
+    Raises
+    ------
+    BakeoffError
+        If it has not that one.
+    """
+    logits = outputs.get(name) if isinstance(outputs, dict) else outputs
+    if logits is None or logits.ndim != DIMENSIONS[name]:
+        raise BakeoffError(f"the network predicts no {name}: change the experiment's model or settings.")
+    return logits
+
+
+def _logits(outputs: Outputs, name: str, classes: list[str]) -> Tensor:
+    """The same, once it is sure that they are as many as the classes take."""
+    logits = head(outputs, name)
+    if (given := logits.shape[1]) not in (output_count(len(classes)), len(classes)):
+        raise BakeoffError(
+            f"the network has {given} outputs for the {name}, and {classes} take {output_count(len(classes))}: "
+            "change the experiment's settings."
+        )
+    return logits
+
+
+def _wrong_classes(present: list[int], classes: list[str], what: str) -> str:
+    if unknown := [index for index in present if index >= len(classes)]:
+        return f"the {what}s hold class {unknown[0]}, and the data set names only {classes}."
+    if absent := [name for index, name in enumerate(classes) if index not in present]:
+        return f"class '{absent[0]}' is in no training {what}, so it cannot be learned: change the task's split."
+    return ""
