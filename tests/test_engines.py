@@ -85,14 +85,15 @@ def cut(book: Path) -> None:
         "archive": {"synthetic": {"images": 40, "size": 64, "seed": 1}},
     }
     keep(values["tasks"], "lungs")
-    for section in ("folders", "inputs", "weights"):
+    for section in ("folders", "inputs", "predicted_inputs", "weights"):
         keep(values[section])
     for recipe in values["recipes"].values():
         recipe["sample"] = {"epochs": 1, "patience": 1}
     experiments = values["experiments"]
     keep(experiments["thresholds"], *THRESHOLDS)
     keep(experiments["networks"], "lungs-unet")
-    keep(experiments["pretrained"])
+    for family in ("pretrained", "classical", "classifiers", "on_inputs"):
+        keep(experiments[family])
     experiments["networks"]["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
     with book.open("w") as file:
         editor.dump(values, file)
@@ -174,6 +175,14 @@ def test_after_dvc_snakemake_has_nothing_to_do(fresh: Clone, tmp_path: Path) -> 
     assert "report" in clone.executed("dvc", "repro")
     clone.assert_clean()
     assert "Nothing to be done" in clone.run(*SNAKEMAKE)
+
+
+def test_a_book_of_thresholds_alone_runs_in_a_fresh_clone(fresh: Clone, tmp_path: Path) -> None:
+    clone = fresh.copy(tmp_path / "bakeoff")
+    clone.set("experiments.networks={}")
+    assert "report" in clone.executed("dvc", "repro")
+    clone.assert_clean()
+    assert clone.executed(*SNAKEMAKE) == set()
 
 
 def test_a_change_taken_back_is_restored(clone: Clone) -> None:
