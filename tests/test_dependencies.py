@@ -117,12 +117,12 @@ def test_a_stage_lists_every_module_that_it_imports(group: str) -> None:
 
 @pytest.mark.parametrize("group", DVC)
 def test_a_stage_lists_no_code_that_it_does_not_import(group: str) -> None:
-    # By one stage of the group at least: the encoders that most models share are listed for all of them.
+    # By one stage of the group at least. The encoders that models share are listed for all: any model may import them.
     unused: dict[str, bool] = {}
     for key, entries in stage_entries(group):
         files = set().union(*(reached(entry) for entry in entries))
         for template, dep in zip(DVC[group].get("do", DVC[group]).get("deps", []), listed(group, key), strict=True):
-            if dep.is_relative_to(PACKAGE):
+            if dep.is_relative_to(PACKAGE) and dep != PACKAGE / "models" / "encoders":
                 assert dep.exists(), f"dvc.yaml, {group}: {dep} does not exist"
                 used = any(file == dep or dep in file.parents for file in files)
                 unused[template] = unused.get(template, True) and not used

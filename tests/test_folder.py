@@ -171,10 +171,8 @@ def test_images_and_masks_of_the_same_name(tmp_path: Path) -> None:
         {"images/b.jpg": GREY, "masks/b.png": MASK, "images/a (1).png": GREY, "masks/a (1).TIF": MASK},
     )
     assert listing.records == [
-        Record(
-            "a (1)", Member("folder.zip", "images/a (1).png"), (Member("folder.zip", "masks/a (1).TIF"),), {}, False
-        ),
-        Record("b", Member("folder.zip", "images/b.jpg"), (Member("folder.zip", "masks/b.png"),), {}, False),
+        Record("a (1)", Member("folder.zip", "images/a (1).png"), (Member("folder.zip", "masks/a (1).TIF"),), {}),
+        Record("b", Member("folder.zip", "images/b.jpg"), (Member("folder.zip", "masks/b.png"),), {}),
     ]
     assert (listing.findings, listing.listed) == ([], 2)
     assert facts.CLASSES == ("background", "foreground")
@@ -199,7 +197,18 @@ def test_classes_and_masks_where_nothing_to_mark_may_be_the_truth(tmp_path: Path
         ("ill/1", "ill", "masks/ill/1.png"),
         ("well/1", "well", "masks/well/1.png"),
     ]
-    assert all(record.blank_mask_expected for record in listing.records)
+    assert all(record.blank_mask == "allowed" for record in listing.records)
+
+
+def test_marked_and_blank_masks_of_classes_are_both_prepared(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    files = {f"images/{name}.png": png(random.integers(0, 255, (24, 24))) for name in ("ill/1", "ill/2", "well/1")}
+    square = np.pad(np.full((8, 8), 255), 8)
+    files |= {"masks/ill/1.png": png(square), "masks/ill/2.png": png(square), "masks/well/1.png": png(0 * square)}
+    raw = packed(tmp_path, files)
+    prepare("mine", "folder", raw, tmp_path / "prepared", size=16, distance=6, settings=NOTHING_SAID)
+    masks = np.load(tmp_path / "prepared" / "masks.npy")
+    assert masks.any(axis=(1, 2)).tolist() == [True, True, False]
 
 
 def test_class_folders_beside_masks(tmp_path: Path) -> None:

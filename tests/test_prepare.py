@@ -296,7 +296,7 @@ def test_a_record_needs_no_mask_and_a_blank_one_may_be_the_truth(tmp_path: Path)
     cat, normal, mask = (Member("a.tar.gz", name) for name in ("cat.png", "n.png", "m.png"))
     records = [
         Record("cat", cat),
-        Record("n", normal, (mask,), blank_mask_expected=True),
+        Record("n", normal, (mask,), blank_mask="expected"),
         Record("x", normal._replace(name="x.png")),
     ]
     decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=1)

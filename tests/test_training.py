@@ -95,7 +95,7 @@ HISTORY = [
 ]
 COST = {
     *("parameters", "model_mib", "training_seconds", "predict_images_per_second"),
-    *("peak_memory_mib", "device", "note", "manifest"),
+    *("peak_memory_mib", "device", "weights", "note", "manifest"),
 }
 EXPERIMENT = {"model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}}
 # A ResNet of 0.4 million parameters, which timm has for tests; see `tiny`.
@@ -725,7 +725,7 @@ def write_weights(folder: Path) -> dict[str, Tensor]:
     weights = {key: value + 1 if key.endswith("running_mean") else value for key, value in weights.items()}
     folder.mkdir()
     save_file(weights, folder / "model.safetensors")
-    (folder / "weights.json").write_text(json.dumps({"source": "seed 5", "random": True}))
+    (folder / "weights.json").write_text(json.dumps({"source": "seed 5", "official": False, "random": False}))
     return weights
 
 
@@ -736,9 +736,19 @@ def test_a_record_counts_what_learns_at_the_end(classified: Path, frozen_epochs:
     record, trained = record_of(), load_file("models/seed0.safetensors")
     in_encoder = sum(each.numel() for each in timm.create_model(TINY, num_classes=0).parameters())
     assert record["parameters"] - record["parameters_trainable"] == (in_encoder if frozen_epochs == 1000 else 0)
-    assert record["weights"] == {"source": "seed 5", "random": True}
+    assert record["weights"] == {"source": "seed 5", "official": False, "random": False}
     if frozen_epochs == 1000:
         assert all(torch.equal(trained[f"encoder.{key}"], value) for key, value in weights.items())
+
+
+def test_random_stand_ins_are_not_frozen(classified: Path) -> None:
+    weights = write_weights(classified / "weights")
+    about = classified / "weights" / "weights.json"
+    about.write_text(json.dumps({"source": "seed 5", "official": False, "random": True}))
+    run_fit(CLASSIFIER, target="film", weights=classified / "weights", epochs=1, frozen_epochs=1000)
+    trained = load_file("models/seed0.safetensors")
+    assert any(not torch.equal(trained[f"encoder.{key}"], value) for key, value in weights.items())
+    assert record_of()["parameters"] == record_of()["parameters_trainable"]
 
 
 def test_other_labels_are_another_training(classified: Path) -> None:

@@ -66,7 +66,7 @@ def test_names_give_the_class_and_all_masks_in_their_order(tmp_path: Path) -> No
     assert [record.labels for record in (benign, malignant, normal)] == [
         {"class": "benign"}, {"class": "malignant"}, {"class": "normal"},
     ]  # fmt: skip
-    assert [record.blank_mask_expected for record in (benign, malignant, normal)] == [False, False, True]
+    assert [record.blank_mask for record in (benign, malignant, normal)] == ["fault", "fault", "expected"]
 
 
 def test_what_has_no_partner_or_no_name_is_a_finding(tmp_path: Path) -> None:

@@ -385,8 +385,8 @@ class Classifier(Pretrained):
     masks: bool = False
 
 
-class OnInput(Classifier):
-    """The same on pictures made from a data set's, an entry of `inputs` or `predicted_inputs`."""
+class OnInput(Pretrained):
+    """A classifier of pictures made from a data set's, an entry of `inputs` or `predicted_inputs`."""
 
     input: str
 
@@ -703,7 +703,7 @@ def _wrong_task(book: Book, key: str, experiment: Threshold | Classical | Networ
         return  # said of the task
     if experiment.dataset != task.dataset:
         yield f"{key}.dataset is '{experiment.dataset}', and task '{experiment.task}' has '{task.dataset}': use that."
-    kind = "classification" if isinstance(experiment, Classical | Classifier) else "segmentation"
+    kind = "classification" if isinstance(experiment, Classical | Classifier | OnInput) else "segmentation"
     if task.kind != kind:
         yield f"{key}.task is '{experiment.task}', a {task.kind}: name a task of kind {kind}."
 

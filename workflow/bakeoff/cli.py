@@ -294,7 +294,7 @@ def _experiment(name: str, *families: str) -> dict[str, Any]:
     settings: dict[str, Any] = _book().experiment(name)
     if settings["family"] not in families:
         raise BakeoffError(
-            f"'{name}' is one of experiments.{settings['family']}, and this command is for {families[0]}."
+            f"'{name}' is one of experiments.{settings['family']}, and this command is for {', '.join(families)}."
         )
     return settings
 

@@ -6,7 +6,10 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-NAMED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "opencv-python-headless", "bakeoff")
+NAMED_PACKAGES = (
+    *("torch", "torchvision", "timm", "segmentation-models-pytorch", "scikit-learn", "skops"),
+    *("numpy", "scipy", "scikit-image", "opencv-python-headless", "bakeoff"),
+)
 
 
 def _git(*arguments: str) -> str | None:

@@ -322,9 +322,9 @@ def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Faul
     if picture is None or (mask is None and record.masks):
         faults.append(Fault(record.image.name, "unreadable", "it or its mask is not in the archive"))
     if isinstance(picture, Picture) and isinstance(mask, Mask):
-        if mask.blank and not record.blank_mask_expected:
+        if mask.blank and record.blank_mask == "fault":
             faults.append(Fault(record.masks[0].name, "blank mask", "nothing is marked in it"))
-        if record.blank_mask_expected and not mask.blank:
+        if record.blank_mask == "expected" and not mask.blank:
             faults.append(Fault(record.masks[0].name, "unexpected mask", "something is marked where nothing should be"))
         if not _same_aspect(picture, mask):
             faults.append(Fault(record.masks[0].name, "size mismatch", _sizes(picture, mask)))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Consequence = Literal["dropped", "converted", "kept"]
+BlankMask = Literal["fault", "expected", "allowed"]
 
 
 class Member(NamedTuple):
@@ -37,15 +38,16 @@ class Record:
         where they overlap). Those of one record lie in one archive and share one size.
     labels
         What is known of the image, by label column; every record of a data set has the same columns.
-    blank_mask_expected
-        True where a mask without foreground is the truth (an ultrasound without a lesion) and not a fault.
+    blank_mask
+        What a mask without foreground is: a fault (somebody forgot to mark), the only truth there is to expect (an
+        ultrasound without a lesion, where a mark is the fault), or one of two.
     """
 
     id: str
     image: Member
     masks: tuple[Member, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
-    blank_mask_expected: bool = False
+    blank_mask: BlankMask = "fault"
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,11 @@ def _told_apart(text: str, experiments: Mapping[str, Mapping[str, Any]]) -> dict
     return {name: f"{each} ({name})" if every.count(each) > 1 else each for name, each in found.items()}
 
 
+def score_command(name: str, experiment: Mapping[str, Any]) -> str:
+    """The command that makes an experiment's scores again, with everything before it that has changed."""
+    return f"dvc repro score-{str(experiment['family']).removesuffix('s').replace('_', '-')}@{name}"
+
+
 def is_oracle(experiment: Mapping[str, Any]) -> bool:
     """Whether it has the truth of the test images in hand, to choose by or to look at: a bound, and no method."""
     return experiment.get("foreground") == "oracle" or bool(experiment.get("oracle"))
@@ -251,6 +256,8 @@ def compare_scores(
             **_score_columns(kind, scores[name], metrics[name], strata, groups, resamples),
             **{cost: costs[name].get(cost) for cost in COSTS},
             "weights": experiments[name].get("weights"),
+            # What was asked for is not always what could be had.
+            "weights_origin": costs[name].get("weights"),
         }
         for name in experiments
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle
+from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle, score_command
 from bakeoff.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 
 
@@ -202,11 +202,6 @@ def _experiment(
         history={seed: pd.read_csv(path) for seed, path in _curves(folder / "history")},
         fits=[json.loads(each.read_text()) for each in sorted((results / "models" / name).glob("seed*.json"))],
     )
-
-
-def score_command(name: str, entry: Mapping[str, Any]) -> str:
-    """The command that makes an experiment's scores again, with everything before it that has changed."""
-    return f"dvc repro score-{str(entry['family']).removesuffix('s')}@{name}"
 
 
 def _curves(folder: Path) -> list[tuple[int, Path]]:

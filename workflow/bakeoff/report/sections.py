@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.comparison import FAMILY_MARKS, OTHER_MARK, image_means
+from bakeoff.evaluation.comparison import FAMILY_MARKS, OTHER_MARK, image_means, score_command
 from bakeoff.report import wording
 from bakeoff.report.charts import ThresholdLine, chart, histogram_chart, inline, learning_chart, page_colours
 from bakeoff.report.pictures import mask_picture, outlined, picture, png_uri, webp_uri
-from bakeoff.report.reading import Experiment, Task, mean_by_seed, random_weights, score_command
+from bakeoff.report.reading import Experiment, Task, mean_by_seed, random_weights
 
 # How the scores beside the headline are called, and with how many digits they are shown.
 SCORES = {
@@ -59,13 +59,19 @@ def weights_warnings(task: Task) -> list[str]:
         )
     elsewhere = [experiment.label for experiment in task.experiments if _unofficial_weights(experiment)]
     if elsewhere:
-        found.append(f"{wording.listed(elsewhere)} started from weights that a mirror gave, not the official bytes.")
+        found.append(
+            f"{wording.listed(elsewhere)} started from weights that a mirror gave, or that no checksum verifies: not "
+            "surely the official bytes."
+        )
     return found
 
 
 def _unofficial_weights(experiment: Experiment) -> bool:
     given = [fit["weights"] for fit in experiment.fits if isinstance(fit.get("weights"), dict)]
-    return any(not weights.get("official", True) and not weights.get("random") for weights in given)
+    return any(
+        not weights.get("random") and (not weights.get("official", True) or "NOT VERIFIED" in weights.get("note", ""))
+        for weights in given
+    )
 
 
 def answer(task: Task) -> dict[str, Any]:

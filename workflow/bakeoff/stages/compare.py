@@ -11,7 +11,7 @@ import pandas as pd
 from bakeoff.appearing import write_text
 from bakeoff.datasets.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import KINDS, compare_scores, draw
+from bakeoff.evaluation.comparison import KINDS, compare_scores, draw, score_command
 from bakeoff.evaluation.figures import to_svg
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def compare(
     data = open_prepared(prepared)
     scores, metrics, costs = {}, {}, {}
     for name, experiment in experiments.items():
-        command = f"dvc repro score-{str(experiment['family']).removesuffix('s')}@{name}"
+        command = score_command(name, experiment)
         of_experiment = results / "experiments" / name
         scores[name] = _read_scores(of_experiment / "scores.csv", command)
         metrics[name] = json.loads(_existing(of_experiment / "metrics.json", command).read_text())

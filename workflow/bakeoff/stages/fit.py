@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def fit(
         model=settings["model"],
         # Weights know where their strides are, and the network has to be built the same way.
         settings={**_strides(about_weights), **settings["settings"]},
-        recipe=recipe,
+        recipe=_adapted(recipe, about_weights),
         target=target,
         masks=target is None or bool(settings.get("masks")),
         data=data,
@@ -128,6 +129,13 @@ class Experiment:
         return self.data.classes if self.target is None else self.data.targets(self.target)
 
 
+def _adapted(recipe: dict[str, Any], about_weights: dict[str, Any] | None) -> dict[str, Any]:
+    """The recipe; an encoder of random stand-ins has nothing to preserve, so it learns like the rest of the network."""
+    if not (about_weights or {}).get("random"):
+        return recipe
+    return {**recipe, "frozen_epochs": 0, "encoder_learning_rate_factor": 1.0, "discriminative": False}
+
+
 def _strides(about_weights: dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (about_weights or {}).items() if key == "stride_in"}
 
@@ -148,7 +156,7 @@ def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime:
         what,
         training,
         validation,
-        _objective(experiment, training.to(runtime.device)),
+        _objective(experiment, training, runtime.device),
         experiment.recipe,
         seed,
         experiment.weights is not None,
@@ -184,18 +192,21 @@ def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime:
             checkpoints.finish(best, record)
         else:
             best, record = done
+            # Another entry of the book may have trained the very same network, as another fold of its own.
+            record = {**record, "seed": seed, "fold": fold.number, "weights": experiment.about_weights}
     return best, record, description
 
 
-def _objective(experiment: Experiment, training: Examples) -> Objective:
+def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
     if experiment.target is None:
-        return segmentation(training, experiment.classes)
+        return segmentation(training, experiment.classes, device)
     return classification(
         training,
         experiment.classes,
         weighted=experiment.recipe["class_weights"] == "balanced",
         smoothing=experiment.recipe["label_smoothing"],
         mask_classes=experiment.data.classes if experiment.masks else None,
+        device=device,
     )
 
 
@@ -224,7 +235,7 @@ def _determinants(experiment: Experiment, seed: int, task: Task, runtime: Runtim
         "data": [checkpoint.digest(each.numpy()) for each in arrays],
         "weights": None if weights is None else checkpoint.digest((weights / "model.safetensors").read_bytes()),
         "sources": {path.name: checkpoint.digest(path.read_bytes()) for path in sources},
-        "torch": torch.__version__,
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "segmentation-models-pytorch")},
         "threads": torch.get_num_threads(),
         "device": runtime.device.type,
         "instruction_set": runtime.instruction_set,

@@ -71,8 +71,7 @@ def _note(settings: dict[str, Any]) -> str:
     """What a classifier is told by this input that it could not know of a new image."""
     if settings["kind"] == "mask":
         return "The annotator's mask alone, without the image."
-    if settings["kind"] == "region":
-        return f"What the annotator's mask covers ({settings['keep']})."
+    how = f"the region that it covers ({settings['keep']})" if settings["kind"] == "region" else settings["style"]
     if settings["mask"] == "true":
-        return f"The image with the annotator's mask drawn in ({settings['style']})."
-    return f"The image with another image's mask drawn in ({settings['style']}), never that of a near duplicate."
+        return f"The image with the annotator's mask: {how}."
+    return f"The image with another image's mask, from whichever part of the split, never a near duplicate's: {how}."

@@ -117,6 +117,13 @@ def _probability_table(
     return pd.concat(parts).rename_axis("row").sort_values(["seed", "row"], kind="stable").reset_index(drop=True)
 
 
+def _origin(weights: dict[str, Any] | None) -> str | None:
+    """Where the weights that a training started from came from, if from anywhere."""
+    if weights is None:
+        return None
+    return "random" if weights["random"] else "official" if weights["official"] else "mirror"
+
+
 def _cost(runs: list[Run], model_mib: float) -> dict[str, Any]:
     records = [run.record for run in runs]
     return {
@@ -126,6 +133,7 @@ def _cost(runs: list[Run], model_mib: float) -> dict[str, Any]:
         "predict_images_per_second": float(np.mean([run.images_per_second for run in runs])),
         "peak_memory_mib": max(record["peak_memory_mib"] for record in records),
         "device": runs[0].device,
+        "weights": _origin(records[0]["weights"]),
         "note": f"means over {len(records)} trainings; peak memory is that of training, the highest of them",
         "manifest": provenance.manifest(),
     }

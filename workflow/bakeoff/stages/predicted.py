@@ -63,7 +63,7 @@ def predicted(
             "dataset": data.about["name"],
             "synthetic": data.about["synthetic"],
             "note": f"Drawn from masks predicted by {settings['segmenter']['experiment']}, trained on the training "
-            "images of the same fold.",
+            "images of the same fold: of those its masks are better than of the images that are tested.",
         }
         write_text(beside / "input.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 

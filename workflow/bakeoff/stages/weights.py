@@ -145,8 +145,8 @@ def _convert(found: Fetched, module: ModuleType, folder: Path) -> None:
     if not found.official:
         discard(found)
         raise BakeoffError(f"{found.url} is not the published {found.name}: {MEND}")
-    # The one pickle that is ever opened, since it is published as nothing else: its bytes are verified by now, and
-    # weights_only has torch build tensors and refuse everything else that a pickle may ask for.
+    # The one pickle that is ever opened, since it is published as nothing else: its bytes are verified by now where a
+    # checksum is published, and weights_only has torch build tensors and refuse all else that a pickle may ask for.
     try:
         tensors = _renamed(torch.load(found.path, map_location="cpu", weights_only=True), module)
     except (UnpicklingError, RuntimeError):

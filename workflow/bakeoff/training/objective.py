@@ -93,7 +93,12 @@ class Segmentation:
 
     classes: list[str]
     weights: Tensor
-    score_name = "Dice"
+
+    @property
+    def score_name(self) -> str:
+        """See `Objective`."""
+        foreground = self.classes[1:]
+        return "Dice" if len(foreground) == 1 else f"mean Dice of {', '.join(foreground)}"
 
     def check(self, training: Examples) -> str:
         """See `Objective`."""
@@ -149,14 +154,20 @@ class Classification:
         return balanced_accuracy(measured, examples.labels)
 
 
-def segmentation(training: Examples, classes: list[str]) -> Segmentation:
-    """The objective of a segmentation task, its weights from the training masks."""
+def segmentation(training: Examples, classes: list[str], device: torch.device | None = None) -> Segmentation:
+    """The objective of a segmentation task, its weights from the training masks, on a device (the masks' own)."""
     assert training.masks is not None
-    return Segmentation(classes, class_weights(training.masks, len(classes)).to(training.masks.device))
+    return Segmentation(classes, class_weights(training.masks, len(classes)).to(device or training.masks.device))
 
 
 def classification(
-    training: Examples, classes: list[str], *, weighted: bool, smoothing: float, mask_classes: list[str] | None
+    training: Examples,
+    classes: list[str],
+    *,
+    weighted: bool,
+    smoothing: float,
+    mask_classes: list[str] | None,
+    device: torch.device | None = None,
 ) -> Classification:
     """The objective of a classification task.
 
@@ -168,13 +179,13 @@ def classification(
         Of the labels.
     mask_classes
         Names of the masks' classes where masks are learned too.
+    device
+        Where it will be asked; the examples' own by default.
     """
     assert training.labels is not None
-    device = training.labels.device
     weights = label_weights(training.labels, len(classes)) if weighted else torch.ones(len(classes))
-    return Classification(
-        classes, weights.to(device), smoothing, segmentation(training, mask_classes) if mask_classes else None
-    )
+    masks = segmentation(training, mask_classes, device) if mask_classes else None
+    return Classification(classes, weights.to(device or training.labels.device), smoothing, masks)
 
 
 def head(outputs: Outputs, name: str) -> Tensor:

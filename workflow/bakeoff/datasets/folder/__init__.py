@@ -103,7 +103,7 @@ class FolderFacts:
             masks=(Member(archive, mask),) if mask and self.CLASSES else (),
             labels={"class": _label(id_)} if self.TARGETS else {},
             # Of a picture with a class, a mask without foreground may be the truth: nothing is there to be marked.
-            blank_mask_expected=bool(self.TARGETS),
+            blank_mask="allowed" if self.TARGETS else "fault",
         )
 
 

@@ -82,7 +82,7 @@ def listing(raw: Path) -> Listing:
             image=Member(archive, images[id_]),
             masks=tuple(Member(archive, mask) for _, mask in sorted(masks[id_].items())),
             labels={"class": id_.split()[0]},
-            blank_mask_expected=id_.startswith("normal"),
+            blank_mask="expected" if id_.startswith("normal") else "fault",
         )
         for id_ in sorted(images.keys() & masks.keys())
     ]
