@@ -11,8 +11,9 @@ run: $(VENV)/ready
 	snakemake --cores all --resources gpu=1
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
+# A file of tests a core, each on one thread.
 test: $(VENV)/ready
-	pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/ready
 	ruff check . && ruff format --check .
