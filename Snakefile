@@ -9,10 +9,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from bakeoff.engine import hold_clone
 from dvc_stages import Stages
+from patient_dvc import parse_parameters_once
 
 MAIN_PROCESS = workflow.is_main_process
 if MAIN_PROCESS:
     hold_clone(Path(workflow.basedir))
+parse_parameters_once()
 stages = Stages(workflow.basedir, judge=MAIN_PROCESS)
 
 

@@ -1,16 +1,16 @@
-"""The lock file, written faster: the same bytes as DVC's own."""
+"""What our DVC does faster, with the same result."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dvc import dvcfile
+from dvc.fs import LocalFileSystem
+from dvc.utils.serialize import load_path
 from dvc.utils.serialize._yaml import parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from patient_dvc import modify_lock, with_fast_lock
+from patient_dvc import loaded_once, modify_lock, with_fast_lock
 from ruamel.yaml import YAML
 
 # What params.yaml may hold, texts that look like something else among it.
@@ -28,13 +28,6 @@ values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc.-_", min_size=1), inner, max_size=3),
 )
-
-
-THEIR_WAY = """
-import sys
-from dvc.utils.serialize import dump_yaml, load_yaml
-dump_yaml(sys.argv[2], load_yaml(sys.argv[1]))
-"""
 
 
 def changed(path: Path, name: str, entry: Any) -> None:
@@ -58,16 +51,16 @@ def test_what_is_written_is_read_the_same(tmp_path_factory: pytest.TempPathFacto
     assert YAML(typ="safe", pure=True).load(path.read_text()) == {"schema": "2.0", "stages": entries}
 
 
-def test_the_projects_own_lock_comes_out_byte_for_byte(tmp_path: Path) -> None:
+def test_the_projects_own_lock_says_the_same_to_dvc_and_stays_as_it_is(tmp_path: Path) -> None:
     published = Path(__file__).resolve().parent.parent / "dvc.lock"
     path = tmp_path / "dvc.lock"
     path.write_bytes(published.read_bytes())
     with modify_lock(path) as data:
         assert data["stages"]
-    # In a process of its own, since the book's editor teaches this process's ruamel another way to write nothing.
-    theirs = tmp_path / "theirs.lock"
-    subprocess.run([sys.executable, "-c", THEIR_WAY, str(published), str(theirs)], check=True)
-    assert path.read_bytes() == theirs.read_bytes() == published.read_bytes()
+    theirs = parse_yaml(published.read_text(), published)
+    assert parse_yaml(path.read_text(), path) == theirs
+    assert list(data["stages"]) == list(theirs["stages"])
+    assert path.read_bytes() == published.read_bytes()
 
 
 def test_a_block_that_fails_changes_nothing(tmp_path: Path) -> None:
@@ -86,3 +79,20 @@ def test_other_files_stay_with_dvc(tmp_path: Path) -> None:
     with with_fast_lock(dvcfile.modify_yaml)(str(path)) as data:
         data["vars"] = []
     assert path.read_text().startswith("# a comment")
+
+
+def test_parameters_are_parsed_again_only_when_they_have_changed(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 1\n")
+    asked: list[str] = []
+
+    def parse(path: str, fs: object = None) -> dict[str, int]:
+        asked.append(path)
+        return load_path(path, fs)
+
+    load, fs = loaded_once(parse), LocalFileSystem()
+    assert [load(str(path), fs)["seed"] for _ in range(3)] == [1, 1, 1]
+    assert len(asked) == 1
+    path.write_text("seed: 12\n")
+    assert load(str(path), fs) == {"seed": 12}
+    assert len(asked) == 2

@@ -6,8 +6,9 @@ waits are the default, and a whole `dvc repro` waits for a Snakemake that runs i
 started at once on one clone, and a run started again waits for a training that the last one left behind.
 
 DVC also rewrites the whole of `dvc.lock` after every stage, in pure Python, which with two hundred stages costs more
-than most stages do. Here libyaml does it, with the same bytes as the result (tests/test_patient_dvc.py), and the file
-is replaced and never half written. Nothing else of DVC changes.
+than most stages do. Here libyaml does it, with the same values in the same order (long lines are not folded), and
+the file is replaced and never half written. And the book is parsed once a run, and not once a stage. Nothing else
+of DVC changes.
 """
 
 import contextlib
@@ -85,6 +86,36 @@ def with_fast_lock(modify_yaml: Callable[..., Any]) -> Callable[..., Any]:
     return modify
 
 
+def loaded_once(load_path: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap DVC's `load_path`: a file of parameters is parsed again only when it has changed.
+
+    DVC parses the whole book for every stage that depends on a key of it, and only reads what it gets.
+    """
+    parsed: dict[tuple[str, int, int], Any] = {}
+
+    @wraps(load_path)
+    def load(path: str, fs: Any = None, **kwargs: Any) -> Any:
+        try:
+            about = Path(path).stat()
+        except OSError:  # of another revision, in git: DVC's file system knows it
+            return load_path(path, fs, **kwargs)
+        if kwargs or fs is None or fs.protocol != "local":
+            return load_path(path, fs, **kwargs)
+        key = (str(path), about.st_mtime_ns, about.st_size)
+        if key not in parsed:
+            parsed[key] = load_path(path, fs)
+        return parsed[key]
+
+    return load
+
+
+def parse_parameters_once() -> None:
+    """Let DVC, in this process, parse a file of parameters once and not once a stage."""
+    from dvc.dependency import param
+
+    param.load_path = loaded_once(param.load_path)
+
+
 def runs_the_pipeline(arguments: list[str]) -> bool:
     """Whether a command runs stages for a user, and not one stage for Snakemake, which holds the clone itself."""
     words = [word for word in arguments if not word.startswith("-")]
@@ -105,4 +136,5 @@ def main() -> int:
 
     Stage.reproduce = waiting(Stage.reproduce)
     dvcfile.modify_yaml = with_fast_lock(dvcfile.modify_yaml)
+    parse_parameters_once()
     return dvc(["--wait-for-lock", *sys.argv[1:]])
