@@ -1,8 +1,11 @@
-"""Fixtures shared by every test: the real images, when they are there."""
+"""Fixtures shared by every test: the real images and a real browser, when they are there."""
 
 import os
+import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -25,3 +28,22 @@ def mirror() -> Path:
         warnings.warn(message, stacklevel=1)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real Chromium: `BAKEOFF_CHROMIUM`, or the one on the PATH; skips loudly without."""
+    path = os.environ.get("BAKEOFF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        message = "THE PAGES ARE NOT TESTED IN A BROWSER: no chromium (set BAKEOFF_CHROMIUM to one)"
+        warnings.warn(message, stacklevel=1)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["background-networking", "component-update", "sync", "gpu", "quic"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", *(f"--disable-{each}" for each in quiet)]
+        )
+        yield browser
+        browser.close()

@@ -3,10 +3,8 @@
 import base64
 import io
 import json
-import os
 import re
 import shutil
-import warnings
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -499,25 +497,6 @@ class TestWording:
             "a and b",
             "a, b and c",
         ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A real Chromium: `BAKEOFF_CHROMIUM`, or the one on the PATH; skips loudly without."""
-    path = os.environ.get("BAKEOFF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        message = "THE REPORT IS NOT TESTED IN A BROWSER: no chromium (set BAKEOFF_CHROMIUM to one)"
-        warnings.warn(message, stacklevel=1)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["background-networking", "component-update", "sync", "gpu", "quic"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", *(f"--disable-{each}" for each in quiet)]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop-light", "phone-dark"])
