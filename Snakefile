@@ -9,13 +9,19 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from bakeoff.engine import hold_clone
 from dvc_stages import Stages
-from patient_dvc import parse_parameters_once
+from patient_dvc import spare_dvc
 
 MAIN_PROCESS = workflow.is_main_process
 if MAIN_PROCESS:
     hold_clone(Path(workflow.basedir))
-parse_parameters_once()
+spare_dvc()
 stages = Stages(workflow.basedir, judge=MAIN_PROCESS)
+
+# The sample's networks are so small that a second core hardly helps: it does other work meanwhile. And what they
+# predict fits in anywhere, where a network of full size would be in the way of one that trains.
+SAMPLE = stages.parameter("profile") == "sample"
+NETWORK_THREADS = 1 if SAMPLE else 8
+PREDICTION_GPUS = 0 if SAMPLE else 1
 
 
 report: "workflow/report/workflow.rst"

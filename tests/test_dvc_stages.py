@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dvc_stages import Stages
+from dvc_stages import STAMP, Stages
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -44,7 +44,7 @@ stages:
 SNAKEFILE = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "workflow")!r})
-from dvc_stages import Stages
+from dvc_stages import STAMP, Stages
 stages = Stages(workflow.basedir, judge=workflow.is_main_process)
 rule measure:
     input: stages.inputs("measure")
@@ -110,7 +110,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def test_outputs_are_patterns_and_inputs_are_what_dvc_resolves(project: Project) -> None:
+def test_outputs_are_patterns_and_inputs_are_what_other_stages_make(project: Project) -> None:
     stages = Stages(project.root)
 
     class Oslo:
@@ -119,10 +119,12 @@ def test_outputs_are_patterns_and_inputs_are_what_dvc_resolves(project: Project)
     assert [str(each) for each in stages.outputs("measure")] == ["out/{key}"]
     assert stages.outputs("measure")[0].flags["directory"]  # type: ignore[attr-defined]
     assert "directory" not in getattr(stages.outputs("sum")[0], "flags", {})
-    assert stages.inputs("measure")(Oslo)[:1] == ["code"]
+    assert stages.inputs("measure")(Oslo) == [STAMP], "sources are DVC's"
     assert sorted(stages.inputs("sum")(None))[1:] == ["out/oslo", "out/rome"], "a folder stands for the outputs inside"
     assert stages.repro("measure")(Oslo) == "dvc --wait-for-lock repro --single-item measure@oslo"
     assert stages.keys("measure") == "oslo|rome"
+    assert stages.parameter("scale") == 2
+    assert stages.parameter("cities.oslo.rain") == 3
 
 
 def test_a_group_of_no_stage_makes_no_output_and_gets_in_nobodys_way(project: Project) -> None:

@@ -1,16 +1,34 @@
 """What our DVC does faster, with the same result."""
 
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dvc import dvcfile
+from dvc import dvcfile, rwlock
+from dvc.dependency import param
 from dvc.fs import LocalFileSystem
 from dvc.utils.serialize import load_path
 from dvc.utils.serialize._yaml import parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from patient_dvc import loaded_once, modify_lock, with_fast_lock
+from patient_dvc import (
+    REMEMBERED_LOCK,
+    Hashes,
+    forgetting,
+    hashed_once,
+    loaded_once,
+    locked_once,
+    looked_up,
+    modify_lock,
+    remembered,
+    with_fast_lock,
+    with_memory,
+)
 from ruamel.yaml import YAML
 
 # What params.yaml may hold, texts that look like something else among it.
@@ -96,3 +114,123 @@ def test_parameters_are_parsed_again_only_when_they_have_changed(tmp_path: Path)
     path.write_text("seed: 12\n")
     assert load(str(path), fs) == {"seed": 12}
     assert len(asked) == 2
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder that an engine has worked in, and a lock file that was written there."""
+    (tmp_path / ".bakeoff").mkdir()
+    changed(tmp_path / "dvc.lock", "a", {"cmd": "x", "params": {"p": [1, 0.5, None, "1e3", True]}})
+    return tmp_path / "dvc.lock"
+
+
+def test_what_a_lock_says_is_remembered_as_yaml_would_say_it(clone: Path) -> None:
+    assert remembered(clone) == parse_yaml(clone.read_text(), clone)
+    changed(clone, "b", {"cmd": "y"})
+    assert list(remembered(clone)["stages"]) == ["a", "b"]  # type: ignore[index]
+
+
+def test_another_file_in_its_place_is_not_taken_for_it(clone: Path) -> None:
+    text = clone.read_text()
+    clone.write_text(text.replace("cmd: x", "cmd: z"))  # as long as before
+    assert remembered(clone) is None
+    changed(clone, "b", {})
+    assert remembered(clone)["stages"]["a"]["cmd"] == "z"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", [{1: "one"}, date(2020, 1, 2), float("nan")])
+def test_what_json_cannot_say_is_read_from_the_file_itself(clone: Path, value: Any) -> None:
+    changed(clone, "b", {"params": value})
+    assert remembered(clone) is None
+    assert str(parse_yaml(clone.read_text(), clone)["stages"]["b"]["params"]) == str(value)
+
+
+def test_a_torn_memory_is_no_memory(clone: Path) -> None:
+    place = clone.parent / REMEMBERED_LOCK
+    place.write_text(place.read_text()[:-5])
+    assert remembered(clone) is None
+
+
+def test_dvc_loads_a_remembered_lock_without_parsing_it_and_with_the_same_values(clone: Path) -> None:
+    parsed: list[str] = []
+
+    def parse(lockfile: Any) -> tuple[Any, str]:
+        parsed.append(lockfile.path)
+        return parse_yaml(Path(lockfile.path).read_text(), lockfile.path), "text"
+
+    lockfile = SimpleNamespace(path=str(clone), repo=SimpleNamespace(fs=LocalFileSystem()))
+    load = with_memory(parse)
+    clone.write_text(clone.read_text())  # by git, say
+    first, second = load(lockfile)[0], load(lockfile)[0]
+    assert first == second == parse_yaml(clone.read_text(), clone)
+    assert parsed == [str(clone)]
+    in_git = SimpleNamespace(path=str(clone), repo=SimpleNamespace(fs=SimpleNamespace(protocol="git")))
+    load(in_git)
+    assert len(parsed) == 2, "another revision's lock is not this one"
+
+
+names = st.text("ab-_1", min_size=1, max_size=2)
+books = st.recursive(
+    st.integers(0, 9) | st.none() | st.just("text"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=3),
+)
+
+
+@given(
+    st.dictionaries(names, books, max_size=3),
+    st.lists(st.lists(names, min_size=1, max_size=3).map(".".join), min_size=1, max_size=3),
+)
+def test_a_key_is_looked_up_as_dvc_finds_it(
+    tmp_path_factory: pytest.TempPathFactory, book: dict[str, Any], keys: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("book") / "params.yaml"
+    path.write_text(json.dumps(book))
+    fs = LocalFileSystem()
+    expected = param.read_param_file(fs, str(path), keys, flatten=True)
+    assert looked_up(param.read_param_file)(fs, str(path), keys, flatten=True) == expected
+
+
+def test_what_is_locked_is_not_locked_again(tmp_path: Path) -> None:
+    taken: list[tuple[list[str], list[str]]] = []
+
+    @contextmanager
+    def recorded(tmp_dir: str, fs: Any, cmd: str, read: list[str], write: list[str], hardlink: bool) -> Iterator[None]:
+        taken.append((read, write))
+        with rwlock.rwlock(tmp_dir, fs, cmd, read, write, hardlink):
+            yield
+
+    lock = locked_once(recorded)
+
+    def locked(read: list[str], write: list[str]) -> AbstractContextManager[None]:
+        return lock(str(tmp_path), LocalFileSystem(), "cmd", read, write, False)
+
+    with locked(["/in"], ["/out"]):
+        with locked(["/in", "/out"], []):
+            assert len(taken) == 1
+        with locked(["/in", "/other"], []):
+            assert len(taken) == 2
+        with locked(["/in"], ["/out"]):
+            assert len(taken) == 3, "to write is asked for every time"
+        with locked(["/in", "/out"], []):
+            assert len(taken) == 3, "what a block inside took and gave back is still held"
+    with locked(["/in"], []):
+        assert len(taken) == 4
+
+
+def test_a_path_is_hashed_once_until_something_changes_files() -> None:
+    asked: list[str] = []
+    hashes: Hashes = {}
+
+    def get_hash(dependency: Any) -> int:
+        asked.append(dependency.fs_path)
+        return len(asked)
+
+    def of(path: str, protocol: str = "local") -> Any:
+        return once(SimpleNamespace(fs_path=path, hash_name="md5", protocol=protocol))
+
+    once = hashed_once(get_hash, hashes)
+    run = forgetting(lambda: of("/a"), hashes)
+    assert [of("/a"), of("/a"), of("/b")] == [1, 1, 2]
+    assert run() == 3, "what is hashed while a stage runs is hashed anew"
+    assert of("/a") == 4, "and again after it"
+    assert [of("/a", "ssh"), of("/a", "ssh")] == [5, 6], "elsewhere a file may change at any time"

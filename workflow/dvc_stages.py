@@ -35,6 +35,7 @@ from typing import Any
 
 import networkx as nx
 import yaml
+from dvc.dependency import param
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from snakemake.io import ancient, directory, report
@@ -86,9 +87,10 @@ class Stages:
         return [_flagged(pattern.replace("${key}", "{key}"), in_report or {}) for pattern in patterns]
 
     def inputs(self, group: str) -> Callable[[Any], list[str]]:
-        """Input function of a group: what DVC knows as the stage's dependencies.
+        """Input function of a group: those of the stage's dependencies that other stages make.
 
-        A folder among them that holds outputs of other stages stands for those outputs.
+        A folder among them that holds outputs of other stages stands for those outputs. Sources are left to DVC: it
+        sees when one has changed, and Snakemake would only look for a rule that makes each.
         """
 
         def of(wildcards: Any) -> list[str]:
@@ -107,6 +109,16 @@ class Stages:
 
         return of
 
+    def parameter(self, key: str) -> Any:
+        """A value of params.yaml, for the threads and resources that depend on it.
+
+        Raises
+        ------
+        KeyError
+            If there is none at this key.
+        """
+        return param.read_param_file(self._repo.fs, str(self._root / "params.yaml"), [key], flatten=True)[key]
+
     def all_outputs(self) -> list[str]:
         """Every output of every stage."""
         return list(self._outputs)
@@ -116,16 +128,12 @@ class Stages:
         return [self._relative(out) for stage in self._stages.values() for out in stage.outs]
 
     def _expand(self, path: str) -> Iterable[str]:
-        if path == "params.yaml":
-            return []
         if path not in self._expanded:
-            inside = [out for out in self._outputs if out.startswith(f"{path}/")]
-            self._expanded[path] = inside or [path]
+            self._expanded[path] = [out for out in self._outputs if out == path or out.startswith(f"{path}/")]
         return self._expanded[path]
 
     def _relative(self, artefact: Any) -> str:
-        path = Path(artefact.fs_path)
-        return (path.relative_to(self._root) if path.is_relative_to(self._root) else path).as_posix()
+        return Path(artefact.fs_path).as_posix().removeprefix(f"{self._root.as_posix()}/")
 
     def _changed(self) -> frozenset[str]:
         """Stages that DVC calls changed, or that are being run at this moment, and all that follow from them."""

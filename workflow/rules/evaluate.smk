@@ -15,7 +15,7 @@ rule score_threshold:
         key=stages.keys("score-threshold"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 2
+    threads: 1 if SAMPLE else 2
     resources:
         mem_mb=2000,
         runtime=30,
@@ -127,7 +127,7 @@ rule compare:
         key=stages.keys("compare"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 2
+    threads: 1 if SAMPLE else 2
     resources:
         mem_mb=2000,
         runtime=30,

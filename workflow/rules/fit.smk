@@ -24,7 +24,7 @@ rule fit_network:
         key=stages.keys("fit-network"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 8
+    threads: NETWORK_THREADS
     resources:
         gpu=1,
         mem_mb=8000,
@@ -124,7 +124,7 @@ rule fit_classical:
         key=stages.keys("fit-classical"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 2
+    threads: 1 if SAMPLE else 2
     resources:
         mem_mb=8000,
         runtime=240,

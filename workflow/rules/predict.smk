@@ -39,9 +39,9 @@ rule predict_network:
         key=stages.keys("predict-network"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 8
+    threads: NETWORK_THREADS
     resources:
-        gpu=1,
+        gpu=PREDICTION_GPUS,
         mem_mb=8000,
         runtime=120,
     params:
@@ -128,7 +128,7 @@ rule predict_classical:
         key=stages.keys("predict-classical"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 2
+    threads: 1 if SAMPLE else 2
     resources:
         mem_mb=4000,
         runtime=60,

@@ -2,7 +2,8 @@
 
 A checkpoint is `epoch-NNNNNN.json` (the history, which files it needs, their checksums) with the tensors in safetensors
 beside it. The JSON is written last, so whatever it names was complete; checksums find what a disk or a power cut tore
-all the same, and then the checkpoint before is taken. A finished training keeps its best weights and its record,
+all the same, and then the checkpoint before is taken. So the tensors need not be flushed to the disk, which would cost
+a training of short epochs more than the epochs. A finished training keeps its best weights and its record,
 `finished.json`, so that it need never be done again.
 """
 
@@ -148,8 +149,6 @@ class CheckpointFolder:
         part = self.folder / f"{name}.part"
         # safetensors stores row-major tensors alone; the channels-last ones are turned round.
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
         entry = {"file": name, "bytes": part.stat().st_size, "crc32": _crc32(part)}
         part.replace(self.folder / name)
         return entry

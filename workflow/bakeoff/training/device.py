@@ -68,7 +68,8 @@ def set_up(precision: str = "auto") -> Runtime:
     _keep_freed_memory()
     # cuBLAS reads this when it is first used; without it, its results may differ between runs.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # `use_deterministic_algorithms` sets the same and imports torch's compiler, which takes longer than many a stage.
+    torch.set_deterministic_debug_mode("error")
     # That also writes over all fresh memory, to show up kernels that read it unset: a debugging aid, and not free.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
