@@ -9,12 +9,14 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from bakeoff.engine import hold_clone
 from dvc_stages import Stages
+from one_timer import spare_snakemake
 from patient_dvc import spare_dvc
 
 MAIN_PROCESS = workflow.is_main_process
 if MAIN_PROCESS:
     hold_clone(Path(workflow.basedir))
 spare_dvc()
+spare_snakemake()
 stages = Stages(workflow.basedir, judge=MAIN_PROCESS)
 
 # The sample's networks are so small that a second core hardly helps: it does other work meanwhile. And what they

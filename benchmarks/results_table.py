@@ -1,29 +1,65 @@
-"""Print a comparison as Markdown: `python benchmarks/results_table.py results/comparison/lungs.csv`."""
+"""Print comparisons as Markdown, a table a task: `python benchmarks/results_table.py results/comparison/*.csv`."""
 
 import csv
 import sys
 from pathlib import Path
 
-SCORES = ("dice", "iou", "hd95", "assd")
+# Column and heading of the scores shown, those of segmentation first; a task shows the ones it has.
+SCORES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "boundary_iou": "boundary IoU",
+    "iou_border_as_foreground": "IoU, border as pet",
+    "dataset_iou_border_as_foreground": "the same over all pixels",
+    "hd95": "HD95, pixels",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "ece": "ECE",
+    "roc_auc": "ROC AUC",
+}
 
 
 def cell(row: dict[str, str], score: str) -> str:
     """Mean and interval of a score."""
-    mean, low, high = (float(row[f"{score}_{part}"]) for part in ("mean", "low", "high"))
+    ends = [row[f"{score}_{part}"] for part in ("mean", "low", "high")]
+    if "" in ends:
+        return "none"
+    mean, low, high = map(float, ends)
     digits = 3 if high <= 1 else 1
     return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def main() -> None:
-    """Read, print."""
-    with Path(sys.argv[1]).open() as file:
+def ranks(row: dict[str, str]) -> str:
+    """The ranks that no comparison rules out; of an oracle none."""
+    low, high = row.get("rank_low", ""), row.get("rank_high", "")
+    if not low:
+        return "none"
+    return f"{float(low):.0f}" if low == high else f"{float(low):.0f}-{float(high):.0f}"
+
+
+def print_task(path: Path) -> None:
+    """Read, print; nothing of a task without experiments."""
+    with path.open() as file:
         rows = list(csv.DictReader(file))
-    print("| experiment | Dice | IoU | HD95, pixels | ASSD, pixels | training, s a seed | images | seeds |")
-    print("|---|---|---|---|---|---|---|---|")
+    if not rows:
+        return
+    shown = {score: heading for score, heading in SCORES.items() if f"{score}_mean" in rows[0]}
+    print(f"\n## {path.stem}\n\n{rows[0]['images']} test images, {max(int(row['seeds']) for row in rows)} seed(s).\n")
+    print(f"| rank | experiment | {' | '.join(shown.values())} | training, s a seed | weights |")
+    print("|---" * (len(shown) + 4) + "|")
     for row in rows:
-        scores = " | ".join(cell(row, score) for score in SCORES)
+        scores = " | ".join(cell(row, score) for score in shown)
         seconds = f"{float(row['training_seconds']):.0f}"
-        print(f"| {row['experiment']} | {scores} | {seconds} | {row['images']} | {row['seeds']} |")
+        weights = " ".join(filter(None, (row["weights"], row["weights_origin"]))) or "none"
+        print(f"| {ranks(row)} | {row['experiment']} | {scores} | {seconds} | {weights} |")
+
+
+def main() -> None:
+    """Every table asked for; the tables of pairs beside them are passed over."""
+    for name in sys.argv[1:]:
+        if not name.endswith("-pairs.csv") and Path(name).name != "claims.csv":
+            print_task(Path(name))
 
 
 if __name__ == "__main__":

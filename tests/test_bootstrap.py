@@ -1,28 +1,36 @@
-"""Intervals: scipy's for images on their own, wider where images hang together, and never of NaN."""
+"""Intervals: scipy's for images on their own, wider where images or seeds hang together, and never of NaN."""
 
 import numpy as np
 import pytest
 from bakeoff.evaluation import bootstrap
-from bakeoff.evaluation.bootstrap import Interval, mean_interval
+from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval, mean_variance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
-def test_equals_scipy(level: float) -> None:
+def test_equals_scipys_bca_at_the_level_that_few_images_ask_for(level: float) -> None:
     values = np.random.default_rng(1).beta(8, 2, 53)
     ours = mean_interval(values, level=level, resamples=999, seed=4)
+    low, high = expanded_shares(level, 53)
     theirs = stats.bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=999, method="percentile", rng=np.random.default_rng(4)
+        (values,), np.mean, confidence_level=high - low, n_resamples=999, method="BCa", rng=np.random.default_rng(4)
     ).confidence_interval
     assert ours == pytest.approx((values.mean(), theirs.low, theirs.high), abs=1e-12)
+
+
+def test_few_images_ask_for_quantiles_as_far_out_as_t_is() -> None:
+    low, high = expanded_shares(0.95, 10)
+    assert stats.norm.ppf(high) == pytest.approx(stats.t.ppf(0.975, 9) * np.sqrt(10 / 9))
+    assert low == pytest.approx(1 - high)
+    assert expanded_shares(0.95, 1_000_000) == pytest.approx((0.025, 0.975), abs=1e-6)
 
 
 def test_two_images_have_three_resampled_means() -> None:
     # 0, 1/2 and 1 with probabilities 1/4, 1/2 and 1/4.
     assert mean_interval(np.array([0.0, 1.0]), level=0.95) == Interval(0.5, 0.0, 1.0)
-    assert mean_interval(np.array([0.0, 1.0]), level=0.3) == Interval(0.5, 0.5, 0.5)
+    assert mean_interval(np.array([0.0, 1.0]), level=0.2) == Interval(0.5, 0.5, 0.5)
 
 
 def test_one_image_has_no_spread() -> None:
@@ -35,13 +43,44 @@ def test_the_same_seed_gives_the_same_interval_whatever_is_held_in_memory(monkey
     assert mean_interval(values, seed=3) == at_once
     assert mean_interval(values, seed=4) != at_once
     monkeypatch.setattr(bootstrap, "_VALUES_AT_A_TIME", 100)
-    assert mean_interval(values, seed=3) == at_once
+    bootstrap._times_drawn.cache_clear()
+    assert mean_interval(values, seed=3) == pytest.approx(at_once, abs=1e-14)
 
 
 def test_seeds_are_averaged_within_an_image() -> None:
-    by_image = np.random.default_rng(0).random((20, 1))
-    disagreement = np.array([[-0.3, 0.0, 0.3]])
-    assert mean_interval(by_image + disagreement) == pytest.approx(mean_interval(by_image[:, 0]))
+    by_seed = np.random.default_rng(0).random((20, 3))
+    by_seed -= by_seed.mean(axis=0)  # so that the seeds differ on every image and nowhere else
+    assert mean_interval(by_seed) == pytest.approx(mean_interval(by_seed.mean(axis=1)), abs=1e-12)
+
+
+def test_seeds_alone_give_a_t_interval_of_their_means() -> None:
+    means = np.array([0.7, 0.8, 0.74, 0.72])
+    interval = mean_interval(np.tile(means, (50, 1)))
+    expected = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert interval == pytest.approx((means.mean(), expected.low, expected.high))
+
+
+def test_seeds_carry_no_share_beyond_1_and_no_distance_below_0() -> None:
+    shares, distances = (mean_interval(np.tile(means, (9, 1))) for means in ([0.8, 1.0], [0.1, 1.9]))
+    assert (shares.low < 0.8, shares.high) == (True, 1.0)
+    assert (distances.low, distances.high > 1.9) == (0.0, True)
+
+
+def test_the_variance_of_images_and_seeds_is_that_of_the_two_way_analysis_of_variance() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (30, 1)) + rng.normal(0, 1, (1, 4)) + rng.normal(0, 1, (30, 4))
+    images, seeds, grand = values.mean(axis=1), values.mean(axis=0), values.mean()
+    of_seeds = 30 * np.sum((seeds - grand) ** 2) / 3
+    residual = np.sum((values - images[:, None] - seeds + grand) ** 2) / (29 * 3)
+    found = mean_variance(values, np.arange(30))
+    assert found.of_images == pytest.approx(4 * images.var(ddof=1) / (30 * 4))
+    assert found.of_seeds == ((pytest.approx((of_seeds - residual) / (30 * 4)), 4),)
+    total = found.of_images + found.between_seeds
+    assert found.standard_error == pytest.approx(total**0.5)
+    weighted = found.of_images * stats.t.ppf(0.975, 29) + found.between_seeds * stats.t.ppf(0.975, 3)
+    assert found.t_quantile(0.975) == pytest.approx(weighted / total)
+    weighted = found.of_images * stats.t.sf(2.5, 29) + found.between_seeds * stats.t.sf(2.5, 3)
+    assert found.t_tail(2.5) == pytest.approx(weighted / total)
 
 
 def test_groups_of_one_are_images_on_their_own() -> None:
@@ -67,9 +106,10 @@ def test_95_of_100_intervals_cover_the_truth() -> None:
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(300):
-        interval = mean_interval(rng.normal(0.5, 0.1, 60), resamples=400)
-        covered += interval.low <= 0.5 <= interval.high
-    assert 0.90 <= covered / 300 <= 0.98
+        values = np.where(rng.random(150) < 0.1, rng.beta(2, 2, 150), rng.beta(30, 2, 150))  # one in ten fails
+        interval = mean_interval(values, resamples=1000)
+        covered += interval.low <= 0.9 * 30 / 32 + 0.1 / 2 <= interval.high
+    assert 0.91 <= covered / 300 <= 0.98
 
 
 @settings(deadline=None)

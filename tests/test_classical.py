@@ -21,6 +21,7 @@ from bakeoff.baselines.classical import (
     save_classifier,
 )
 from bakeoff.errors import BakeoffError
+from bakeoff.predictions import read_probabilities
 from bakeoff.stages.classical import fit, predict
 from bakeoff.stages.prepare import prepare
 from bakeoff.stages.split import split as draw_split
@@ -323,6 +324,7 @@ def test_every_method_learns_from_fits_to_predictions(method: str, project: Proj
     cost = json.loads((project.results / "cost.json").read_text())
     assert cost["parameters"] == ((3 * 64 + 3) if method == "logistic-regression" else None)
     assert cost["predict_images_per_second"] > 0
+    assert (cost["latency_ms"] > 0, cost["multiply_adds"]) == (True, None)
     assert record["note"] in cost["note"]
 
 
@@ -351,6 +353,13 @@ def test_with_folds_each_image_is_predicted_by_the_fold_that_tests_it(project: P
     ]
     assert table["id"].tolist() == [each for number, each in enumerate(project.ids) if number % 3 < 2] * 2
     assert table["fold"].tolist() == [1, 0] * 40
+    validation = read_probabilities(project.results, "validation").table
+    assert (
+        validation["id"].tolist()
+        == [each for number, each in enumerate(project.ids) if number % 3 == 2 for _ in "01"] * 2
+    )
+    assert validation["fold"].tolist() == [0, 1] * 40  # both folds choose on the same images, with their own forests
+    assert (validation["p_beagle"][::2].to_numpy() != validation["p_beagle"][1::2].to_numpy()).any()
     probabilities = table[[f"p_{breed}" for breed in BREEDS]].to_numpy()
     assert (np.array(BREEDS)[probabilities.argmax(axis=1)] == table["label"]).mean() < 0.6
 

@@ -22,7 +22,7 @@ from bakeoff.evaluation.classification import (
     image_scores,
     reliability,
 )
-from bakeoff.predictions import read_probabilities, write_probabilities
+from bakeoff.predictions import PROBABILITY_FILES, probability_table, read_probabilities, write_probabilities
 from bakeoff.stages.score import score
 from bakeoff.stages.split import split
 from ellipses import write_prepared
@@ -202,11 +202,9 @@ class TestIntervals:
         truth, probabilities = drawn(70, 3, seeds=2)
         groups = np.arange(70) // 3
         found = headline(truth, probabilities, groups, resamples=500)
-        correct = (probabilities.argmax(axis=2) == truth).mean(axis=0)
-        assert found["accuracy"] == pytest.approx(
-            mean_interval(correct, resamples=500, groups=groups)._asdict(), abs=1e-6
-        )
-        losses = np.mean([image_scores(truth, each)["log_loss"] for each in probabilities], axis=0)
+        correct = (probabilities.argmax(axis=2) == truth).T
+        assert found["accuracy"] == accuracy_interval(correct, groups)._asdict()
+        losses = np.stack([image_scores(truth, each)["log_loss"] for each in probabilities], axis=1)
         expected = mean_interval(losses, resamples=500, groups=groups)
         assert found["log_loss"] == pytest.approx(expected._asdict(), rel=1e-5)
 
@@ -217,25 +215,51 @@ class TestIntervals:
             np.repeat(truth, 4), np.repeat(probabilities, 4, axis=1), np.repeat(np.arange(50), 4), resamples=300
         )
         for name in HEADLINES:
-            assert copied[name] == pytest.approx(alone[name], abs=1e-6), name
+            # Of accuracy, a variance that is estimated costs a little width.
+            assert copied[name] == pytest.approx(alone[name], abs=0.006 if name == "accuracy" else 1e-6), name
 
     def test_where_all_are_right_it_has_a_width_that_images_justify(self) -> None:
-        # 0.025 = p^n: with p so low, n of n right would be that rare.
-        interval = accuracy_interval(np.ones(100), np.arange(100), resamples=100)
-        assert interval == pytest.approx((1.0, 0.025 ** (1 / 100), 1.0))
-        assert interval.low == pytest.approx(0.9638, abs=1e-4)
-        in_pairs = accuracy_interval(np.ones(100), np.arange(100) // 2, resamples=100)
-        assert in_pairs.low == pytest.approx(0.025 ** (1 / 50))
+        # Wilson: n / (n + z^2).
+        interval = accuracy_interval(np.ones(100), np.arange(100))
+        assert interval == pytest.approx((1.0, 100 / (100 + 1.959964**2), 1.0))
+        assert interval.low == pytest.approx(0.9630, abs=1e-4)
+        in_pairs = accuracy_interval(np.ones(100), np.arange(100) // 2)
+        assert in_pairs.low == pytest.approx(50 / (50 + 1.959964**2))
         truth = np.arange(100) % 2
         found = headline(truth, np.eye(2)[truth][None], np.arange(100), resamples=100)
         assert found["accuracy"] == pytest.approx(interval._asdict())
 
     def test_where_none_is_right_it_is_the_mirror_image(self) -> None:
-        assert accuracy_interval(np.zeros(10), np.arange(10), resamples=100) == pytest.approx((0, 0, 1 - 0.025**0.1))
+        assert accuracy_interval(np.zeros(10), np.arange(10)) == pytest.approx((0, 0, 1 - 10 / (10 + 1.959964**2)))
 
-    def test_otherwise_it_is_the_bootstrap(self) -> None:
-        correct = np.array([1.0, 0.5, 0.0, 1.0])
-        assert accuracy_interval(correct, np.arange(4), resamples=200) == mean_interval(correct, resamples=200)
+    @pytest.mark.parametrize(("right", "images"), [(0, 7), (1, 40), (13, 20), (39, 40), (250, 250)])
+    @pytest.mark.parametrize("level", [0.8, 0.95])
+    def test_of_images_on_their_own_it_is_statsmodels_wilson_interval(
+        self, right: int, images: int, level: float
+    ) -> None:
+        from statsmodels.stats import proportion
+
+        found = accuracy_interval(np.arange(images) < right, np.arange(images), level=level)
+        expected = proportion.proportion_confint(right, images, alpha=1 - level, method="wilson")
+        assert found == pytest.approx((right / images, *expected))
+
+    def test_copies_of_an_image_and_of_a_seed_are_no_evidence(self) -> None:
+        correct = np.arange(40) % 4 > 0
+        alone = accuracy_interval(correct, np.arange(40))
+        copied = accuracy_interval(np.repeat(correct, 5), np.repeat(np.arange(40), 5))
+        by_seed = accuracy_interval(np.stack([correct] * 3, axis=1), np.arange(40))
+        assert by_seed == pytest.approx(alone)
+        # A variance that is estimated costs a little width.
+        assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+        assert copied.low < alone.low < alone.high < copied.high
+
+    def test_seeds_that_differ_widen_it(self) -> None:
+        steady = np.stack([np.arange(100) < 80] * 3, axis=1)
+        moody = np.stack([np.arange(100) < right for right in (60, 80, 100)], axis=1)
+        narrow, wide = (accuracy_interval(each, np.arange(100)) for each in (steady, moody))
+        assert narrow.mean == pytest.approx(0.8)
+        assert wide.mean == pytest.approx(0.8)
+        assert wide.low < narrow.low < narrow.high < wide.high < 1
 
     def test_95_of_100_intervals_of_a_mean_over_classes_cover_the_truth(self) -> None:
         rng = np.random.default_rng(0)
@@ -292,7 +316,7 @@ def test_confusion_and_report_are_scikit_learns() -> None:
     assert table.loc[3, ["precision", "f1"]].tolist() == [0, 0]
 
 
-def probability_table(seeds: int = 2) -> pd.DataFrame:
+def two_images(seeds: int = 2) -> pd.DataFrame:
     rows = [("007", 0, "NA", 0.125, 0.875), ("b", 1, "cat", float(np.float32(0.7)), float(1 - np.float32(0.7)))]
     table = pd.DataFrame(rows, columns=["id", "fold", "label", "p_NA", "p_cat"])
     table.insert(1, "seed", 0)
@@ -303,7 +327,7 @@ class TestProbabilities:
     """Probabilities on their way to disk and back."""
 
     def test_what_is_written_is_read(self, tmp_path: Path) -> None:
-        write_probabilities(tmp_path / "new", probability_table())
+        write_probabilities(tmp_path / "new", two_images())
         assert [path.name for path in (tmp_path / "new").iterdir()] == ["predictions.csv"]
         found = read_probabilities(tmp_path / "new")
         assert found.classes == ["NA", "cat"]
@@ -335,7 +359,7 @@ class TestProbabilities:
         ],
     )
     def test_a_wrong_table_is_neither_written_nor_read(self, tmp_path: Path, spoil, message: str) -> None:
-        table = spoil(probability_table())
+        table = spoil(two_images())
         with pytest.raises(ValueError, match=message):
             write_probabilities(tmp_path / "new", table)
         assert not (tmp_path / "new").exists()
@@ -343,8 +367,35 @@ class TestProbabilities:
         with pytest.raises(BakeoffError, match=rf"predictions\.csv {message}.*: run the stage that predicts again"):
             read_probabilities(tmp_path)
 
+    def test_an_image_may_validate_in_several_folds_and_is_tested_in_one(self, tmp_path: Path) -> None:
+        table = two_images(seeds=1).assign(id="x", fold=[0, 1])
+        with pytest.raises(ValueError, match="must have the same images, once each"):
+            write_probabilities(tmp_path, table)
+        write_probabilities(tmp_path, table, "validation")
+        assert [path.name for path in tmp_path.iterdir()] == ["validation.csv"]
+        assert read_probabilities(tmp_path, "validation").of_seed(0)["fold"].tolist() == [0, 1]
+        with pytest.raises(ValueError, match="must have the same images, once each"):
+            write_probabilities(tmp_path, two_images(seeds=1).assign(id="x", fold=[1, 1]), "validation")
+
+    def test_a_table_is_in_the_order_of_seed_image_and_fold(self) -> None:
+        index = pd.DataFrame({"id": ["x", "y", "z"], "breed": ["a", "b", "a"]})
+        runs = [
+            (1, 0, np.array([0, 2]), np.array([[0.1, 0.9], [0.2, 0.8]])),
+            (0, 1, np.array([0, 1]), np.array([[0.3, 0.7], [0.4, 0.6]])),
+            (0, 0, np.array([1]), np.array([[0.5, 0.5]])),
+        ]
+        table = probability_table(index, "breed", ["a", "b"], runs)
+        assert table.columns.tolist() == ["id", "seed", "fold", "label", "p_a", "p_b"]
+        assert table.to_numpy().tolist() == [
+            ["x", 0, 1, "a", 0.3, 0.7],
+            ["y", 0, 0, "b", 0.5, 0.5],
+            ["y", 0, 1, "b", 0.4, 0.6],
+            ["x", 1, 0, "a", 0.1, 0.9],
+            ["z", 1, 0, "a", 0.2, 0.8],
+        ]
+
     def test_rounding_is_no_mistake(self, tmp_path: Path) -> None:
-        write_probabilities(tmp_path, probability_table().assign(p_NA=0.33333, p_cat=0.66666))
+        write_probabilities(tmp_path, two_images().assign(p_NA=0.33333, p_cat=0.66666))
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(BakeoffError, match=r"predictions\.csv is missing: run the stage that predicts"):
@@ -372,21 +423,17 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("scored")
     write_prepared(root / "prepared", images=30)
     split("diagnosis", TASK, root / "prepared", root / "split.csv")
-    index = pd.read_csv(root / "prepared" / "index.csv")
-    folds = pd.read_csv(root / "split.csv").query("split == 'test'").set_index("id")["fold"]
-    truth = (index["diagnosis"] == "tuberculosis").astype(int).to_numpy()
+    index, folds = pd.read_csv(root / "prepared" / "index.csv"), pd.read_csv(root / "split.csv")
     rng = np.random.default_rng(0)
-    tables = []
-    for seed in range(2):
-        sick = np.clip(0.5 + 0.3 * (2 * truth - 1) + rng.normal(0, 0.25, 30), 0, 1)
-        columns = {
-            "id": index["id"],
-            "seed": seed,
-            "fold": folds.loc[index["id"]].to_numpy(),
-            "label": index["diagnosis"],
-        }
-        tables.append(pd.DataFrame({**columns, "p_normal": 1 - sick, "p_tuberculosis": sick}))
-    write_probabilities(root / "results", pd.concat(tables))
+    for part in PROBABILITY_FILES:
+        images = index.merge(folds[folds["split"] == part], on="id")
+        side = np.where(images["diagnosis"] == "tuberculosis", 1, -1)
+        tables = []
+        for seed in range(2):
+            sick = np.clip(0.5 + 0.3 * side + rng.normal(0, 0.25, len(images)), 0, 1)
+            columns = {"id": images["id"], "seed": seed, "fold": images["fold"], "label": images["diagnosis"]}
+            tables.append(pd.DataFrame({**columns, "p_normal": 1 - sick, "p_tuberculosis": sick}))
+        write_probabilities(root / "results", pd.concat(tables), part)
     score("x", "diagnosis", root / "prepared", root / "split.csv", root / "results", resamples=200)
     return root
 
@@ -408,7 +455,11 @@ def test_a_row_of_scores_an_image_and_seed(scored: Path) -> None:
 def test_headline_figures_are_those_of_the_rows(scored: Path) -> None:
     scores = pd.read_csv(scored / "results" / "scores.csv")
     found = json.loads((scored / "results" / "metrics.json").read_text())
-    assert set(found) == {*HEADLINES, "images", "seeds", "folds", "classes"}
+    assert set(found) == {
+        *HEADLINES,
+        *("log_loss_scaled", "ece_scaled", "temperature", "aurc_optimal"),
+        *("images", "seeds", "folds", "classes"),
+    }
     assert (found["images"], found["seeds"], found["folds"], found["classes"]) == (30, 2, 2, 2)
     assert found["accuracy"]["mean"] == pytest.approx(scores["correct"].mean())
     assert found["log_loss"]["mean"] == pytest.approx(scores["log_loss"].mean(), abs=1e-5)
@@ -433,7 +484,7 @@ def test_confusion_is_of_the_first_seed_and_the_report_of_all(scored: Path) -> N
     [
         (
             lambda table: table[table["id"] != table["id"].iloc[0]],
-            "another test split .* column 'id' differs",
+            "another split .* column 'id' differs",
         ),
         (lambda table: table.assign(label="normal"), "column 'label' differs"),
         (lambda table: table.assign(fold=0), "column 'fold' differs"),
@@ -441,16 +492,31 @@ def test_confusion_is_of_the_first_seed_and_the_report_of_all(scored: Path) -> N
     ],
 )
 def test_predictions_of_another_split_are_refused(scored: Path, tmp_path: Path, spoil, message: str) -> None:
-    spoil(pd.read_csv(scored / "results" / "predictions.csv")).to_csv(tmp_path / "predictions.csv", index=False)
-    with pytest.raises(BakeoffError, match=message):
+    for spoilt in PROBABILITY_FILES.values():
+        for name in PROBABILITY_FILES.values():
+            shutil.copy(scored / "results" / name, tmp_path)
+        spoil(pd.read_csv(tmp_path / spoilt)).to_csv(tmp_path / spoilt, index=False)
+        with pytest.raises(BakeoffError, match=rf"{spoilt} .*{message}"):
+            score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PROBABILITY_FILES.values())
+
+
+def test_what_calibration_needs_is_asked_for(scored: Path, tmp_path: Path) -> None:
+    shutil.copy(scored / "results" / "predictions.csv", tmp_path)
+    with pytest.raises(BakeoffError, match=r"validation\.csv is missing: run the stage that predicts first"):
         score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
-    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+    validation = pd.read_csv(scored / "results" / "validation.csv")
+    validation[validation["seed"] == 0].to_csv(tmp_path / "validation.csv", index=False)
+    with pytest.raises(BakeoffError, match=r"other seeds in validation\.csv"):
+        score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
 
 
 def test_the_same_predictions_give_the_same_bytes(scored: Path, tmp_path: Path) -> None:
-    shutil.copy(scored / "results" / "predictions.csv", tmp_path)
+    for name in PROBABILITY_FILES.values():
+        shutil.copy(scored / "results" / name, tmp_path)
     score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
-    names = ["classification_report.csv", "confusion.csv", "metrics.json", "predictions.csv", "scores.csv"]
+    names = ["calibration.csv", "classification_report.csv", "confusion.csv", "curves.csv", "metrics.json"]
+    names += ["predictions.csv", "scores.csv", "validation.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
         assert (tmp_path / name).read_bytes() == (scored / "results" / name).read_bytes()

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import KINDS, compare_scores, image_means, label, labels
+from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels
+from bakeoff.evaluation.paired import compare_paired, holm
 from bakeoff.stages.compare import compare
-from ellipses import EXPERIMENTS, RESAMPLES, build, copy
+from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, build, copy
 
 OTSU = {"family": "thresholds", "method": "otsu", "foreground": "train"}
 UNET = {"family": "networks", "model": "unet"}
@@ -25,14 +26,22 @@ def scores(dice: dict[str, list[float]]) -> pd.DataFrame:
     return table.assign(hospital=np.where(table["id"] < "c", "north", "south"), **others)
 
 
-def ranked(experiments: dict, tables: dict[str, pd.DataFrame], groups: dict[str, str] | None = None) -> pd.DataFrame:
+def compared(
+    experiments: dict, tables: dict[str, pd.DataFrame], groups: dict[str, str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     ids = next(iter(tables.values()))["id"].unique()
     by_id = pd.Series(groups or {id_: id_ for id_ in ids})
     costs = {name: {"parameters": 3, "training_seconds": 1.5} for name in experiments}
     metrics: dict[str, dict] = {name: {} for name in experiments}
     segmentation = KINDS["segmentation"]
-    table = compare_scores(segmentation, experiments, tables, metrics, costs, ["hospital"], by_id, resamples=400)
-    return table.set_index("experiment")
+    table, pairs = compare_scores(
+        segmentation, experiments, tables, metrics, costs, ["hospital"], by_id, resamples=400, margin=0.01
+    )
+    return table.set_index("experiment"), pairs
+
+
+def ranked(experiments: dict, tables: dict[str, pd.DataFrame], groups: dict[str, str] | None = None) -> pd.DataFrame:
+    return compared(experiments, tables, groups)[0]
 
 
 def test_seeds_are_averaged_within_an_image_before_anything_else() -> None:
@@ -89,6 +98,62 @@ def test_an_oracle_is_ranked_where_it_stands_and_is_nobodys_measure() -> None:
     )
     assert table.index.tolist() == ["bound", "method"]
     assert table["dice_behind_mean"].tolist() == pytest.approx([-0.2, 0.0])
+
+
+def images(**dice: np.ndarray) -> dict[str, pd.DataFrame]:
+    return {name: scores({f"i{row:03}": [each] for row, each in enumerate(values)}) for name, values in dice.items()}
+
+
+def test_methods_that_cannot_be_told_apart_share_their_ranks() -> None:
+    rng = np.random.default_rng(0)
+    good = rng.beta(9, 2, 60)
+    tables = images(
+        best=good, twin=good + rng.normal(-0.001, 0.02, 60), far=good - 0.3, bound=np.minimum(good + 0.1, 1.0)
+    )
+    experiments = dict.fromkeys(tables, UNET) | {"bound": {**OTSU, "foreground": "oracle"}}
+    table, pairs = compared(experiments, tables)
+    assert set(table.index[1:3]) == {"best", "twin"}
+    assert table["rank_low"].tolist() == [pd.NA, 1, 1, 3]
+    assert table["rank_high"].tolist() == [pd.NA, 2, 2, 3]
+    assert pairs[["first", "second"]].apply(tuple, axis=1).tolist() == [
+        *[("bound", each) for each in table.index[1:]],
+        *[(table.index[1], each) for each in table.index[2:]],
+        (table.index[2], "far"),
+    ]
+    assert pairs.set_index(["first", "second"]).loc[(table.index[2], "far"), "verdict"] == "better"
+
+
+def test_a_pairs_row_is_the_two_methods_comparison_corrected_for_all_rows() -> None:
+    rng = np.random.default_rng(1)
+    values = {name: rng.beta(9, 2, 40) - drop for name, drop in [("x", 0.0), ("y", 0.02), ("z", 0.1)]}
+    table, pairs = compared(dict.fromkeys(values, UNET), images(**values))
+    assert pairs.columns.tolist() == list(PAIR_COLUMNS)
+    for _, row in pairs.iterrows():
+        paired = compare_paired(values[row["first"]], values[row["second"]], binary=False, resamples=400)
+        for name in ("images", "difference", "low", "high", "test", "p_value", "effect"):
+            assert row[name] == pytest.approx(getattr(paired, name)), name
+    assert pairs["p_holm"].tolist() == holm(pairs["p_value"].to_numpy()).tolist()
+    assert pairs["images_to_decide"].notna().tolist() == (pairs["verdict"] == "undecided").tolist()
+    of_best = pairs[pairs["first"] == table.index[0]].set_index("second")
+    for end, column in [("mean", "difference"), ("low", "low"), ("high", "high")]:
+        assert table.loc[of_best.index, f"dice_behind_{end}"].tolist() == of_best[column].tolist()
+
+
+def test_a_lead_that_another_seed_would_undo_is_no_lead() -> None:
+    rng = np.random.default_rng(2)
+    image = rng.beta(9, 2, 200)
+    trained = {name: image[:, None] + rng.normal(0, 0.01, (200, 3)) for name in ("steady", "moody")}
+    trained["moody"] += np.array([-0.15, 0.0, 0.1])
+    tables = {
+        name: scores({f"i{row:03}": each.tolist() for row, each in enumerate(values)})
+        for name, values in trained.items()
+    }
+    averaged = compared({"steady": UNET, "moody": UNET}, images(**{n: v.mean(axis=1) for n, v in trained.items()}))[1]
+    assert averaged.loc[0, "verdict"] == "better"
+    _, pairs = compared({"steady": UNET, "moody": UNET}, tables)
+    assert pairs.loc[0, "verdict"] == "undecided"
+    assert pd.isna(pairs.loc[0, "images_to_decide"])
+    assert pairs.loc[0, "low"] < 0 < pairs.loc[0, "difference"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +223,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(project: Path, folder: Path) -> None:
     prepared, split = project / "data" / "prepared" / "lungs", project / "data" / "splits" / "lungs.csv"
-    compare("lungs", "segmentation", EXPERIMENTS, project / "results", prepared, split, folder, resamples=RESAMPLES)
+    compare(
+        "lungs",
+        "segmentation",
+        EXPERIMENTS,
+        project / "results",
+        prepared,
+        split,
+        folder,
+        resamples=RESAMPLES,
+        margin=MARGIN,
+    )
 
 
 def test_the_table_agrees_with_each_experiments_own_metrics(project: Path) -> None:
@@ -182,9 +257,9 @@ def test_the_table_agrees_with_each_experiments_own_metrics(project: Path) -> No
 
 def test_the_same_scores_give_the_same_bytes(project: Path, tmp_path: Path) -> None:
     run(project, tmp_path)
-    for name in ("lungs.csv", "lungs.svg"):
+    for name in ("lungs.csv", "lungs-pairs.csv", "lungs.svg"):
         assert (tmp_path / name).read_bytes() == (project / "results" / "comparison" / name).read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lungs.csv", "lungs.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lungs-pairs.csv", "lungs.csv", "lungs.svg"]
 
 
 def test_the_figure_names_every_method_its_axis_and_how_many_images(project: Path) -> None:
@@ -227,12 +302,17 @@ def test_a_task_without_experiments_gives_an_empty_table_and_an_empty_figure(pro
     table = pd.read_csv(folder / "lungs-diagnosis.csv")
     assert table.columns.tolist() == ["experiment"]
     assert table.empty
+    pairs = pd.read_csv(folder / "lungs-diagnosis-pairs.csv")
+    assert pairs.columns.tolist() == list(PAIR_COLUMNS)
+    assert pairs.empty
     figure = ET.parse(folder / "lungs-diagnosis.svg").getroot()
     assert figure.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(figure) == 0
     assert sorted(path.name for path in folder.iterdir()) == [
+        "lungs-diagnosis-pairs.csv",
         "lungs-diagnosis.csv",
         "lungs-diagnosis.svg",
+        "lungs-pairs.csv",
         "lungs.csv",
         "lungs.svg",
     ]

@@ -26,6 +26,7 @@ LAYERS = {
     "weights": ("errors", "datasets"),
     "training": ("errors", "provenance", "evaluation"),
     "report": ("errors", "provenance", "predictions", "datasets", "evaluation"),
+    "claims": ("errors",),
 }
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 import shutil
@@ -15,29 +16,32 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import SEGMENTATION
 from bakeoff.report import wording
-from bakeoff.report.charts import ThresholdLine, histogram_chart, inline
+from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
+from bakeoff.report.costs import pareto_front
+from bakeoff.report.gallery import extremes
 from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_picture, outlined, picture, png_uri, webp_uri
 from bakeoff.report.reading import Task, read_task
-from bakeoff.report.sections import extremes, threshold_line
+from bakeoff.report.sections import threshold_line
+from bakeoff.report.verdicts import matrix
 from bakeoff.stages.compare import compare
 from bakeoff.stages.report import report
-from ellipses import EXPERIMENTS, TASKS, build, copy
+from bakeoff.stages.score import score
+from ellipses import EXPERIMENTS, MARGIN, SETTINGS, TASKS, build, copy
 
-PAGES = ("index.html", "lungs.html", "data-lungs.html")
+PAGES = ("index.html", "claims.html", "lungs.html", "data-lungs.html")
 
 
 def write(root: Path) -> dict[str, str]:
     """Every page of the report, by file name."""
     folder = root / "results" / "report"
-    report("sample", TASKS, EXPERIMENTS, root / "data", root / "results", folder)
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    report("sample", TASKS, EXPERIMENTS, root / "data", root / "results", folder, **SETTINGS)
+    return {path.name: path.read_text() for path in folder.glob("*.html")}
 
 
 def read(root: Path, task: str = "lungs", experiments: dict[str, dict[str, Any]] = EXPERIMENTS) -> Task:
-    return read_task(task, TASKS[task], experiments, root / "data", root / "results")
+    return read_task(task, TASKS[task], experiments, root / "data", root / "results", margin=MARGIN)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +112,8 @@ def test_ids_are_unique_and_links_lead_somewhere(pages: dict[str, str], name: st
     assert "#main" in links
     for link in links:
         file, _, anchor = link.partition("#")
+        if file == "summary.md":
+            continue
         assert anchor in ["", *Page(pages[file or name]).ids], link
 
 
@@ -120,16 +126,21 @@ def test_the_index_links_to_every_page_and_every_page_back(pages: dict[str, str]
 def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: Path, pages: dict[str, str]) -> None:
     text = Page(pages["index.html"]).text
     best = pd.read_csv(project / "results" / "comparison" / "lungs.csv").iloc[0]
-    score = f"Dice {best['dice_mean']:.3f} {best['dice_low']:.3f} to {best['dice_high']:.3f}"
-    assert f"lungs Chest X-rays of ellipses segmentation U-Net {score} 24 {len(EXPERIMENTS)} " in text
+    found = pairs(project).set_index(["first", "second"]).loc[("lungs-unet", "lungs-deeplabv3plus")]
+    score = f"Dice {best['dice_mean']:.3f} {best['dice_low']:.3f} to {best['dice_high']:.3f}; n = 24, 2 seeds"
+    lead = f"{found['difference']:+.3f} ({found['low']:.3f} to {found['high']:.3f}) over DeepLabV3+: {found['verdict']}"
+    cost = "trained in 12.4 s a seed, 29.7 ms an image, 8.63 M parameters"
+    for said in (score, lead, cost, "✗ 1 failed, 1 warned"):
+        assert said in text
+    made = re.search(r'<a class="made" href="([^"]*)">Dice', pages["index.html"])
+    assert made
+    assert made[1] == "lungs.html#lungs-provenance-lungs-unet"
     assert "lungs Chest X-rays of ellipses 60 3 4 " in text  # used, dropped, findings
 
 
 def test_a_task_without_experiments_says_so(project: Path, pages: dict[str, str]) -> None:
     text = Page(pages["index.html"]).text
-    assert (
-        "lungs-diagnosis Chest X-rays of ellipses classification no experiment in the book yet \u2013 \u2013 0" in text
-    )
+    assert "lungs-diagnosis Chest X-rays of ellipses; classification, 0 experiments no experiment in the book" in text
     assert read(project, "lungs-diagnosis").experiments == []
     assert "lungs-diagnosis.html" not in "".join(pages.values())
     assert "lungs-diagnosis" in Page(pages["data-lungs.html"]).text, "its split is on the data card"
@@ -147,16 +158,18 @@ def test_a_book_whose_tasks_have_no_experiments_gets_its_data_pages(project: Pat
             Path(),
             empty / "results" / "comparison",
             resamples=10,
+            margin=0.01,
         )
     folder = tmp_path / "report"
-    report("sample", TASKS, {}, empty / "data", empty / "results", folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["data-lungs.html", "index.html"]
+    report("sample", TASKS, {}, empty / "data", empty / "results", folder, **SETTINGS)
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == ["claims.html", "data-lungs.html", "index.html", "summary.md"]
     assert (folder / "index.html").read_text().count("no experiment in the book yet") == len(TASKS)
 
 
 def test_every_picture_and_chart_can_be_read_aloud(pages: dict[str, str]) -> None:
     charts = {name: re.findall(r"<svg[^>]*>", html) for name, html in pages.items()}
-    assert len(charts["lungs.html"]) == 1 + 2 + 2  # comparison, two histograms, two networks
+    assert len(charts["lungs.html"]) == 1 + 2 + 2 + 2  # comparison, two histograms, two networks, two of cost
     assert len(charts["data-lungs.html"]) == 2 + 1 + 1  # two labels, original sizes, coverage of the lungs
     for name, html in pages.items():
         assert all(image.get("alt") for image in Page(html).images)
@@ -172,16 +185,143 @@ def test_every_method_stands_in_the_ranking_with_its_interval(project: Path, htm
         assert f"{row['hd95_mean']:.1f} {row['hd95_low']:.1f} to {row['hd95_high']:.1f}" in text
 
 
+def pairs(project: Path) -> pd.DataFrame:
+    return pd.read_csv(project / "results" / "comparison" / "lungs-pairs.csv")
+
+
 def test_the_first_screen_answers(project: Path, html: str) -> None:
     table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")
     answer = Page(html[: html.index('id="lungs-ranking"')]).text
-    behind = table.loc["lungs-deeplabv3plus"]
-    assert "U-Net" in answer
+    found = pairs(project).set_index(["first", "second"])
+    cheap = next(name for name in table.index if "oracle" not in name and EXPERIMENTS[name]["family"] == "thresholds")
+    assert "<h1>U-Net</h1>" in html
     assert f"95 % interval {table.loc['lungs-unet', 'dice_low']:.3f}" in answer
-    assert "n = 24 test images , 2 seeds" in answer or "n = 24 test images, 2 seeds" in answer
-    assert f"U-Net leads DeepLabV3+ by {behind['dice_behind_mean']:.3f} Dice" in answer
-    assert ("a clear lead" in answer) == bool(behind["dice_behind_low"] > 0)
+    assert "n = 24 test images, 2 seeds" in answer
+    for name in ("lungs-deeplabv3plus", cheap):
+        pair = found.loc[("lungs-unet", name)]
+        assert pair["verdict"] == "better"
+        by = f"{pair['difference']:.3f} Dice ({pair['low']:.3f} to {pair['high']:.3f}; "
+        assert f"U-Net is better than {table.loc[name, 'label']} by {by}" in answer
+    assert "One image alone 29.7 ms" in answer
     assert "8,629,921 parameters" in answer
+
+
+def test_ties_are_shown_as_ties(project: Path, html: str) -> None:
+    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+    ranking = html[html.index('id="lungs-ranking-table"') : html.index('id="lungs-pairs"')]
+    shown = re.findall(r'<td class="number" data-sort="\d+">([^<]*)</td>\s*<th', ranking)
+    assert shown == [wording.rank(row["rank_low"], row["rank_high"]) for _, row in table.iterrows()]
+    assert any(wording.EN_DASH in each for each in shown)
+    assert shown[table["experiment"].tolist().index("lungs-otsu-oracle")] == ""
+
+
+def test_every_two_methods_are_compared_in_a_table_and_at_a_glance(project: Path, html: str) -> None:
+    section = html[html.index('id="lungs-pairs"') : html.index('id="lungs-strata"')]
+    text = Page(section).text
+    labels = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")["label"]
+    for _, row in pairs(project).iterrows():
+        said = f"{labels[row['first']]} {labels[row['second']]} {row['difference']:+.3f} {row['low']:.3f} to"
+        assert said in text
+    methods = len(EXPERIMENTS) - 1  # the oracle is none
+    matrix = section[section.index('class="matrix"') : section.index("</table>")]
+    assert matrix.count("<td") == methods**2
+    assert matrix.count(">✓<") == matrix.count(">✗<") > 0
+
+
+def test_a_matrix_turns_the_verdict_for_the_other_method() -> None:
+    rows = [("a", "b", "better"), ("a", "c", "equivalent"), ("b", "c", "undecided")]
+    table = pd.DataFrame(rows, columns=["first", "second", "verdict"])
+    found = matrix([("a", "A"), ("b", "B"), ("c", "C")], table.to_dict("records"))
+    assert [[mark for mark, _ in row["cells"]] for row in found] == [["", "✓", "="], ["✗", "", "?"], ["=", "?", ""]]
+    assert found[1]["cells"][0][1] == "B: worse against A"
+
+
+def test_pareto_front_holds_what_nothing_surpasses() -> None:
+    costs, scores = [1.0, 2.0, 2.0, 3.0, 4.0, 1.0], [0.5, 0.7, 0.6, 0.7, 0.9, 0.5]
+    assert pareto_front(costs, scores).tolist() == [True, True, False, False, True, True]
+
+
+def test_numbers_of_crowded_points_stand_apart() -> None:
+    points = [CostPoint(number, "thresholds", 1 + number / 50, 0.5, 0.4, 0.6) for number in range(1, 6)]
+    axes = pareto_chart([*points, CostPoint(6, "networks", 900, 0.9, 0.8, 0.95)], np.ones(6, bool), "ms", "Dice").axes[
+        0
+    ]
+    places = [text.get_position() for text in axes.texts]
+    at = axes.transData.transform([(point.cost, point.mean) for point in points]) * 72 / axes.figure.dpi
+    shown = [np.add(*pair) for pair in zip(at, places, strict=False)]
+    assert all((np.abs(one - other) > (8, 7)).any() for one, other in itertools.combinations(shown, 2))
+    assert [text.get_text() for text in axes.texts] == list("123456")
+
+
+def test_cost_stands_beside_quality(html: str) -> None:
+    text = Page(html[html.index('id="lungs-cost"') : html.index('id="lungs-audit"')]).text
+    assert "U-Net 8,629,921 1.79 G 32.9 12.4 s 148 29.7" in text
+    front = re.findall(r"Nothing is both cheaper and better than ([^.]*)\.", text)
+    assert all("U-Net (1)" in each and "DeepLabV3+" not in each for each in front[:1])
+
+
+def test_overlap_is_shown_as_others_count_it(project: Path, html: str) -> None:
+    text = Page(html[html.index('id="lungs-conventions"') : html.index('id="lungs-thresholds"')]).text
+    metrics = json.loads((project / "results" / "experiments" / "lungs-unet" / "metrics.json").read_text())
+    for name in ("iou", "boundary_iou", "dataset_iou"):
+        figure = metrics[name]
+        assert f"{figure['mean']:.3f} {figure['low']:.3f} to {figure['high']:.3f}" in text
+    assert "border" not in text, "these data have none"
+
+
+def test_a_border_is_counted_in_three_ways(project: Path, tmp_path: Path) -> None:
+    bordered = copy(project, tmp_path / "p")
+    folder = bordered / "data" / "prepared" / "lungs"
+    about = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**about, "classes": ["background", "lung", "border"]}))
+    split = bordered / "data" / "splits" / "lungs.csv"
+    for name in EXPERIMENTS:
+        score(name, None, folder, split, bordered / "results" / "experiments" / name, resamples=100)
+    html = write(bordered)["lungs.html"]
+    text = Page(html[html.index('id="lungs-conventions"') : html.index('id="lungs-thresholds"')]).text
+    assert (
+        "IoU IoU, border counted in IoU, border ignored Mean IoU of classes Boundary IoU Dice over the data set" in text
+    )
+    scores = pd.read_csv(bordered / "results" / "experiments" / "lungs-unet" / "scores.csv")
+    row = text[text.index("U-Net") :]
+    shown = [float(each) for each in re.findall(r"(\d\.\d{3}) \d\.\d{3} to", row)[:3]]
+    columns = ["iou", "iou_border_as_foreground", "iou_border_ignored"]
+    assert shown == scores[columns].mean().round(3).tolist()
+
+
+def test_the_audit_says_its_verdict_in_words_and_signs(pages: dict[str, str]) -> None:
+    text = Page(pages["lungs.html"][pages["lungs.html"].index('id="lungs-audit"') :]).text
+    places = [
+        text.index(words) for words in ("✗ fails near duplicates", "! warning metadata: hospital", "✓ passes groups")
+    ]
+    assert places == sorted(places), "the gravest first"
+    assert "true mask against none lungs-otsu lungs-li +0.125 +0.050 to +0.200 ✗ inflated" in text
+    index = Page(pages["index.html"]).text
+    assert all((check.finding in index) == (check.verdict != "pass") for check in CHECKS)
+    assert "<b>look</b>" not in "".join(pages.values())
+
+
+def test_claims_stand_beside_what_their_files_show_and_what_is_found(pages: dict[str, str]) -> None:
+    page = Page(pages["claims.html"])
+    said = "S9 Ellipses its README Dice .95 dice; ellipses Dice .75 | in its log ✗ contradicted by its own files"
+    assert said in page.text
+    assert "no only synthetic images were drawn" in page.text
+    assert {"lungs.html#lungs-provenance-lungs-otsu", "lungs.html#lungs-provenance-lungs-li"} <= set(page.links)
+
+
+def test_the_summary_is_markdown_that_says_the_same(project: Path, pages: dict[str, str]) -> None:
+    text = (project / "results" / "report" / "summary.md").read_text()
+    best = pd.read_csv(project / "results" / "comparison" / "lungs.csv").iloc[0]
+    lines = text.splitlines()
+    row = next(line for line in lines if line.startswith("| lungs |"))
+    assert (
+        f"| **U-Net** | Dice {best['dice_mean']:.3f} ({best['dice_low']:.3f} to {best['dice_high']:.3f}) | 24 |" in row
+    )
+    assert row.count("|") == lines[lines.index(row) - 1].count("|")
+    assert "over DeepLabV3+: better" in row
+    assert "- **lungs**: ✗ near duplicates: 2 of 24 tested images &lt;b>look&lt;/b> alike." in text
+    assert "lungs-diagnosis |" not in text, "nothing was run"
+    assert len(text) < 4000
 
 
 def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) -> None:
@@ -191,6 +331,11 @@ def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) ->
     oracle = table["experiment"] == "lungs-otsu-oracle"
     table.loc[oracle, "dice_mean"] = 0.999
     table.sort_values("dice_mean", ascending=False).to_csv(path, index=False)
+    compared = path.with_name("lungs-pairs.csv")
+    found = pd.read_csv(compared)
+    turned = found["second"] == "lungs-otsu-oracle"
+    found.loc[turned, ["first", "second"]] = found.loc[turned, ["second", "first"]].to_numpy()
+    found.to_csv(compared, index=False)
     html = write(spoilt)["lungs.html"]
     assert "<h1>U-Net</h1>" in html
     first_row = re.search(r"<tr class=\"oracle\">\s*<td[^>]*>(.*?)</td>\s*<th[^>]*>.*?(Otsu, oracle)", html, re.DOTALL)
@@ -223,6 +368,8 @@ def test_what_forbids_trust_is_said_first(
 
 def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path) -> None:
     honest = copy(project, tmp_path / "p")
+    checks = honest / "results" / "audits" / "lungs.csv"
+    pd.read_csv(checks).query("verdict != 'fail'").to_csv(checks, index=False)
     path = honest / "data" / "prepared" / "lungs" / "dataset.json"
     about = json.loads(path.read_text())
     about["synthetic"] = False
@@ -257,6 +404,11 @@ def test_every_number_says_how_to_make_it_again(project: Path, html: str) -> Non
         cost = json.loads((project / "results" / "experiments" / name / "cost.json").read_text())
         assert cost["manifest"]["packages"]["numpy"] in html
         assert cost["manifest"]["cpu"] in html
+        record = Page(html[html.index(f'id="lungs-provenance-{name}"') :].split("</details>")[0]).text
+        assert ("augmentation.rotate: 10" if "recipe" in EXPERIMENTS[name] else "method: otsu") in record
+        assert ("2 trainings: seeds 0 and 1" in record) == ("recipe" in EXPERIMENTS[name])
+        assert (f"SHA-256 {'1' * 64}" in record) == (name == "lungs-deeplabv3plus")
+    assert f"SHA-256 {'0' * 64}" in Page(html[html.index('id="lungs-data-files"') :]).text
 
 
 def test_the_same_files_give_the_same_pages(project: Path, pages: dict[str, str], tmp_path: Path) -> None:
@@ -283,6 +435,10 @@ def test_a_ranking_of_other_experiments_is_refused(project: Path) -> None:
     [
         ("results/comparison/lungs.svg", "compare@lungs"),
         ("results/comparison/lungs-diagnosis.csv", "compare@lungs-diagnosis"),
+        ("results/comparison/lungs-pairs.csv", "compare@lungs"),
+        ("results/audits/lungs-diagnosis.csv", "audit@lungs-diagnosis"),
+        ("results/audits/inflation.csv", "inflation"),
+        ("results/comparison/claims.csv", "claims"),
         ("results/experiments/lungs-unet/cost.json", "score-network@lungs-unet"),
         ("data/splits/lungs-diagnosis.csv", "split@lungs-diagnosis"),
         ("data/prepared/lungs/audit.csv", "prepare@lungs"),
@@ -295,6 +451,22 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(
     (spoilt / file).unlink()
     with pytest.raises(BakeoffError, match=rf"{re.escape(file)} is missing: run `dvc repro {command}`"):
         write(spoilt)
+
+
+def test_a_comparison_of_an_older_version_is_refused(project: Path, tmp_path: Path) -> None:
+    older = copy(project, tmp_path / "p")
+    path = older / "results" / "comparison" / "lungs.csv"
+    pd.read_csv(path).drop(columns=["rank_low", "rank_high"]).to_csv(path, index=False)
+    with pytest.raises(BakeoffError, match=r"lungs.csv is of an older version, .*`dvc repro compare@lungs`"):
+        read(older)
+
+
+def test_pairs_of_another_ranking_are_refused(project: Path, tmp_path: Path) -> None:
+    stale = copy(project, tmp_path / "p")
+    path = stale / "results" / "comparison" / "lungs-pairs.csv"
+    pd.read_csv(path).iloc[1:].to_csv(path, index=False)
+    with pytest.raises(BakeoffError, match=r"compares other experiments than .*`dvc repro compare@lungs`"):
+        read(stale)
 
 
 def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_named(
@@ -319,9 +491,10 @@ def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_name
     words = re.search(r"<strong>U-Net</strong>.*?</figcaption>", html, re.DOTALL)
     assert words
     assert re.findall(r"Seed (\d): best .*? at epoch (\d) of 8\.", words[0]) == [("0", "3"), ("1", "3")]
-    text = Page(html[html.index('id="lungs-reproduce"') :]).text
+    text = Page(html[html.index('id="lungs-provenance"') :]).text
     trainings = ", ".join(f"training, seed {seed}, fold {fold}" for seed in (0, 1) for fold in (0, 1))
     assert f"prediction, {trainings}" in text
+    assert "4 trainings: seeds 0 and 1, folds 0 and 1" in text
 
 
 def test_best_median_and_worst_are_rows_of_the_scores() -> None:
@@ -411,41 +584,51 @@ def test_a_method_without_threshold_is_an_empty_row() -> None:
 class TestWording:
     """Numbers in words."""
 
-    AHEAD: ClassVar = {"dice_behind_mean": 0.0124, "dice_behind_low": 0.004, "dice_behind_high": 0.02, "images": 30}
+    PAIR: ClassVar = {
+        "images": 30,
+        "difference": 0.0124,
+        "low": 0.004,
+        "high": 0.02,
+        "p_holm": 0.0123,
+        "verdict": "better",
+        "images_to_decide": None,
+    }
+    FOUND = "by 0.012 Dice (0.004 to 0.020; p = 0.012 after Holm's correction)"
 
-    def test_a_lead_is_clear_where_its_interval_is_above_0(self) -> None:
-        assert wording.is_clear(self.AHEAD)
-        assert wording.lead("U-Net", "Otsu", self.AHEAD, 21) == (
-            "U-Net leads Otsu by 0.012 Dice and is better on 21 of 30 images; "
-            "that is more than chance would give: a clear lead."
-        )
-        assert wording.lead("U-Net", "Otsu", self.AHEAD, 21, seeds=2) == wording.lead("U-Net", "Otsu", self.AHEAD, 21)
-        open_ = {**self.AHEAD, "dice_behind_low": -0.001}
-        assert not wording.is_clear(open_)
-        assert wording.lead("U-Net", "Otsu", open_, 16, seeds=1).endswith(
-            "that is within what chance would give: no clear winner."
-        )
+    def test_a_lead_says_by_how_much_and_how_surely(self) -> None:
+        said = wording.lead("U-Net", "Otsu", self.PAIR, 21, margin=0.01)
+        assert said == f"U-Net is better than Otsu {self.FOUND}. The score of U-Net is higher on 21 of 30 images."
+        assert wording.lead("U-Net", "Otsu", self.PAIR, 21, margin=0.01, seeds=2) == said
+        assert wording.verdict(self.PAIR, 0.01, seeds=2) == "better"
 
     def test_a_lead_of_one_training_run_is_a_lead_of_that_run(self) -> None:
-        assert not wording.is_clear(self.AHEAD, seeds=1)
-        assert wording.verdict(self.AHEAD, seeds=1) == "ahead in one training run"
-        assert wording.lead("U-Net", "DeepLabV3+", self.AHEAD, 21, seeds=1, profile="full") == (
-            "U-Net leads DeepLabV3+ by 0.012 Dice and is better on 21 of 30 images; that is more than chance would "
-            "give on these images; one training run a method, so a second seed might turn it round: "
-            "set seeds.full to 3 or more."
-        )
+        assert wording.verdict(self.PAIR, 0.01, seeds=1) == "better, in one training run"
+        said = wording.lead("U-Net", "DeepLabV3+", self.PAIR, 21, margin=0.01, seeds=1)
+        assert "One training run a method: another seed might turn it round" in said
 
-    def test_a_small_lead_is_never_clear(self) -> None:
-        small = {**self.AHEAD, "dice_behind_mean": 0.002, "dice_behind_low": 0.001}
-        assert wording.beyond_chance(small)
-        assert not wording.is_clear(small)
-        assert not wording.is_clear(small, seeds=5)
-        assert wording.lead("U-Net", "DeepLabV3+", small, 21, seeds=5) == (
-            "U-Net leads DeepLabV3+ by 0.002 Dice and is better on 21 of 30 images; "
-            "that is more than chance would give on these images, but small: under 0.01 Dice."
-        )
-        assert "a second seed might turn it round" in wording.lead("U-Net", "DeepLabV3+", small, 21, seeds=1)
-        assert wording.is_clear({**small, "dice_behind_mean": SEGMENTATION.small_lead})
+    def test_what_is_equivalent_is_so_within_the_margin(self) -> None:
+        pair = {**self.PAIR, "verdict": "equivalent"}
+        assert wording.verdict(pair, 0.02) == "equivalent within 0.02"
+        said = wording.lead("A", "B", pair, 21, margin=0.02, losses=9)
+        assert said.startswith("A and B are equivalent: they differ by 0.012 Dice")
+        assert said.endswith("within the margin of 0.02. The score of A is higher on 21, lower on 9, of 30 images.")
+
+    @pytest.mark.parametrize(
+        ("needed", "words"),
+        [(4200, "about 4,200 images would decide"), (pd.NA, "more images alone would not decide")],
+    )
+    def test_what_is_undecided_says_what_would_decide(self, needed: Any, words: str) -> None:
+        pair = {**self.PAIR, "verdict": "undecided", "images_to_decide": needed}
+        assert wording.verdict(pair, 0.01, seeds=1) == f"undecided; {words}"
+        said = wording.lead("A", "B", pair, 16, margin=0.01)
+        assert said.startswith(f"Whether A is better than B is undecided: they differ {self.FOUND}, and {words}.")
+
+    def test_ranks_p_values_and_large_counts(self) -> None:
+        assert [wording.rank(1, 1), wording.rank(2, 4.0), wording.rank(float("nan"), None)] == ["1", "2\u20134", ""]
+        assert [wording.p_value(0.0004), wording.p_value(0.0123)] == ["p < 0.001", "p = 0.012"]
+        found = [wording.magnitude(value) for value in (1_786_576_896, 4360, 12, None)]
+        assert found == ["1.79 G", "4.36 k", "12.0", "—"]
+        assert [wording.milliseconds(value) for value in (0.0441, 2350, None)] == ["0.0441 ms", "2.35 s", "—"]
 
     def test_thresholds_have_no_seeds(self) -> None:
         network, threshold = {"family": "networks", "seeds": 3}, {"family": "thresholds", "seeds": 1}
@@ -497,6 +680,7 @@ class TestWording:
             "a and b",
             "a, b and c",
         ]
+        assert wording.listed(["U-Net, batch norm", "Otsu", "Li"]) == "U-Net, batch norm; Otsu and Li"
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop-light", "phone-dark"])
@@ -546,6 +730,7 @@ class TestEveryPageInABrowser:
     @pytest.mark.parametrize("name", PAGES)
     def test_its_tables_sort(self, window: Any, project: Path, pages: dict[str, str], name: str) -> None:
         window.goto(address(project, name))
+        window.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
         for table in window.locator("table.sortable").all():
             head = table.locator("thead th").first
             head.locator("button").click()
@@ -629,7 +814,23 @@ class TestInABrowser:
         assert Path(caught.value.path()).read_bytes() == (project / "results" / "comparison" / "lungs.csv").read_bytes()
 
     def test_links_of_the_bar_lead_to_their_sections(self, opened: Any) -> None:
-        opened.locator("nav a", has_text="Reproduce").click()
+        opened.locator("nav a", has_text="Provenance").click()
         opened.wait_for_function(
-            "Math.abs(document.querySelector('#lungs-reproduce').getBoundingClientRect().top) < 120"
+            "Math.abs(document.querySelector('#lungs-provenance').getBoundingClientRect().top) < 120"
         )
+
+    def test_a_number_leads_to_where_it_comes_from(self, opened: Any) -> None:
+        record = opened.locator("#lungs-provenance-lungs-unet")
+        assert not record.is_visible()
+        opened.locator("#lungs-ranking-table a.made").first.click()
+        record.wait_for(state="visible")
+        assert opened.evaluate("location.hash") == "#lungs-provenance-lungs-unet"
+
+    def test_pairs_unfold_sort_and_come_as_csv(self, opened: Any, project: Path) -> None:
+        opened.locator("#lungs-pairs summary").focus()
+        opened.keyboard.press("Enter")
+        opened.locator("#lungs-pairs-table thead th", has_text="Effect").locator("button").click()
+        with opened.expect_download() as caught:
+            opened.locator("#lungs-pairs .save").click()
+        table, found = pd.read_csv(io.StringIO(Path(caught.value.path()).read_text())), pairs(project)
+        assert table["Effect size"].tolist() == [float(f"{effect:.2f}") for effect in sorted(found["effect"])]

@@ -1,4 +1,5 @@
-"""Surface distances: exact on a 5x5 picture, defined for empty masks, and equal to MONAI's."""
+"""Surface distances and boundary bands: exact on small pictures, defined for empty masks, and equal to MONAI's
+distances and to the bands of the boundary IoU's authors."""
 
 import itertools
 import zipfile
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bakeoff.evaluation.surface import Boundary, boundary, hd95_and_assd, surface_distances
+from bakeoff.evaluation.surface import Boundary, boundary, boundary_band, hd95_and_assd, surface_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -57,6 +58,38 @@ def test_boundary_is_the_pixels_with_a_neighbour_outside() -> None:
         [0, 0, 0, 0, 0],
         [0, 0, 0, 0, 0],
     ]
+
+
+def test_the_band_is_two_percent_of_the_diagonal_deep() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[40:60, 40:60] = True
+    band = np.zeros((100, 100), bool)
+    band[40:60, 40:60] = True
+    band[43:57, 43:57] = False  # the diagonal is 141.4 pixels
+    assert np.array_equal(boundary_band(mask), band)
+
+
+def test_the_band_runs_along_the_edge_of_the_image_and_is_a_pixel_at_least() -> None:
+    full = boundary_band(np.ones((5, 6), bool))
+    assert full.astype(int).tolist() == [
+        [1, 1, 1, 1, 1, 1],
+        [1, 0, 0, 0, 0, 1],
+        [1, 0, 0, 0, 0, 1],
+        [1, 0, 0, 0, 0, 1],
+        [1, 1, 1, 1, 1, 1],
+    ]
+    assert not boundary_band(EMPTY).any()
+    assert boundary_band(CORNER).tolist() == CORNER.tolist()
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 33), (17, 130), (301, 257), (480, 640)])
+def test_bands_are_those_of_repeated_erosion(shape: tuple[int, int]) -> None:
+    """As the authors' `mask_to_boundary`: a margin of background, then as many erosions by 3x3 as the band is deep."""
+    rng = np.random.default_rng(shape[1])
+    depth = max(1, round(0.02 * (shape[0] ** 2 + shape[1] ** 2) ** 0.5))
+    for mask in [blobs(rng, shape) for _ in range(6)]:
+        eroded = ndimage.binary_erosion(np.pad(mask, 1), np.ones((3, 3)), iterations=depth)[1:-1, 1:-1]
+        assert np.array_equal(boundary_band(mask), mask & ~eroded)
 
 
 def test_distances_of_a_5x5_picture() -> None:

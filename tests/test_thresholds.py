@@ -362,6 +362,7 @@ def test_the_class_best_on_the_training_images_is_taken_for_all(prepared: Path, 
     assert (cost["parameters"], cost["device"]) == (0, "cpu")
     assert cost["training_seconds"] > 0
     assert cost["predict_images_per_second"] > 0
+    assert (cost["latency_ms"] > 0, cost["multiply_adds"]) == (True, None)
     assert "training images" in cost["note"]
     assert cost["manifest"]["packages"]["numpy"]
 

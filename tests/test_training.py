@@ -94,8 +94,8 @@ HISTORY = [
     "seconds",
 ]
 COST = {
-    *("parameters", "model_mib", "training_seconds", "predict_images_per_second"),
-    *("peak_memory_mib", "device", "weights", "note", "manifest"),
+    *("parameters", "multiply_adds", "model_mib", "training_seconds", "predict_images_per_second"),
+    *("latency_ms", "peak_memory_mib", "device", "weights", "note", "manifest"),
 }
 EXPERIMENT = {"model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}}
 # A ResNet of 0.4 million parameters, which timm has for tests; see `tiny`.
@@ -696,7 +696,7 @@ def test_a_classifier_learns_an_easy_label(classified: Path, capfd: pytest.Captu
     assert (description.target, description.classes) == ("film", ["negative", "positive"])
 
     folder = run_predict()
-    assert sorted(path.name for path in folder.iterdir()) == ["cost.json", "predictions.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["cost.json", "predictions.csv", "validation.csv"]
     predictions = read_probabilities(folder)
     assert predictions.table["id"].tolist() == ["016", "017", "018", "019", "020"]
     assert predictions.table["label"].tolist() == ["positive", "positive", "negative", "positive", "positive"]
@@ -710,7 +710,11 @@ def test_written_probabilities_and_masks_are_those_of_the_saved_network(classifi
     network, description = load_network(Path("models/seed0.safetensors"))
     expected = predict_probabilities(network, images, set_up(description.precision))
     assert expected.dtype == np.float32
-    assert np.array_equal(read_probabilities(run_predict()).stacked[0].astype(np.float32), expected)
+    folder = run_predict()
+    assert np.array_equal(read_probabilities(folder).stacked[0].astype(np.float32), expected)
+    of_validation = channels_first(np.load("prepared/images.npy")[-9:-5])
+    expected = predict_probabilities(network, of_validation, set_up(description.precision))
+    assert np.array_equal(read_probabilities(folder, "validation").stacked[0].astype(np.float32), expected)
 
     run_fit(epochs=2)
     network, description = load_network(Path("models/seed0.safetensors"))
@@ -872,6 +876,10 @@ def test_every_image_is_classified_by_the_network_of_the_fold_that_tests_it(plac
     predictions = read_probabilities(run_predict())
     assert predictions.table["id"].tolist() == [f"{n:03d}" for n in range(20)] * 2
     assert predictions.table["fold"].tolist() == [0, 1] * 20
+    validation = read_probabilities(Path("experiment"), "validation")
+    assert validation.table["id"].tolist() == [f"{n:03d}" for n in range(16, 20)] * 2
+    assert validation.table["fold"].tolist() == [1, 0, 1, 0] * 2
+    assert ((validation.stacked[0, :, 1] > 0.5) == [False, True, False, True]).all()
     positive = predictions.stacked[:, :, 1]
     assert positive.shape == (2, 20)
     assert (positive[:, ::2] > 0.9999).all()

@@ -402,6 +402,13 @@ class Experiments(Section):
     on_inputs: dict[Name, OnInput]
 
 
+class Margins(Section):
+    """Differences of the headline score, 0 to 1, below which two methods of a kind of task are equivalent."""
+
+    segmentation: Annotated[float, Field(gt=0, lt=1)]
+    classification: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Book(Section):
     """The whole book."""
 
@@ -409,6 +416,7 @@ class Book(Section):
     seeds: SeedCounts
     download: Download
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
+    margins: Margins
     datasets: dict[Name, Dataset]
     folders: dict[Name, Folder]
     inputs: dict[Name, AnyInput]

@@ -259,6 +259,59 @@ def compare(task: str) -> None:
         _split(task),
         RESULTS / "comparison",
         resamples=book.resamples,
+        margin=getattr(book.margins, settings.kind),
+    )
+
+
+@main.command()
+@click.argument("task")
+def audit(task: str) -> None:
+    """Look for leaks: what the test images of TASK share with those trained on, and what files give away."""
+    book = _book()
+    settings = book.task(task)
+    from bakeoff.stages.audit import audit as run
+
+    run(
+        task,
+        settings,
+        DATA / "prepared" / settings["dataset"],
+        _split(task),
+        RESULTS / "audits",
+        resamples=book.resamples,
+    )
+
+
+@main.command()
+def inflation() -> None:
+    """Say what each leak adds to the score of experiments that differ in nothing else."""
+    book = _book()
+    from bakeoff.stages.inflation import inflation as run
+
+    run(
+        _experiments(book),
+        {name: each.model_dump() for name, each in {**book.inputs, **book.predicted_inputs}.items()},
+        {name: each.model_dump() for name, each in book.tasks.items()},
+        RESULTS,
+        DATA,
+        RESULTS / "audits" / "inflation.csv",
+        resamples=book.resamples,
+    )
+
+
+@main.command()
+def claims() -> None:
+    """Set what published systems claim beside what is found here."""
+    book = _book()
+    from bakeoff.stages.claims import claims as run
+
+    run(
+        book.profile,
+        _experiments(book),
+        RESULTS,
+        DATA / "prepared",
+        RESULTS / "comparison" / "claims.csv",
+        margins=book.margins.model_dump(),
+        resamples=book.resamples,
     )
 
 
@@ -275,7 +328,24 @@ def report() -> None:
         DATA,
         RESULTS,
         RESULTS / "report",
+        margins=book.margins.model_dump(),
+        recipes={name: recipe.at(book.profile) for name, recipe in book.recipes.items()},
     )
+
+
+@main.command()
+@click.argument("rev_a", default="HEAD")
+@click.argument("rev_b", required=False)
+@click.option("--markdown", "layout", flag_value="markdown", help="A table for the comment of a pull request.")
+@click.option("--json", "layout", flag_value="json", help="Everything, for a program.")
+def diff(rev_a: str, rev_b: str | None, layout: str | None) -> None:
+    """Compare the scores of REV_A and REV_B, or the files as they are, and say what is better and how surely."""
+    book = _book()
+    from bakeoff.difference_table import FORMATS
+    from bakeoff.differences import compare_revisions
+
+    found = compare_revisions(rev_a, rev_b, Path(), margins=book.margins.model_dump(), resamples=book.resamples)
+    click.echo(FORMATS[layout or "text"](found))
 
 
 def _input(settings: dict[str, Any]) -> Path | None:

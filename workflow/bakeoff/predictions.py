@@ -1,10 +1,13 @@
-"""What a method predicted for the test split, in one format whatever the method.
+"""What a method predicted, in one format whatever the method.
 
-Masks: `predictions.csv` and `seedK/masks.npy`. Classes: `predictions.csv` alone, with a probability for each.
+Masks: `predictions.csv` and `seedK/masks.npy`. Classes: `predictions.csv`, with a probability for each, and
+`validation.csv`, the same of the images that chose each network, on which its probabilities can be calibrated.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +22,10 @@ MAX_SEEDS = 5
 # How far the probabilities of one image may add up to something else than 1: rounding, not a mistake.
 SUM_TOLERANCE = 1e-4
 _PROBABILITY = "p_"
+
+Part = Literal["test", "validation"]
+# Which images of a fold a file of probabilities is of.
+PROBABILITY_FILES: dict[Part, str] = {"test": "predictions.csv", "validation": "validation.csv"}
 
 
 @dataclass(frozen=True)
@@ -138,13 +145,14 @@ def _read_masks(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """The class probabilities that a method predicted for the test split.
+    """The class probabilities that a method predicted for the test or the validation images.
 
     Attributes
     ----------
     table
         One row an image and seed, sorted by seed: `id` (str), `seed`, `fold` (the one that tests the image), `label`
-        (the true class, str), and of every class a column `p_CLASS` (0 to 1, with the sum 1).
+        (the true class, str), and of every class a column `p_CLASS` (0 to 1, with the sum 1). Of validation images
+        one row an image, seed and fold that validates it: several folds may.
     classes
         Names of the classes, in the order of the columns.
     """
@@ -158,7 +166,7 @@ class Probabilities:
         return [int(seed) for seed in self.table["seed"].unique()]
 
     def of_seed(self, seed: int) -> pd.DataFrame:
-        """Rows of one seed, numbered from 0; every seed has the same images in the same order."""
+        """Rows of one seed, numbered from 0; every seed has the same images and folds in the same order."""
         return self.table[self.table["seed"] == seed].reset_index(drop=True)
 
     @property
@@ -173,8 +181,42 @@ class Probabilities:
         return self.table[columns].to_numpy(np.float64).reshape(len(self.seeds), -1, len(self.classes))
 
 
-def write_probabilities(folder: Path, table: pd.DataFrame) -> None:
-    """Write `predictions.csv` of a classification, whole or not at all.
+def probability_table(
+    index: pd.DataFrame,
+    target: str,
+    classes: list[str],
+    predicted: Iterable[tuple[int, int, np.ndarray, np.ndarray]],
+) -> pd.DataFrame:
+    """The contents of a file of probabilities, from what every training predicts.
+
+    Parameters
+    ----------
+    index
+        A data set's images, with the columns `id` and `target`.
+    target
+        The label that is predicted.
+    classes
+        Its values, in the order of the probabilities.
+    predicted
+        Of each training: seed, fold, positions of the images in the index, (n,), and their probabilities, (n, classes).
+
+    Returns
+    -------
+    DataFrame
+        As `write_probabilities` takes it: sorted by seed, then by the image's place in the index, then by fold.
+    """
+    parts = []
+    for seed, fold, rows, probabilities in predicted:
+        images = index[["id", target]].iloc[rows].reset_index(drop=True).rename(columns={target: "label"})
+        images = images.assign(seed=seed, fold=fold, row=rows)[["row", "id", "seed", "fold", "label"]]
+        columns = [_PROBABILITY + name for name in classes]
+        parts.append(pd.concat([images, pd.DataFrame(probabilities, columns=columns)], axis=1))
+    table = pd.concat(parts).sort_values(["seed", "row", "fold"])
+    return table.drop(columns="row").reset_index(drop=True)
+
+
+def write_probabilities(folder: Path, table: pd.DataFrame, part: Part = "test") -> None:
+    """Write `predictions.csv` or `validation.csv` of a classification, whole or not at all.
 
     Probabilities are written with 9 significant digits, from which float32 comes back bit for bit.
 
@@ -184,20 +226,23 @@ def write_probabilities(folder: Path, table: pd.DataFrame) -> None:
         `results/experiments/NAME`, made if missing.
     table
         As `Probabilities` describes it; images in the order of `index.csv`, classes in that of their names.
+    part
+        Which images these are.
 
     Raises
     ------
     ValueError
-        If a column is missing, out of order or of the wrong kind, seeds are not sorted or have different images, a
-        label is no class, or probabilities are not from 0 to 1 with the sum 1 (within `SUM_TOLERANCE`).
+        If a column is missing, out of order or of the wrong kind, seeds are not sorted or have different images, an
+        image is there twice (of validation images, twice in a fold), a label is no class, or probabilities are not
+        from 0 to 1 with the sum 1 (within `SUM_TOLERANCE`).
     """
-    if mistake := _mistake(table):
+    if mistake := _mistake(table, part):
         raise ValueError(f"Probabilities {mistake}.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "predictions.csv", table.to_csv(index=False, float_format="%.9g"))
+    write_text(folder / PROBABILITY_FILES[part], table.to_csv(index=False, float_format="%.9g"))
 
 
-def read_probabilities(folder: Path) -> Probabilities:
+def read_probabilities(folder: Path, part: Part = "test") -> Probabilities:
     """Read what `write_probabilities` wrote.
 
     Raises
@@ -205,11 +250,11 @@ def read_probabilities(folder: Path) -> Probabilities:
     BakeoffError
         If the file is missing, or is not as `write_probabilities` writes it.
     """
-    path = folder / "predictions.csv"
+    path = folder / PROBABILITY_FILES[part]
     if not path.is_file():
         raise BakeoffError(f"{path} is missing: run the stage that predicts first.")
     table = pd.read_csv(path, dtype={"id": str, "label": str}, keep_default_na=False, float_precision="round_trip")
-    if mistake := _mistake(table):
+    if mistake := _mistake(table, part):
         raise BakeoffError(f"{path} {mistake}: run the stage that predicts again.")
     return Probabilities(table, _class_names(table))
 
@@ -218,9 +263,9 @@ def _class_names(table: pd.DataFrame) -> list[str]:
     return [str(column).removeprefix(_PROBABILITY) for column in table.columns[4:]]
 
 
-def _mistake(table: pd.DataFrame) -> str:
+def _mistake(table: pd.DataFrame, part: Part) -> str:
     """What is wrong with a table of probabilities, in words that follow its name; nothing if it is right."""
-    return _mistake_of_columns(table) or _mistake_of_rows(table) or _mistake_of_values(table)
+    return _mistake_of_columns(table) or _mistake_of_rows(table, part) or _mistake_of_values(table)
 
 
 def _mistake_of_columns(table: pd.DataFrame) -> str:
@@ -234,13 +279,14 @@ def _mistake_of_columns(table: pd.DataFrame) -> str:
     return "" if names == sorted(set(names)) else f"must have the classes once each by name, not {', '.join(names)}"
 
 
-def _mistake_of_rows(table: pd.DataFrame) -> str:
+def _mistake_of_rows(table: pd.DataFrame, part: Part) -> str:
     if table.empty:
         return "must have a row an image, and has none"
     if not table["seed"].is_monotonic_increasing:
         return "must be sorted by seed"
-    ids = [part["id"].tolist() for _, part in table.groupby("seed")]
-    if any(each != ids[0] for each in ids) or len(set(ids[0])) < len(ids[0]):
+    by_seed = [of_seed[["id", "fold"]].reset_index(drop=True) for _, of_seed in table.groupby("seed")]
+    once = ["id"] if part == "test" else ["id", "fold"]
+    if not all(each.equals(by_seed[0]) for each in by_seed) or by_seed[0].duplicated(once).any():
         return "must have the same images, once each and in the same order, for every seed"
     strangers = sorted(set(table["label"]) - set(_class_names(table)))
     return f"must have labels among the classes, and has {', '.join(strangers)}" if strangers else ""

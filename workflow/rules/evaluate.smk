@@ -1,6 +1,16 @@
 # Scores, comparison, report.
 
 
+# What Snakemake's report shows of a classifier.
+CLASS_FILES = {
+    "curves.csv": dict(caption="../report/curves.rst", category="Classification"),
+    "calibration.csv": dict(
+        caption="../report/calibration.rst", category="Classification"
+    ),
+    "confusion.csv": dict(caption="../report/confusion.rst", category="Classification"),
+}
+
+
 rule score_threshold:
     # The same lines score every method.
     input:
@@ -62,7 +72,7 @@ use rule score_threshold as score_classifier with:
     input:
         stages.inputs("score-classifier"),
     output:
-        stages.outputs("score-classifier"),
+        stages.outputs("score-classifier", in_report=CLASS_FILES),
     log:
         "logs/score-classifier/{key}.log",
     benchmark:
@@ -78,7 +88,7 @@ use rule score_threshold as score_on_input with:
     input:
         stages.inputs("score-on-input"),
     output:
-        stages.outputs("score-on-input"),
+        stages.outputs("score-on-input", in_report=CLASS_FILES),
     log:
         "logs/score-on-input/{key}.log",
     benchmark:
@@ -94,7 +104,7 @@ use rule score_threshold as score_classical with:
     input:
         stages.inputs("score-classical"),
     output:
-        stages.outputs("score-classical"),
+        stages.outputs("score-classical", in_report=CLASS_FILES),
     log:
         "logs/score-classical/{key}.log",
     benchmark:
@@ -113,6 +123,10 @@ rule compare:
         stages.outputs(
             "compare",
             in_report={
+                # The first that fits is taken.
+                "-pairs.csv": dict(
+                    caption="../report/pairs.rst", category="Comparison"
+                ),
                 ".csv": dict(caption="../report/ranking.rst", category="Comparison"),
                 ".svg": dict(
                     caption="../report/comparison.rst", category="Comparison"
@@ -133,6 +147,84 @@ rule compare:
         runtime=30,
     params:
         repro=stages.repro("compare"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule audit:
+    # Leaks of one task. Reads pictures and the split, no result.
+    input:
+        stages.inputs("audit"),
+    output:
+        stages.outputs("audit"),
+    log:
+        "logs/audit/{key}.log",
+    benchmark:
+        "logs/audit/{key}.benchmark.tsv"
+    wildcard_constraints:
+        key=stages.keys("audit"),
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 1 if SAMPLE else 2
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        repro=stages.repro("audit"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule inflation:
+    # What leaks add to scores.
+    input:
+        stages.inputs("inflation"),
+    output:
+        stages.outputs(
+            "inflation",
+            in_report={
+                ".csv": dict(caption="../report/inflation.rst", category="Comparison"),
+            },
+        ),
+    log:
+        "logs/inflation.log",
+    benchmark:
+        "logs/inflation.benchmark.tsv"
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        repro=stages.repro("inflation"),
+    shell:
+        "{params.repro} > {log} 2>&1"
+
+
+rule claims:
+    # Published numbers beside the ones found here.
+    input:
+        stages.inputs("claims"),
+    output:
+        stages.outputs(
+            "claims",
+            in_report={
+                ".csv": dict(caption="../report/claims.rst", category="Comparison"),
+            },
+        ),
+    log:
+        "logs/claims.log",
+    benchmark:
+        "logs/claims.benchmark.tsv"
+    conda:
+        "../../envs/bakeoff.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        repro=stages.repro("claims"),
     shell:
         "{params.repro} > {log} 2>&1"
 

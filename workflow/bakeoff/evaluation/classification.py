@@ -6,7 +6,7 @@ or is left out, as follows:
 | case | what holds |
 |---|---|
 | a probability of 0 for the true class | log loss of 36.04, the negative logarithm of float64's epsilon |
-| a class of which no image is true | has no share in balanced accuracy and ROC AUC |
+| a class of which no image is true | has no share in balanced accuracy, ROC AUC and average precision |
 | a class of which no image is true and none predicted | has no share in macro-F1 |
 | a class that is never predicted | precision 0, and so F1 0 |
 | a class that every image has | has no ROC AUC; where no class has one, the figure is None |
@@ -17,10 +17,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
-from bakeoff.evaluation.bootstrap import Interval, mean_interval
+from bakeoff.evaluation import curves
+from bakeoff.evaluation.bootstrap import Interval, checked, expanded_shares, mean_interval, mean_variance
 
-HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc")
+HEADLINES = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "aurc"),
+    *("roc_auc", "average_precision"),
+)
+# Those that another temperature changes and the classes predicted do not, of scaled probabilities.
+SCALED_HEADLINES = {"log_loss": "log_loss_scaled", "ece": "ece_scaled"}
 CALIBRATION_BINS = 15
 
 # As scikit-learn clips float64 probabilities, so that no logarithm is infinite.
@@ -99,16 +106,33 @@ def figures(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | 
         - log_loss: mean negative logarithm of the true class's probability;
         - ece: expected calibration error, the mean distance of confidence and accuracy in 15 bins of equal width,
           weighted by their images (see `reliability`);
+        - aurc: area under the risk-coverage curve, images accepted by confidence (see `curves.aurc`);
         - roc_auc: mean over classes of the probability that an image of the class has a higher probability of it than
-          an image of another class (equal ones count half); NaN where no class has both kinds of images.
+          an image of another class (equal ones count half); NaN where no class has both kinds of images;
+        - average_precision: mean over classes of the area under the precision-recall curve (see
+          `curves.average_precision`).
 
-        Each but ece, of which it has none, is scikit-learn's figure of the same name.
+        Each but ece and aurc, of which it has none, is scikit-learn's figure of the same name.
 
     Raises
     ------
     ValueError
         If the shapes do not fit together, or there is no image.
     """
+    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
+    counted = counted_figures(truth, probabilities, weights)
+    weights = np.ones((1, len(truth))) if weights is None else np.asarray(weights)
+    return {
+        **counted,
+        "roc_auc": _roc_auc(truth, probabilities, weights),
+        "average_precision": curves.average_precision(truth, probabilities, weights),
+    }
+
+
+def counted_figures(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Those of `figures` that need no comparison of every image with every other: all but the areas over classes."""
     truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
     if len(truth) == 0:
         raise ValueError("There is no image to score.")
@@ -118,14 +142,13 @@ def figures(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | 
         raise ValueError(f"Weights {weights.shape} are not one an image, (weightings, {len(truth)}).")
     total = weights.sum(axis=1, dtype=np.float64)
     by_seed = [_counted_figures(truth, table, probabilities.shape[2], weights, total) for table in tables]
-    averaged = {name: np.mean([each[name] for each in by_seed], axis=0) for name in by_seed[0]}
-    return {**averaged, "roc_auc": _roc_auc(truth, probabilities, weights)}
+    return {name: np.mean([each[name] for each in by_seed], axis=0) for name in by_seed[0]}
 
 
 def _counted_figures(
     truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray, total: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """All figures but ROC AUC of one seed: each is made of weighted sums over images, so of matrix products."""
+    """Figures of one seed: each is made of weighted sums over images, so of matrix products or running sums."""
     correct, confidence = table["correct"].to_numpy(), table["confidence"].to_numpy()
     actual, predicted = _one_hot(truth, classes), _one_hot(table["predicted"].to_numpy(), classes)
     bins = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
@@ -139,6 +162,7 @@ def _counted_figures(
         "macro_f1": np.nanmean(f1, axis=1),
         "log_loss": _sums(weights, table["log_loss"].to_numpy()[:, None])[:, 0] / total,
         "ece": np.abs(_sums(weights, bins * (correct - confidence)[:, None])).sum(axis=1) / total,
+        "aurc": curves.aurc(confidence, correct, weights),
     }
 
 
@@ -188,12 +212,20 @@ def _area(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def headline(
-    truth: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, *, resamples: int, seed: int = 0
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    groups: np.ndarray,
+    *,
+    scaled: np.ndarray | None = None,
+    resamples: int,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Every headline figure with its 95 % bootstrap interval over images.
 
     The images are drawn again with replacement, groups as a whole, and each figure is computed anew. A draw in which a
-    figure has no value (ROC AUC where one class alone was drawn) is left out of its interval.
+    figure has no value (ROC AUC where one class alone was drawn) is left out of its interval, which is of percentiles,
+    expanded for few groups. Accuracy and log loss, means over images, have those of `accuracy_interval` and
+    `mean_interval`.
 
     Few images in a bin or a class add to `ece`, and take from a mean over classes, in every draw once more: for a small
     test set the interval of such a figure may lie to one side of the figure itself.
@@ -206,6 +238,10 @@ def headline(
         0 to 1, (seeds, images, classes).
     groups
         (images,). Images of one group are drawn together, since they are not independent.
+    scaled
+        The same probabilities at the temperatures that the validation images gave, whose `log_loss_scaled` and
+        `ece_scaled` are wanted too. The temperatures are taken as they are: that other validation images would give
+        others is not in these intervals.
     resamples
         Of the bootstrap.
     seed
@@ -222,23 +258,41 @@ def headline(
     ValueError
         If the shapes do not fit together, or there is no image.
     """
-    found = figures(truth, probabilities)
+    found = _all_figures(truth, probabilities, scaled)
     if len(groups) != len(truth):
         raise ValueError(f"{len(groups)} groups for {len(truth)} images.")
-    drawn = [figures(truth, probabilities, weights) for weights in _resampled_weights(groups, resamples, seed)]
+    drawn = [
+        _all_figures(truth, probabilities, scaled, weights) for weights in _resampled_weights(groups, resamples, seed)
+    ]
     intervals: dict[str, Any] = {}
-    for name in HEADLINES:
+    shares = expanded_shares(0.95, len(np.unique(groups)))
+    for name in found:
         values = np.concatenate([each[name] for each in drawn])
         values = values[np.isfinite(values)]
-        low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (np.nan, np.nan)
+        low, high = np.quantile(values, shares) if len(values) else (np.nan, np.nan)
         intervals[name] = Interval(float(found[name][0]), float(low), float(high))
-    intervals["accuracy"] = _at_the_ends(intervals["accuracy"], groups)
+    # Means over images have better intervals, which `comparison.py` gives them too.
+    intervals["accuracy"] = accuracy_interval((np.argmax(probabilities, axis=2) == truth).T, groups)
+    for name, each in (("log_loss", probabilities), ("log_loss_scaled", scaled)):
+        if each is not None:
+            losses = np.column_stack([image_scores(truth, of_seed)["log_loss"] for of_seed in each])
+            intervals[name] = mean_interval(losses, resamples=resamples, seed=seed, groups=groups)
     return {
         **{name: _plain(interval) for name, interval in intervals.items()},
         "images": len(truth),
         "seeds": len(probabilities),
         "classes": int(np.shape(probabilities)[2]),
     }
+
+
+def _all_figures(
+    truth: np.ndarray, probabilities: np.ndarray, scaled: np.ndarray | None, weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    found = figures(truth, probabilities, weights)
+    if scaled is None:
+        return found
+    after = counted_figures(truth, scaled, weights)
+    return {**found, **{name: after[before] for before, name in SCALED_HEADLINES.items()}}
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:
@@ -257,42 +311,64 @@ def _resampled_weights(groups: np.ndarray, resamples: int, seed: int) -> Iterato
         yield times[:, member].astype(np.float32)
 
 
-def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, resamples: int, seed: int = 0) -> Interval:
-    """Accuracy and its 95 % interval: bootstrap over images, and an exact bound where every image is right, or none.
+def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, level: float = 0.95) -> Interval:
+    """Accuracy and its interval: Wilson's, for as many independent images as the images are worth.
+
+    Near 0 and 1 drawing images again fails: where all are right it has no width at all. Wilson's interval holds there,
+    and takes images that are not independent, and seeds, as fewer (or, where seeds disagree, more) images that are.
 
     Parameters
     ----------
     correct
-        0 to 1, (images,): whether an image is right, averaged over seeds.
+        Whether an image is right, 0 to 1: (images,), or by seed, (images, seeds).
     groups
-        (images,).
-    resamples, seed
-        Of the bootstrap.
+        (images,). Images of one group are not independent.
+    level
+        Probability that the interval covers.
 
     Returns
     -------
     Interval
-        Where all images agree, drawing them again gives the same every time, and an interval without width would claim
-        more than n images can show. There it is that of Clopper & Pearson for as many trials as there are groups: with
-        n right of n, from 0.025 to the power of 1/n up to 1.
+        Where every image is a group of its own and either right or wrong this is Wilson's interval as it stands. Else
+        the number of images is p (1 - p) / variance, the variance being that of a mean over groups and seeds, and less
+        by the square of normal over t quantile. Where all groups agree there is no variance, and groups count.
+
+    Raises
+    ------
+    ValueError
+        As `mean_interval` does.
 
     References
     ----------
-    Clopper & Pearson (1934), "The use of confidence or fiducial limits", Biometrika 26(4).
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22(158); Korn & Graubard
+    (1998), "Confidence intervals for proportions with small expected number of positive counts estimated from survey
+    data", Survey Methodology 24(2).
 
     Examples
     --------
-    >>> [round(end, 3) for end in accuracy_interval(np.ones(10), np.arange(10), resamples=100)]
-    [1.0, 0.692, 1.0]
+    >>> [round(end, 3) for end in accuracy_interval(np.ones(10), np.arange(10))]
+    [1.0, 0.722, 1.0]
     """
-    return _at_the_ends(mean_interval(correct, resamples=resamples, groups=groups, seed=seed), groups)
+    by_image, by_seed, member = checked(correct, groups)
+    share, z = float(by_image.mean()), float(special.ndtri((1 + level) / 2))
+    images = _effective_images(by_image, by_seed, member, level)
+    centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * np.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
+    # The bounds are exact at 0 and 1, but for rounding.
+    return Interval(share, min(share, max(0.0, float(centre - half))), max(share, min(1.0, float(centre + half))))
 
 
-def _at_the_ends(accuracy: Interval, groups: np.ndarray) -> Interval:
-    bound = float(0.025 ** (1 / len(np.unique(groups))))
-    if accuracy.mean == 1:
-        return Interval(1.0, bound, 1.0)
-    return Interval(0.0, 0.0, 1 - bound) if accuracy.mean == 0 else accuracy
+def _effective_images(by_image: np.ndarray, by_seed: np.ndarray, member: np.ndarray, level: float) -> float:
+    """How many independent images, each right or wrong, tell as much of the accuracy."""
+    groups, share = int(member.max()) + 1, by_image.mean()
+    plain = groups == len(by_image) and np.isin(by_image, (0, 1)).all()
+    if groups == 1 or share in (0, 1) or plain:
+        return float(groups)
+    variance = mean_variance(by_seed, member)
+    if variance.standard_error == 0:
+        return float(groups)
+    t, z = variance.t_quantile((1 + level) / 2), special.ndtri((1 + level) / 2)
+    return float(share * (1 - share) / variance.standard_error**2 * (z / t) ** 2)
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:

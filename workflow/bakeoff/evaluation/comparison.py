@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 from bakeoff.evaluation.bootstrap import Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
+from bakeoff.evaluation.paired import Paired, compare_paired, holm, verdict
+from bakeoff.evaluation.ranking import rank_ranges
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,6 @@ class Kind:
         `metrics.json` that belong to all images together and are no such mean.
     strata
         Columns of `scores.csv` that the headline is always broken down by, beside the data set's own.
-    small_lead
-        A difference in the headline that is worth nothing, however certain.
     chosen_by
         The score, in words, by which a training keeps its best weights.
     """
@@ -42,14 +43,18 @@ class Kind:
     meaning: str
     others: tuple[str, ...]
     strata: tuple[str, ...]
-    small_lead: float
     chosen_by: str
 
-    def interval(self, by_image: np.ndarray, groups: np.ndarray, resamples: int) -> Interval:
-        """The headline of some images and its interval; both arrays (images,)."""
-        if self.headline == "accuracy":
-            return accuracy_interval(by_image, groups, resamples=resamples)
-        return mean_interval(by_image, resamples=resamples, groups=groups)
+    @property
+    def binary(self) -> bool:
+        """Whether an image is right or wrong, rather than scored by degree."""
+        return self.headline == "accuracy"
+
+    def interval(self, by_seed: np.ndarray, groups: np.ndarray, resamples: int) -> Interval:
+        """The headline of some images and its interval; scores (images, seeds), groups (images,)."""
+        if self.binary:
+            return accuracy_interval(by_seed, groups)
+        return mean_interval(by_seed, resamples=resamples, groups=groups)
 
 
 KINDS = {
@@ -60,7 +65,6 @@ KINDS = {
         meaning="1 = the masks are equal, 0 = they are apart",
         others=("iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"),
         strata=(),
-        small_lead=0.01,  # about what another seed, or another reader's outline, changes
         chosen_by="Dice",
     ),
     "classification": Kind(
@@ -70,11 +74,14 @@ KINDS = {
         meaning="share of the images whose class is right",
         others=("balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc"),
         strata=("label",),
-        small_lead=0.005,  # about what another seed changes
         chosen_by="balanced accuracy",
     ),
 }
 SEGMENTATION, CLASSIFICATION = KINDS["segmentation"], KINDS["classification"]
+PAIR_COLUMNS = (
+    *("first", "second", "images", "difference", "low", "high"),
+    *("test", "p_value", "p_holm", "effect", "verdict", "images_to_decide"),
+)
 COSTS = ("parameters", "training_seconds", "predict_images_per_second", "peak_memory_mib")
 
 # How the field writes the names that the book spells in lower case; a name that is missing here is shown as it is.
@@ -209,6 +216,24 @@ def image_means(scores: pd.DataFrame, score: str) -> pd.Series:
     return scores.groupby("id", sort=False)[score].mean()
 
 
+def seed_scores(scores: pd.DataFrame, score: str) -> pd.DataFrame:
+    """A score by image and seed.
+
+    Parameters
+    ----------
+    scores
+        `scores.csv` of an experiment, or some of its images.
+    score
+        One of its columns.
+
+    Returns
+    -------
+    DataFrame
+        float64, (images, seeds), by id in the order of first appearance.
+    """
+    return scores.pivot_table(index="id", columns="seed", values=score, sort=False)
+
+
 def compare_scores(
     kind: Kind,
     experiments: Mapping[str, Mapping[str, Any]],
@@ -219,8 +244,9 @@ def compare_scores(
     groups: pd.Series,
     *,
     resamples: int,
-) -> pd.DataFrame:
-    """Rank experiments by their headline score.
+    margin: float,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rank experiments by their headline score, and compare every two of them.
 
     Parameters
     ----------
@@ -236,13 +262,19 @@ def compare_scores(
         Group of every image, by id; images of a group are resampled together.
     resamples
         Bootstrap resamples an interval.
+    margin
+        The difference in the headline below which two methods are equal in practice.
 
     Returns
     -------
-    DataFrame
-        One row an experiment, best first: the columns of `results/comparison/TASK.csv`. `HEADLINE_behind_*` is the
-        best method's headline score less this one's, image by image on the same images, which is far sharper than
-        comparing two intervals; an oracle is never the best method.
+    table
+        One row an experiment, best first: the columns of `results/comparison/TASK.csv`. `rank_low` and `rank_high` are
+        the ranks that the comparisons do not rule out; an oracle has none. `HEADLINE_behind_*` is the best method's
+        headline score less this one's, image by image on the same images, which is far sharper than comparing two
+        intervals; an oracle is never the best method.
+    pairs
+        One row every two experiments, the higher in the table first: `PAIR_COLUMNS`. The p-values are corrected for all
+        of these rows together.
     """
     names = labels(experiments)
     rows = [
@@ -261,10 +293,19 @@ def compare_scores(
         }
         for name in experiments
     ]
-    best_first = pd.DataFrame(rows).sort_values(
+    table = pd.DataFrame(rows).sort_values(
         [f"{kind.headline}_mean", "experiment"], ascending=[False, True], ignore_index=True
     )
-    return _with_distance_to_best(kind, best_first, experiments, scores, groups, resamples)
+    best_first = table["experiment"].tolist()
+    methods = [name for name in best_first if not is_oracle(experiments[name])]
+    paired = _every_two(kind, best_first, scores, groups, resamples)
+    pairs = _pair_table(paired, margin)
+    ranks = _rank_columns(methods, pairs).reindex(best_first).reset_index(drop=True)
+    behind = _distance_to_best(kind, (methods or best_first)[0], best_first, paired)
+
+    scores_begin, costs_begin = (table.columns.get_loc(name) for name in (f"{kind.headline}_mean", "parameters"))
+    parts = [table.iloc[:, :scores_begin], ranks, table.iloc[:, scores_begin:costs_begin], behind]
+    return pd.concat([*parts, table.iloc[:, costs_begin:]], axis=1), pairs
 
 
 def _score_columns(
@@ -278,7 +319,9 @@ def _score_columns(
     columns = _headline_columns(kind, kind.headline, scores, groups, resamples)
     for score in kind.others:
         if score in scores:
-            columns |= _mean_columns(score, image_means(scores, score), groups, resamples)
+            by_seed = seed_scores(scores, score)
+            group = groups.loc[by_seed.index].to_numpy()
+            columns |= _columns(score, mean_interval(by_seed.to_numpy(), resamples=resamples, groups=group))
         else:
             columns |= {f"{score}_{end}": metrics[score][end] for end in Interval._fields}
     for stratum in dict.fromkeys([*strata, *kind.strata]):
@@ -290,40 +333,69 @@ def _score_columns(
 def _headline_columns(
     kind: Kind, name: str, scores: pd.DataFrame, groups: pd.Series, resamples: int
 ) -> dict[str, float | None]:
-    by_image = image_means(scores, kind.column)
-    return _columns(name, kind.interval(by_image.to_numpy(), groups.loc[by_image.index].to_numpy(), resamples))
-
-
-def _mean_columns(name: str, by_image: pd.Series, groups: pd.Series, resamples: int) -> dict[str, float | None]:
-    group = groups.loc[by_image.index].to_numpy()
-    return _columns(name, mean_interval(by_image.to_numpy(), resamples=resamples, groups=group))
+    by_seed = seed_scores(scores, kind.column)
+    return _columns(name, kind.interval(by_seed.to_numpy(), groups.loc[by_seed.index].to_numpy(), resamples))
 
 
 def _columns(name: str, interval: Interval) -> dict[str, float | None]:
     return {f"{name}_{end}": value for end, value in interval._asdict().items()}
 
 
-def _with_distance_to_best(
-    kind: Kind,
-    table: pd.DataFrame,
-    experiments: Mapping[str, Mapping[str, Any]],
-    scores: Mapping[str, pd.DataFrame],
-    groups: pd.Series,
-    resamples: int,
-) -> pd.DataFrame:
-    contenders = [name for name in table["experiment"] if not is_oracle(experiments[name])] or [table["experiment"][0]]
-    best = image_means(scores[contenders[0]], kind.column)
-    behind = [
-        _mean_columns(
-            f"{kind.headline}_behind",
-            best - image_means(scores[name], kind.column)[best.index],
-            groups,
-            resamples,
+def _every_two(
+    kind: Kind, names: Sequence[str], scores: Mapping[str, pd.DataFrame], groups: pd.Series, resamples: int
+) -> dict[tuple[str, str], Paired]:
+    """Every two experiments compared on the same images, the earlier one first."""
+    by_seed = {name: seed_scores(scores[name], kind.column) for name in names}
+    ids = by_seed[names[0]].index
+    values = {name: each.loc[ids].to_numpy() for name, each in by_seed.items()}
+    group = groups.loc[ids].to_numpy()
+    return {
+        (first, second): compare_paired(
+            values[first], values[second], groups=group, binary=kind.binary, resamples=resamples
         )
-        for name in table["experiment"]
-    ]
-    costs_begin = table.columns.get_loc("parameters")
-    return pd.concat([table.iloc[:, :costs_begin], pd.DataFrame(behind), table.iloc[:, costs_begin:]], axis=1)
+        for first, second in combinations(names, 2)
+    }
+
+
+def _pair_table(paired: Mapping[tuple[str, str], Paired], margin: float) -> pd.DataFrame:
+    corrected = holm(np.array([each.p_value for each in paired.values()]))
+    rows = []
+    for ((first, second), each), p_holm in zip(paired.items(), corrected, strict=True):
+        found = verdict(each, margin=margin, p_holm=float(p_holm))
+        known = {name: getattr(each, name) for name in PAIR_COLUMNS if hasattr(each, name)}
+        rows.append({"first": first, "second": second, **known, "p_holm": p_holm})
+        rows[-1] |= {"verdict": found.verdict, "images_to_decide": found.images_to_decide}
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype({"images_to_decide": "Int64"})
+
+
+def _rank_columns(methods: Sequence[str], pairs: pd.DataFrame) -> pd.DataFrame:
+    """`rank_low` and `rank_high` of every method, by name."""
+    place = {name: row for row, name in enumerate(methods)}
+    better = np.zeros((len(methods), len(methods)), bool)
+    for first, second, found in pairs[["first", "second", "verdict"]].itertuples(index=False):
+        if found in ("better", "worse") and first in place and second in place:
+            winner, loser = (first, second) if found == "better" else (second, first)
+            better[place[winner], place[loser]] = True
+    low, high = rank_ranges(better)
+    return pd.DataFrame({"rank_low": low, "rank_high": high}, index=list(methods)).astype("Int64")
+
+
+def _distance_to_best(
+    kind: Kind, best: str, names: Sequence[str], paired: Mapping[tuple[str, str], Paired]
+) -> pd.DataFrame:
+    """How far every experiment is behind the best method; less than 0 of an oracle that is above it."""
+    rows = []
+    for name in names:
+        if (best, name) in paired:
+            each = paired[best, name]
+            interval = Interval(each.difference, each.low, each.high)
+        elif (name, best) in paired:
+            each = paired[name, best]
+            interval = Interval(-each.difference, -each.high, -each.low)
+        else:
+            interval = Interval(0.0, 0.0, 0.0)
+        rows.append(_columns(f"{kind.headline}_behind", interval))
+    return pd.DataFrame(rows)
 
 
 def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:

@@ -8,9 +8,11 @@ disagreement 0:
 | empty | empty | 1 | 1 | 1 |
 | empty | not | 0 | 0 | 0 |
 | not | empty | 0 | 0 | 0 |
+
+A mean over classes leaves out those that are in neither the truth nor the prediction: they would raise it for nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +46,99 @@ def confusion_counts(truth: np.ndarray, prediction: np.ndarray) -> Counts:
     fp = np.count_nonzero(prediction) - tp
     fn = np.count_nonzero(truth) - tp
     return Counts(*(np.asarray(count) for count in (tp, fp, fn, truth.size - tp - fp - fn)))
+
+
+def class_confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels of one image by true class (rows) and predicted class (columns).
+
+    Parameters
+    ----------
+    truth, prediction
+        Class indices, unsigned integers, (height, width).
+    classes
+        How many there are.
+
+    Returns
+    -------
+    ndarray
+        int64, (classes, classes).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or an index is no class.
+
+    Examples
+    --------
+    >>> class_confusion(np.array([[0, 1, 2]]), np.array([[0, 1, 1]]), 3).tolist()
+    [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"Truth {truth.shape} and prediction {prediction.shape} differ in shape.")
+    highest = max(truth.max(initial=0), prediction.max(initial=0))
+    if highest >= classes:
+        raise ValueError(f"Class {highest} is none of {classes}, which are counted from 0.")
+    pairs = truth.ravel().astype(np.intp) * classes + prediction.ravel()
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def foreground_counts(
+    confusion: np.ndarray, foreground: Collection[int], ignored_truth: Collection[int] = ()
+) -> Counts:
+    """Counts of some classes against the others.
+
+    Parameters
+    ----------
+    confusion
+        (..., classes, classes), as `class_confusion` counts them, or sums of such.
+    foreground
+        Classes that are looked for; every other class is background, in the truth and in the prediction.
+    ignored_truth
+        Classes whose true pixels are left out, whatever is predicted there. Where such a class is predicted on other
+        pixels, it is foreground or background as `foreground` says.
+
+    Returns
+    -------
+    Counts
+        Each (...,).
+    """
+    classes = np.arange(confusion.shape[-1])
+    is_foreground, counted = np.isin(classes, list(foreground)), ~np.isin(classes, list(ignored_truth))
+    predicted = confusion[..., is_foreground].sum(axis=-1)
+    elsewhere = confusion[..., ~is_foreground].sum(axis=-1)
+    inside, outside = counted & is_foreground, counted & ~is_foreground
+    return Counts(
+        tp=predicted[..., inside].sum(axis=-1),
+        fp=predicted[..., outside].sum(axis=-1),
+        fn=elsewhere[..., inside].sum(axis=-1),
+        tn=elsewhere[..., outside].sum(axis=-1),
+    )
+
+
+def class_mean(score: Callable[[Counts], np.ndarray], confusion: np.ndarray) -> np.ndarray:
+    """Mean of a score over the classes that are in the truth, in the prediction, or in both.
+
+    Parameters
+    ----------
+    score
+        For example `iou`; each class is scored against all others.
+    confusion
+        (..., classes, classes), none of them all 0.
+
+    Returns
+    -------
+    ndarray
+        float64, (...,).
+
+    Examples
+    --------
+    >>> class_mean(iou, np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]]))  # 6 of 8, and 2 of 4
+    np.float64(0.625)
+    """
+    tp = confusion.diagonal(axis1=-2, axis2=-1)
+    fn, fp = confusion.sum(axis=-1) - tp, confusion.sum(axis=-2) - tp
+    tn = confusion.sum(axis=(-2, -1))[..., None] - tp - fn - fp
+    return np.average(score(Counts(tp, fp, fn, tn)), axis=-1, weights=tp + fp + fn > 0)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, *, of_none: np.ndarray | float) -> np.ndarray:

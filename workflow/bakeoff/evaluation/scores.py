@@ -1,23 +1,88 @@
-"""Every score of every image, whatever method made its mask, and the headline figures over all images."""
+"""Every score of every image, whatever method made its mask, and the headline figures over all images.
 
-from collections.abc import Sequence
+The foreground is class 1. Where one of the further classes is called `border`, a band along the outline that annotators
+gave to neither side, what it counts as is a convention, and every method is scored under three:
+
+| convention | columns | foreground of the truth | foreground of a prediction | pixels left out |
+|---|---|---|---|---|
+| a class of its own | `dice`, `iou`, ... | class 1 | class 1 | none |
+| foreground | `..._border_as_foreground` | class 1 and the border | class 1 and the border | none |
+| ignored | `..._border_ignored` | class 1 | class 1 | those that are truly border |
+
+A method that knows two classes only predicts no border. As a class of its own the border then costs it whatever part
+it takes for the foreground, though no line that it could draw is the true one; counted as foreground, it is held to the
+border's outer edge; ignored, to neither edge, which is the one convention that treats it like the others. Predicting
+border is no way to hedge: on a pixel that is truly class 1 it is a miss under the first and the third, and on true
+background a false alarm under the second. The mean over classes gives a method that never predicts border 0 for it.
+"""
+
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.bootstrap import mean_interval
-from bakeoff.evaluation.overlap import OVERLAP_SCORES, Counts, confusion_counts
-from bakeoff.evaluation.surface import boundary, hd95_and_assd
+from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval, mean_variance, widened
+from bakeoff.evaluation.overlap import (
+    OVERLAP_SCORES,
+    Counts,
+    class_confusion,
+    class_mean,
+    confusion_counts,
+    dice,
+    foreground_counts,
+    iou,
+)
+from bakeoff.evaluation.surface import boundary, boundary_band, hd95_and_assd
 
 # The class that is scored: the first after the background.
 FOREGROUND = 1
+BORDER = "border"
+TWO_CLASSES = ("background", "foreground")
 
-HEADLINES = ("dice", "iou", "pixel_accuracy", "hd95", "assd")
+# Probability that an interval covers.
+LEVEL = 0.95
+
+# Those that a table has become figures of `metrics.json`.
+HEADLINES = ("dice", "iou", "boundary_iou", "iou_border_as_foreground", "pixel_accuracy", "hd95", "assd")
 
 
-def score_masks(truth: np.ndarray, predictions: Sequence[np.ndarray], *, threads: int = 1) -> list[pd.DataFrame]:
+class MaskScores(NamedTuple):
+    """What `score_masks` finds of one prediction.
+
+    Attributes
+    ----------
+    table
+        One row an image: `tp, fp, fn, tn` (pixels), `dice, iou, precision, recall, pixel_accuracy` (0 to 1), `hd95,
+        assd` (pixels) and `boundary_iou` (0 to 1), all of class 1 against the rest; with three classes or more
+        `mean_dice, mean_iou` over the classes of the image; with a border `dice_border_as_foreground,
+        iou_border_as_foreground, dice_border_ignored, iou_border_ignored`. No value is ever NaN: empty masks are scored
+        as `overlap` and `surface` say.
+    confusion
+        Pixels by image, true class and predicted class; int64, (images, classes, classes).
+    """
+
+    table: pd.DataFrame
+    confusion: np.ndarray
+
+
+class _Measured(NamedTuple):
+    """One prediction of one image: (classes, classes) pixels, counts of the bands' pixels, and hd95 and assd."""
+
+    confusion: Any
+    bands: Counts
+    distances: tuple[float, float]
+
+
+def score_masks(
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    *,
+    classes: Sequence[str] = TWO_CLASSES,
+    threads: int = 1,
+) -> list[MaskScores]:
     """Score any number of predictions of the same images.
 
     Parameters
@@ -26,52 +91,77 @@ def score_masks(truth: np.ndarray, predictions: Sequence[np.ndarray], *, threads
         uint8 class indices, (images, height, width).
     predictions
         Each like `truth`: one a seed, or one a method.
+    classes
+        Names of the classes, two or more, in the order of their indices.
     threads
         Images scored at once; the result does not depend on it.
 
     Returns
     -------
-    list of DataFrame
-        One a prediction, one row an image: `tp, fp, fn, tn` (pixels), `dice, iou, precision, recall, pixel_accuracy`
-        (0 to 1), `hd95, assd` (pixels). No value is ever NaN: empty masks are scored as `overlap` and `surface` say.
+    list of MaskScores
+        One a prediction.
 
     Raises
     ------
     ValueError
-        If a prediction's shape is not the truth's.
+        If a prediction's shape is not the truth's, or an index is no class. Of two classes whatever is not class 1 is
+        background.
     """
     for prediction in predictions:
         if prediction.shape != truth.shape:
             raise ValueError(f"Truth {truth.shape} and prediction {prediction.shape} differ in shape.")
     with ThreadPoolExecutor(threads) as pool:
-        measured = pool.map(lambda image: _measure(image[0], image[1:]), zip(truth, *predictions, strict=True))
-        by_image = np.array(list(measured), np.float64).reshape(len(truth), len(predictions), 6)
-    return [_score_table(by_image[:, place]) for place in range(len(predictions))]
+        images = zip(truth, *predictions, strict=True)
+        measured = list(pool.map(lambda image: _measure(image[0], image[1:], len(classes)), images))
+    return [_mask_scores([image[place] for image in measured], classes) for place in range(len(predictions))]
 
 
-def _measure(truth: np.ndarray, predictions: Sequence[np.ndarray]) -> list[tuple[float, ...]]:
-    """tp, fp, fn, tn, hd95 and assd of each prediction of one image."""
+def _measure(truth: np.ndarray, predictions: Sequence[np.ndarray], classes: int) -> list[_Measured]:
     true = truth == FOREGROUND
-    true_boundary = boundary(true)
+    true_boundary, true_band = boundary(true), boundary_band(true)
     true_boundary.expect(len(predictions) * len(true_boundary.positions))  # as if each were as long as the true one
     measured = []
     for prediction in predictions:
         predicted = prediction == FOREGROUND
-        distances = hd95_and_assd(true_boundary, boundary(predicted))
-        measured.append((*map(float, confusion_counts(true, predicted)), *distances))
+        if classes == len(TWO_CLASSES):  # counting pixels of masks is ten times faster than counting pairs of classes
+            counts = confusion_counts(true, predicted)
+            confusion: Any = ((counts.tn, counts.fp), (counts.fn, counts.tp))
+        else:
+            confusion = class_confusion(truth, prediction, classes)
+        bands = confusion_counts(true_band, boundary_band(predicted))
+        measured.append(_Measured(confusion, bands, hd95_and_assd(true_boundary, boundary(predicted))))
     return measured
 
 
-def _score_table(measured: np.ndarray) -> pd.DataFrame:
-    counts = Counts(*measured[:, :4].astype(np.int64).T)
-    return pd.DataFrame(
-        {
-            **counts._asdict(),
-            **{name: score(counts) for name, score in OVERLAP_SCORES.items()},
-            "hd95": measured[:, 4],
-            "assd": measured[:, 5],
-        }
-    )
+def _mask_scores(measured: Sequence[_Measured], classes: Sequence[str]) -> MaskScores:
+    confusion = np.array([image.confusion for image in measured], np.int64).reshape(-1, len(classes), len(classes))
+    bands = Counts(*np.array([image.bands for image in measured], np.int64).reshape(-1, 4).T)
+    hd95, assd = np.array([image.distances for image in measured], np.float64).reshape(-1, 2).T
+    counts = foreground_counts(confusion, [FOREGROUND])
+    columns = {
+        **counts._asdict(),
+        **{name: score(counts) for name, score in OVERLAP_SCORES.items()},
+        "hd95": hd95,
+        "assd": assd,
+        "boundary_iou": iou(bands),
+    }
+    if len(classes) > len(TWO_CLASSES):
+        columns |= {"mean_dice": class_mean(dice, confusion), "mean_iou": class_mean(iou, confusion)}
+    for name, convention in _border_conventions(classes).items():
+        counts = convention(confusion)
+        columns |= {f"dice_{name}": dice(counts), f"iou_{name}": iou(counts)}
+    return MaskScores(pd.DataFrame(columns), confusion)
+
+
+def _border_conventions(classes: Sequence[str]) -> dict[str, Callable[[np.ndarray], Counts]]:
+    """By name, how a confusion is counted other than with the border as a class of its own; none without a border."""
+    if BORDER not in classes[FOREGROUND + 1 :]:
+        return {}
+    border = list(classes).index(BORDER)
+    return {
+        "border_as_foreground": partial(foreground_counts, foreground=[FOREGROUND, border]),
+        "border_ignored": partial(foreground_counts, foreground=[FOREGROUND], ignored_truth=[border]),
+    }
 
 
 def headline(scores: pd.DataFrame, groups: pd.Series, *, resamples: int) -> dict[str, Any]:
@@ -92,8 +182,94 @@ def headline(scores: pd.DataFrame, groups: pd.Series, *, resamples: int) -> dict
         As `metrics.json` has it: `{"dice": {"mean", "low", "high"}, ..., "images", "seeds"}`, plain numbers.
     """
     figures: dict[str, Any] = {}
-    for name in HEADLINES:
+    for name in [name for name in HEADLINES if name in scores]:
         by_image = scores.pivot_table(index="id", columns="seed", values=name, sort=False)
         interval = mean_interval(by_image.to_numpy(), resamples=resamples, groups=groups.loc[by_image.index].to_numpy())
         figures[name] = interval._asdict()
     return {**figures, "images": int(scores["id"].nunique()), "seeds": int(scores["seed"].nunique())}
+
+
+def dataset_headline(
+    confusion: np.ndarray, classes: Sequence[str], groups: np.ndarray, *, resamples: int, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Overlap over the data set: scores of the pixels of all images together, in which large objects count for more.
+
+    Parameters
+    ----------
+    confusion
+        Pixels by seed, image, true class and predicted class, (seeds, images, classes, classes).
+    classes
+        Their names.
+    groups
+        (images,). Images of one group are drawn together.
+    resamples
+        How often the images are drawn again, to sum their pixels anew.
+    seed
+        Of the random numbers: the same pixels and seed give the same intervals.
+
+    Returns
+    -------
+    dict
+        As `metrics.json` has it: of `dataset_dice` and `dataset_iou`, with three classes or more of `dataset_mean_iou`,
+        and with a border of `dataset_iou_border_as_foreground` and `dataset_iou_border_ignored`, `mean` (of the seeds'
+        figures, each over all images), `low` and `high`.
+
+        The 95 % interval is the percentile one of the figures of images drawn again, expanded for few groups, and
+        widened by the spread between seeds as that of a mean is: the values by image that this takes are the
+        jackknife's pseudo-values.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or not one group an image.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapter 11, and section 13.3.
+    """
+    if confusion.shape[1] == 0 or confusion.shape[1] != len(groups):
+        raise ValueError(f"{len(groups)} groups for {confusion.shape[1]} images.")
+    member = pd.factorize(np.asarray(groups))[0]
+    found = _dataset_figures(confusion.sum(axis=1), classes)
+    resampled = _dataset_figures(_resampled_sums(confusion, member, resamples, seed), classes)
+    pseudo = _pseudo_values(confusion, classes, found)
+    intervals = {}
+    for name, of_seeds in found.items():
+        low, high = np.quantile(resampled[name].mean(axis=-1), expanded_shares(LEVEL, int(member.max()) + 1))
+        interval = Interval(float(of_seeds.mean()), float(low), float(high))
+        mean, low, high = widened(interval, mean_variance(pseudo[name], member), LEVEL)
+        intervals[name] = Interval(mean, max(0.0, low), min(1.0, high))._asdict()  # no share is beyond
+    return intervals
+
+
+def _dataset_figures(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Scores of summed confusions, (..., classes, classes), each (...,)."""
+    counts = foreground_counts(confusion, [FOREGROUND])
+    figures = {"dataset_dice": dice(counts), "dataset_iou": iou(counts)}
+    if len(classes) > len(TWO_CLASSES):
+        figures["dataset_mean_iou"] = class_mean(iou, confusion)
+    for name, convention in _border_conventions(classes).items():
+        figures[f"dataset_iou_{name}"] = iou(convention(confusion))
+    return figures
+
+
+def _resampled_sums(confusion: np.ndarray, member: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Sum over the images of each resample of the groups; float64, (resamples, seeds, classes, classes)."""
+    count = int(member.max()) + 1
+    by_group = np.zeros((count, confusion[:, 0].size))
+    np.add.at(by_group, member, np.moveaxis(confusion, 1, 0).reshape(len(member), -1))
+    rng = np.random.default_rng(seed)
+    # Each is how often every group was drawn, times what it holds: a matrix product, for all seeds and scores at once.
+    sums = [np.bincount(rng.integers(0, count, count), minlength=count) @ by_group for _ in range(resamples)]
+    return np.reshape(sums, (resamples, *confusion[:, 0].shape))
+
+
+def _pseudo_values(
+    confusion: np.ndarray, classes: Sequence[str], found: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What each image adds to each seed's figure, (images, seeds); the figure itself where there is but one image."""
+    images = confusion.shape[1]
+    if images == 1:
+        return {name: of_seeds[None] for name, of_seeds in found.items()}
+    without = _dataset_figures(confusion.sum(axis=1, keepdims=True) - confusion, classes)
+    return {name: images * of_seeds - (images - 1) * without[name].T for name, of_seeds in found.items()}

@@ -1,10 +1,13 @@
-"""Distances between the boundaries of two masks, in pixels.
+"""Where the boundaries of two masks lie: the distances between them, in pixels, and the bands along them.
 
 The boundary of a mask is its pixels that have a neighbour (above, below, left, right) outside it; beyond the image
-everything is outside. Both scores gather, for every boundary pixel of either mask, the Euclidean distance to the
+everything is outside. Both distances gather, for every boundary pixel of either mask, the Euclidean distance to the
 nearest boundary pixel of the other, which is MONAI's convention. Where both masks are empty, they agree: 0. Where one
 is, there is no such distance, and it is taken to be the longest that the image has room for, between two opposite
 corner pixels.
+
+The band of a mask is its pixels that are near its boundary. The IoU of two masks' bands is their *boundary IoU*, which
+sees an error along the outline that the inside of a large object hides from the IoU.
 """
 
 from dataclasses import dataclass
@@ -12,6 +15,9 @@ from functools import cache, cached_property
 
 import cv2
 import numpy as np
+
+# How deep the band of a mask is, as a share of the image's diagonal.
+BAND_SHARE = 0.02
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
@@ -86,6 +92,34 @@ def boundary(mask: np.ndarray) -> Boundary:
     inside = np.ascontiguousarray(mask).view(np.uint8)
     inner = cv2.erode(inside, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return Boundary(inside != inner)
+
+
+def boundary_band(mask: np.ndarray) -> np.ndarray:
+    """A mask's pixels at most d rows and columns from the outside, d being 2 % of the image's diagonal, and 1 or more.
+
+    The boundary IoU of two masks is the IoU of their bands, with the cases of an empty mask as in `overlap`: a mask has
+    a band unless it is empty.
+
+    Parameters
+    ----------
+    mask
+        bool, (height, width); beyond the image everything is outside.
+
+    Returns
+    -------
+    ndarray
+        bool, (height, width).
+
+    References
+    ----------
+    Cheng, Girshick, Dollár, Berg & Kirillov (2021), "Boundary IoU: improving object-centric image segmentation
+    evaluation", CVPR, equation 2. As in the authors' `mask_to_boundary`, nearness is by rows and columns
+    (Chebyshev distance), and d is rounded.
+    """
+    inside = np.ascontiguousarray(mask).view(np.uint8)
+    depth = max(1, round(BAND_SHARE * float(np.hypot(*mask.shape))))
+    square = np.ones((2 * depth + 1, 2 * depth + 1), np.uint8)
+    return inside != cv2.erode(inside, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def surface_distances(truth: Boundary, prediction: Boundary) -> tuple[np.ndarray, np.ndarray]:

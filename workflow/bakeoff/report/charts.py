@@ -7,15 +7,15 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
 
+from bakeoff.evaluation.comparison import FAMILY_MARKS, OTHER_MARK
 from bakeoff.evaluation.figures import BLUE, FAINT, INK, ORANGE, PAPER, SKY, VERMILION, style, to_svg
+from bakeoff.report.slim import slim
 
 _PAGE_COLOURS = {INK.upper(): "var(--ink)", FAINT.upper(): "var(--line)", PAPER.upper(): "none", BLUE: "var(--blue)"}
-# Classes up to which a confusion matrix has its shares written in, and letters up to which a name is written out.
-MOST_NUMBERED = 12
-LONGEST_NAME = 28
 _SEED_LINES = ("-", "--", ":", "-.", (0, (1, 3)))
 
 
@@ -32,7 +32,7 @@ def inline(svg: str, prefix: str, description: str) -> str:
         What a reader who cannot see the figure should know.
     """
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = slim(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     head, body = page_colours(svg).split(">", 1)
@@ -120,69 +120,83 @@ def learning_chart(history: dict[int, pd.DataFrame], best_epochs: dict[int, int]
     return figure
 
 
-def confusion_chart(counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Of each true class, the share of its images that went to each predicted one: a row sums to 100 %.
+def family_colour(family: str) -> str:
+    """The colour of a family of methods, as a page has it."""
+    return page_colours(FAMILY_MARKS.get(family, OTHER_MARK)[0])
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """A method by what it costs and how good it is: its number in the key, and its score with its interval."""
+
+    number: int
+    family: str
+    cost: float
+    mean: float
+    low: float
+    high: float
+
+
+def pareto_chart(points: Sequence[CostPoint], front: np.ndarray, cost: str, score: str) -> Figure:
+    """Score by cost on a logarithmic axis, the methods numbered, and a line through those that nothing surpasses.
 
     Parameters
     ----------
-    counts
-        Images by true class (rows) and predicted class (columns), (classes, classes).
-    classes
-        Their names. Above `MOST_NUMBERED` of them, shade alone says the share.
+    points
+        Of any number of methods, their costs above 0.
+    front
+        Which of them nothing surpasses, bool, (points,).
+    cost, score
+        What the axes are called, with units.
     """
-    numbered = len(classes) <= MOST_NUMBERED
-    pitch, letters = (0.62, 10.0) if numbered else (0.19, 7.0)
-    side = 1.5 + pitch * len(classes)
-    of_class = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, of_class, out=np.zeros(counts.shape), where=of_class > 0)
     with style():
-        figure = Figure(figsize=(side, side), layout="constrained")
-        axes = figure.subplots()
-        for row, column in zip(*np.nonzero(shares), strict=True):
-            share = shares[row, column]
-            # Never so dark that the number in it could not be read, on a light page or a dark one.
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=BLUE, alpha=0.1 + 0.5 * share, lw=0))
-            if numbered:
-                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=letters)
-        names = [_shortened(name) for name in classes]
-        axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=letters, parse_math=False)
-        axes.set_yticks(range(len(classes)), names, fontsize=letters, parse_math=False)
-        axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(classes) + 1) - 0.5, minor=True)
-        axes.grid(which="minor", lw=0.5)
-        axes.tick_params(which="both", length=0)
-        axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5), aspect="equal")
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true (each row: 100 %)")
+        figure = Figure(figsize=(5.2, 4.0))
+        # A fixed layout: where a number is free is known without drawing.
+        axes = figure.add_axes((0.13, 0.13, 0.84, 0.84))
+        axes.set_xscale("log")
+        axes.grid()
+        axes.set(xlabel=cost, ylabel=score)
+        for point, best in zip(points, front, strict=True):
+            colour, marker = FAMILY_MARKS.get(point.family, OTHER_MARK)
+            axes.vlines(point.cost, point.low, point.high, color=colour, lw=1, alpha=0.5)
+            axes.plot(point.cost, point.mean, marker, color=colour, ms=6.5 if best else 4.5, zorder=3)
+        line = sorted((point.cost, point.mean) for point, best in zip(points, front, strict=True) if best)
+        axes.plot(*zip(*line, strict=True), color=INK, lw=1.1, ls="--", zorder=2)
+        axes.margins(x=0.08, y=0.08)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.autoscale_view()
+        _number(axes, points, front)
     return figure
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+# Where a point's number may stand, in points from it, the first that is free: right, left, above, below, and further.
+_AROUND = ((9, 5), (-9, 5), (9, -6), (-9, -6), (0, 10), (0, -11))
+_PLACES = [(x * far, y * far) for far in (1, 1.7, 2.4) for x, y in _AROUND]
+_NUMBER_SIZE = (11.0, 9.0)
 
 
-def reliability_chart(bins: pd.DataFrame) -> Figure:
-    """How often a method is right by how sure it is; below it, how many images are in each bin.
+def _number(axes: Axes, points: Sequence[CostPoint], front: np.ndarray) -> None:
+    """Write the number of every point beside it, where none stands yet and no other point is."""
+    at = axes.transData.transform([(point.cost, point.mean) for point in points]) * 72 / axes.figure.dpi
+    taken = [*at]
+    for point, here, best in sorted(zip(points, at, front, strict=True), key=lambda each: not each[2]):
+        place = next((each for each in _PLACES if _free(here + each, taken)), _PLACES[0])
+        taken.append(here + place)
+        axes.annotate(
+            str(point.number),
+            (point.cost, point.mean),
+            xytext=place,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=9,
+            fontweight="bold" if best else "normal",
+        )
 
-    Parameters
-    ----------
-    bins
-        What `bakeoff.evaluation.classification.reliability` returns.
-    """
-    width = bins["high"] - bins["low"]
-    with style():
-        figure = Figure(figsize=(3.6, 4.0), layout="constrained")
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        top.plot([0, 1], [0, 1], color=FAINT, lw=1.5)
-        top.vlines(bins["confidence"], bins["confidence"], bins["accuracy"], color=VERMILION, lw=2)
-        top.plot(bins["confidence"], bins["accuracy"], "o-", color=BLUE, ms=4.5, lw=1.2)
-        top.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="accuracy")
-        top.grid()
-        bottom.bar(bins["low"], bins["images"] / bins["images"].sum() * 100, width, align="edge", color=SKY)
-        bottom.set_ylabel("images (%)")
-        bottom.set_xlabel("probability of the predicted class")
-        bottom.grid(axis="y")
-    return figure
+
+def _free(here: np.ndarray, taken: Sequence[np.ndarray]) -> bool:
+    return all((np.abs(here - other) > np.array(_NUMBER_SIZE) * 0.8).any() for other in taken)
 
 
 def chart(figure: Figure, prefix: str, description: str) -> str:

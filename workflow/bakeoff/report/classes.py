@@ -1,21 +1,43 @@
 """What the sections on classes say of one task of classification, as plain values for the templates."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bakeoff.evaluation.calibration import HIGHEST, scale
 from bakeoff.evaluation.classification import confusion, reliability
+from bakeoff.evaluation.curves import MACRO
 from bakeoff.report import wording
-from bakeoff.report.charts import MOST_NUMBERED, chart, confusion_chart, reliability_chart
-from bakeoff.report.pictures import picture, webp_uri
+from bakeoff.report.charts import chart
+from bakeoff.report.class_charts import (
+    CURVE_STYLES,
+    MOST_NUMBERED,
+    Curve,
+    confusion_chart,
+    curve_chart,
+    reliability_chart,
+    row_shares,
+    shortened,
+)
 from bakeoff.report.reading import Experiment, Task
-from bakeoff.report.sections import estimate, has_seeds
+from bakeoff.report.sections import estimate
 
-# Confusion matrices on a page where each is too large to show that of every method.
-FEW_MATRICES = 2
-WORST_CONFUSIONS = 3
-PICTURES = 4
+# Of how many methods, best first, there are diagrams: tables have every one. Confusion matrices of many classes are
+# large.
+MOST_SHOWN, MOST_LARGE = 6, 2
+WORST_CONFUSIONS, LISTED_CONFUSIONS = 3, 20
+# Of 100 images, how many the least sure ones are that somebody looks at.
+HANDED_OVER = 0.2
+# A mean confidence so near to the accuracy is as good as equal to it.
+AS_SURE = 0.01
+
+
+def best(task: Task, most: int) -> list[Experiment]:
+    """The best methods of a task, at most so many: none that looks at no image, and no oracle unless all are."""
+    return ([each for each in task.methods if each.row["method"] != "majority"] or task.methods)[:most]
 
 
 def by_class(task: Task) -> dict[str, Any]:
@@ -35,15 +57,18 @@ def by_class(task: Task) -> dict[str, Any]:
     }
 
 
-def confusions(task: Task) -> list[dict[str, Any]]:
-    """Confusion matrices, averaged over seeds: of every method, or of the best ones alone where there are many classes.
-
-    An oracle is not among the best.
-    """
-    shown = task.experiments
-    if len(task.experiments[0].probabilities.classes) > MOST_NUMBERED:
-        shown = [experiment for experiment in task.experiments if not experiment.oracle][:FEW_MATRICES]
-    return [_confusion(task, experiment) for experiment in shown]
+def confusions(task: Task) -> dict[str, Any]:
+    """Confusion matrices of the best methods, averaged over seeds; of many classes also a list of the best one's."""
+    classes = task.experiments[0].probabilities.classes
+    large = len(classes) > MOST_NUMBERED
+    shown = best(task, MOST_LARGE if large else MOST_SHOWN)
+    return {
+        "large": large,
+        "all": len(shown) == len(task.experiments),
+        "method": shown[0].label,
+        "charts": [_confusion(task, experiment) for experiment in shown],
+        "pairs": confused_pairs(mean_confusion(shown[0]), classes) if large else [],
+    }
 
 
 def _confusion(task: Task, experiment: Experiment) -> dict[str, Any]:
@@ -54,7 +79,6 @@ def _confusion(task: Task, experiment: Experiment) -> dict[str, Any]:
         "label": experiment.label,
         "experiment": experiment.name,
         "words": words,
-        "large": len(classes) > MOST_NUMBERED,
         "chart": chart(
             confusion_chart(counts, classes),
             f"{task.name}-confusion-{experiment.name}",
@@ -80,85 +104,252 @@ def confusion_words(counts: np.ndarray, classes: list[str]) -> str:
     classes
         Their names.
     """
-    wrong = np.where(np.eye(len(classes), dtype=bool), 0, counts)
-    worst = np.argsort(-wrong, axis=None, kind="stable")[:WORST_CONFUSIONS]
-    pairs = [(int(place) // len(classes), int(place) % len(classes)) for place in worst]
     said = [
-        f"{classes[true]} taken for {classes[other]} ({wording.figure(wrong[true, other])} of "
-        f"{wording.plural(int(counts[true].sum()), 'image')})"
-        for true, other in pairs
-        if wrong[true, other] > 0
+        f"{pair['true']} taken for {pair['predicted']} ({pair['text']} of {wording.plural(pair['of'], 'image')})"
+        for pair in confused_pairs(counts, classes)[:WORST_CONFUSIONS]
     ]
     return f"Most often: {wording.listed(said)}." if said else "Every image is right."
 
 
-def calibrations(task: Task) -> list[dict[str, Any]]:
-    """A reliability diagram of every method, images of all seeds together."""
-    return [_calibration(task, experiment) for experiment in task.experiments]
+def confused_pairs(counts: np.ndarray, classes: list[str]) -> list[dict[str, Any]]:
+    """The classes most often taken for another, most images first; arguments as in `confusion_words`."""
+    wrong = np.where(np.eye(len(classes), dtype=bool), 0, counts)
+    shares = row_shares(counts)
+    worst = np.argsort(-wrong, axis=None, kind="stable")[:LISTED_CONFUSIONS]
+    return [
+        {
+            "true": classes[true],
+            "predicted": classes[other],
+            "images": float(wrong[true, other]),
+            "text": f"{wrong[true, other]:,.1f}".removesuffix(".0"),
+            "of": int(counts[true].sum()),
+            "share": f"{100 * shares[true, other]:.0f}",
+        }
+        for true, other in zip(*np.unravel_index(worst, wrong.shape), strict=True)
+        if wrong[true, other] > 0
+    ]
+
+
+def calibrations(task: Task) -> dict[str, Any]:
+    """How far confidence can be trusted before and after temperature scaling: a row a method, diagrams of the best.
+
+    A diagram has the images of all seeds together.
+    """
+    return {
+        "rows": [_calibration_row(experiment) for experiment in task.experiments],
+        "charts": [_calibration(task, experiment) for experiment in best(task, MOST_SHOWN)],
+    }
+
+
+def _calibration_row(experiment: Experiment) -> dict[str, Any]:
+    found = experiment.probabilities.stacked
+    temperatures = experiment.calibration["temperature"]
+    spread = f"{wording.figure(temperatures.min())} to {wording.figure(temperatures.max())}"
+    return {
+        "label": experiment.label,
+        "oracle": experiment.oracle,
+        "sure": f"{100 * found.max(axis=2).mean():.1f}",
+        "right": f"{100 * _correct(experiment).mean():.1f}",
+        "temperature": {
+            "value": experiment.metrics["temperature"],
+            "text": wording.figure(experiment.metrics["temperature"]),
+            "span": spread if len(temperatures) > 1 else "",
+        },
+        "figures": [
+            measured(experiment.metrics, name) for name in ("ece", "ece_scaled", "log_loss", "log_loss_scaled")
+        ],
+    }
 
 
 def _calibration(task: Task, experiment: Experiment) -> dict[str, Any]:
-    scores = experiment.scores
-    confidence, correct = scores["confidence"].to_numpy(), scores["correct"].to_numpy()
-    words = f"On average {100 * confidence.mean():.1f} % sure and {100 * correct.mean():.1f} % right."
-    error = estimate(experiment.row, "ece")
+    correct = _correct(experiment).ravel()
+    before, after = (each.max(axis=2).ravel() for each in (experiment.probabilities.stacked, scaled(experiment)))
+    words = calibration_words(
+        float(before.mean()),
+        float(correct.mean()),
+        experiment.metrics,
+        int(experiment.calibration["validation_images"].min()),
+    )
     return {
         "label": experiment.label,
         "experiment": experiment.name,
-        "words": f"{words} Expected calibration error {error['text']} ({error['span']}).",
+        "words": words,
         "chart": chart(
-            reliability_chart(reliability(confidence, correct)),
+            reliability_chart(reliability(before, correct), reliability(after, correct)),
             f"{task.name}-calibration-{experiment.name}",
-            f"Accuracy by confidence of {experiment.label}. {words}",
+            f"Accuracy by confidence of {experiment.label}, as predicted and scaled. {words}",
         ),
     }
 
 
-def cases(task: Task, side: int) -> list[dict[str, Any]]:
-    """Of every method the mistakes that it was surest of, and the images that it was least sure of.
+def calibration_words(sure: float, right: float, metrics: Mapping[str, Any], validation_images: int) -> str:
+    """Whether a method is too sure, and whether a temperature mends it.
 
     Parameters
     ----------
-    task
-        Of classification.
-    side
-        Longer side of the pictures in pixels.
+    sure, right
+        Mean confidence and accuracy, 0 to 1.
+    metrics
+        With `temperature`, and the means of `ece` and `ece_scaled`.
+    validation_images
+        The least number that a temperature was fitted on.
     """
-    positions = task.test_positions
-    return [
-        {
-            "label": experiment.label,
-            "experiment": experiment.name,
-            "oracle": experiment.oracle,
-            "rows": [
-                {
-                    "name": name,
-                    "cases": [_case(task, experiment, positions[row["id"]], row, side) for _, row in found.iterrows()],
-                }
-                for name, found in telling(experiment.scores).items()
-            ],
-        }
-        for experiment in task.experiments
-    ]
+    how = "about as sure as right" if abs(sure - right) < AS_SURE else "too sure" if sure > right else "not sure enough"
+    before, after = (metrics[name]["mean"] for name in ("ece", "ece_scaled"))
+    change = f"from {wording.score(before)} to {wording.score(after)}"
+    images = wording.plural(validation_images, "validation image")
+    bound = " (as high as is tried: its confidence says nothing)" if metrics["temperature"] >= HIGHEST else ""
+    effect = (
+        f"lowers the expected calibration error {change}"
+        if after < before
+        else f"does not help: the expected calibration error goes {change}, with {images} to fit it on"
+    )
+    return (
+        f"On average {100 * sure:.1f} % sure and {100 * right:.1f} % right: {how}. "
+        f"Temperature {wording.figure(metrics['temperature'])}{bound} {effect}."
+    )
 
 
-def telling(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows of `scores.csv` worth a picture, each image at most once in a list, of equals the first by id and seed."""
-    mistakes = scores[scores["correct"] == 0].sort_values(["confidence", "id", "seed"], ascending=[False, True, True])
-    unsure = scores.sort_values(["confidence", "id", "seed"])
+def scaled(experiment: Experiment) -> np.ndarray:
+    """A classifier's probabilities at the temperature of each training, float64, (seeds, images, classes)."""
+    found = experiment.probabilities
+    before = found.stacked
+    folds = found.of_seed(found.seeds[0])["fold"].to_numpy()
+    after = np.empty_like(before)
+    for row in experiment.calibration.to_dict("records"):
+        place, tested = found.seeds.index(row["seed"]), folds == row["fold"]
+        after[place, tested] = scale(before[place, tested], row["temperature"])
+    return after
+
+
+def _correct(experiment: Experiment) -> np.ndarray:
+    """Whether the predicted class is right, bool, (seeds, images)."""
+    return experiment.probabilities.stacked.argmax(axis=2) == experiment.probabilities.truth
+
+
+def measured(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A figure of `metrics.json` as `estimate` gives those of a comparison."""
+    return estimate({f"{name}_{end}": value for end, value in metrics[name].items()}, name)
+
+
+def curves(task: Task) -> dict[str, Any]:
+    """ROC, precision-recall and risk-coverage curves of the best methods, and a row on each method."""
+    shown = best(task, len(CURVE_STYLES))
     return {
-        "Most confident mistakes": mistakes.drop_duplicates("id").head(PICTURES),
-        "Least sure": unsure.drop_duplicates("id").head(PICTURES),
+        "rows": [_curve_row(experiment) for experiment in task.experiments],
+        "words": [risk_words(experiment.label, experiment.class_curves) for experiment in shown[:1]],
+        "charts": [_curve_chart(task, shown, drawing) for drawing in _DRAWINGS if _has(shown, drawing)],
     }
 
 
-def _case(task: Task, experiment: Experiment, position: int, row: pd.Series, side: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Drawing:
+    """How one of the curves of `curves.csv` is drawn, and the area under it called."""
+
+    curve: str
+    title: str
+    area: str
+    area_name: str
+    x_label: str
+    y_label: str
+    words: str
+
+
+_DRAWINGS = (
+    _Drawing(
+        curve="roc",
+        title="ROC",
+        area="roc_auc",
+        area_name="ROC AUC",
+        x_label="other images taken for the class (%)",
+        y_label="images of the class found (%)",
+        words="Up and left is best; a guess lies on the grey line.",
+    ),
+    _Drawing(
+        curve="pr",
+        title="Precision and recall",
+        area="average_precision",
+        area_name="average precision",
+        x_label="recall: images of the class found (%)",
+        y_label="precision: of those, right (%)",
+        words="Up and right is best.",
+    ),
+    _Drawing(
+        curve="risk_coverage",
+        title="Risk and coverage",
+        area="aurc",
+        area_name="AURC",
+        x_label="images that the method decides, surest first (%)",
+        y_label="of those, wrong (%)",
+        words="Down is best; at the right end the method decides on every image.",
+    ),
+)
+
+
+def _has(shown: list[Experiment], drawing: _Drawing) -> bool:
+    return all(len(points(experiment.class_curves, drawing.curve)) for experiment in shown)
+
+
+def _curve_chart(task: Task, shown: list[Experiment], drawing: _Drawing) -> dict[str, Any]:
+    found = [points(experiment.class_curves, drawing.curve) for experiment in shown]
+    areas = [wording.score(experiment.metrics[drawing.area]["mean"]) for experiment in shown]
+    curves = [
+        Curve(place, f"{shortened(experiment.label)}: {area}", of_method["x"].to_numpy(), of_method["y"].to_numpy())
+        for place, (experiment, of_method, area) in enumerate(zip(shown, found, areas, strict=True), 1)
+    ]
+    described = "; ".join(f"{each.label} {area}" for each, area in zip(shown, areas, strict=True))
     return {
-        "id": row["id"],
-        "seed": int(row["seed"]) if has_seeds(experiment) else None,
-        "true": row["label"],
-        "predicted": row["predicted"],
-        "correct": bool(row["correct"]),
-        "confidence": f"{100 * row['confidence']:.0f} %",
-        "picture": webp_uri(picture(task.prepared.images[position], side)),
+        "title": drawing.title,
+        "words": f"{drawing.words} In the key: {drawing.area_name}.",
+        "chart": chart(
+            curve_chart(
+                curves,
+                drawing.x_label,
+                drawing.y_label,
+                top=_top(curves) if drawing.curve == "risk_coverage" else 1.0,
+                guess=drawing.curve == "roc",
+            ),
+            f"{task.name}-{drawing.curve.replace('_', '-')}",
+            f"{drawing.title}: {drawing.y_label} by {drawing.x_label}. {drawing.area_name}: {described}.",
+        ),
+    }
+
+
+def _top(curves: list[Curve]) -> float:
+    """The end of an axis of risks. The very surest images are so few that their share of errors jumps about."""
+    highest = max(float(each.y[each.x >= 0.1].max()) for each in curves)
+    return min(1.0, max(0.02, 1.15 * highest))
+
+
+def points(class_curves: pd.DataFrame, curve: str) -> pd.DataFrame:
+    """One curve of `curves.csv`: over all classes, or by confidence. Empty where no class has one."""
+    name = "confidence" if curve == "risk_coverage" else MACRO
+    return class_curves[(class_curves["curve"] == curve) & (class_curves["class"] == name)]
+
+
+def error_at(class_curves: pd.DataFrame, coverage: float) -> float:
+    """Share of errors, 0 to 1, among so many of the images, the surest ones."""
+    found = points(class_curves, "risk_coverage")
+    return float(np.interp(coverage, found["x"], found["y"]))
+
+
+def risk_words(label: str, class_curves: pd.DataFrame) -> str:
+    """What is gained where somebody looks at the images that a method is least sure of."""
+    all_, rest = error_at(class_curves, 1.0), error_at(class_curves, 1 - HANDED_OVER)
+    verb = "falls" if rest < all_ else "rises" if rest > all_ else "stays"
+    change = f"from {100 * all_:.1f} % to {100 * rest:.1f} %" if rest != all_ else f"at {100 * all_:.1f} %"
+    return (
+        f"If the {100 * HANDED_OVER:.0f} % of the images that {label} is least sure of go to a human, "
+        f"its share of errors on the others {verb} {change}."
+    )
+
+
+def _curve_row(experiment: Experiment) -> dict[str, Any]:
+    errors = [error_at(experiment.class_curves, coverage) for coverage in (1.0, 1 - HANDED_OVER)]
+    return {
+        "label": experiment.label,
+        "oracle": experiment.oracle,
+        "figures": [measured(experiment.metrics, name) for name in ("roc_auc", "average_precision", "aurc")],
+        "least": wording.score(experiment.metrics["aurc_optimal"]),
+        "errors": [f"{100 * error:.1f}" for error in errors],
     }

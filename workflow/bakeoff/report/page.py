@@ -1,4 +1,4 @@
-"""The pages: one a task, one a data set, and an index, each rendered into a file that needs nothing else."""
+"""The pages: one a task, one a data set, one on claims, and an index, each a file that needs nothing else."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -6,35 +6,52 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bakeoff.report import classes, sections
+from bakeoff.report import audits, classes, gallery, sections
+from bakeoff.report.claims import claims
+from bakeoff.report.conventions import conventions
+from bakeoff.report.costs import costs
 from bakeoff.report.datacard import card
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR
-from bakeoff.report.reading import Dataset, Task
+from bakeoff.report.provenance import anchor, provenance
+from bakeoff.report.reading import Dataset, Experiment, Task
+from bakeoff.report.verdicts import answer, pairs
 
 LARGEST_PAGE = 5_000_000
 PICTURE_SIDES = (256, 192, 128, 96)
 # Sections of a task's page: anchor, what has to be there for it, and words for the bar, in the order of the page.
 SECTIONS = (
     ("ranking", "ranking", "Ranking"),
+    ("pairs", "pairs", "Pairs"),
     ("strata", "strata", "Groups"),
+    ("conventions", "conventions", "Counting"),
     ("by-class", "by_class", "Classes"),
     ("confusion", "confusions", "Confusion"),
     ("calibration", "calibrations", "Confidence"),
+    ("class-curves", "class_curves", "Curves"),
     ("thresholds", "histograms", "Thresholds"),
     ("curves", "curves", "Learning"),
     ("pictures", "cases", "Pictures"),
     ("pictures", "mistakes", "Pictures"),
+    ("label-errors", "label_errors", "Labels"),
     ("cost", "costs", "Cost"),
-    ("reproduce", "reproduction", "Reproduce"),
+    ("audit", "checks", "Audit"),
+    ("provenance", "provenance", "Provenance"),
 )
 
 log = logging.getLogger(__name__)
 
 
-def render(profile: str, tasks: list[Task], datasets: list[Dataset]) -> dict[str, str]:
+def render(
+    profile: str,
+    tasks: list[Task],
+    datasets: list[Dataset],
+    claimed: pd.DataFrame,
+    recipes: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str]:
     """Every page as HTML, by file name, each with pictures as large as fit into 5 MB.
 
     Parameters
@@ -43,16 +60,22 @@ def render(profile: str, tasks: list[Task], datasets: list[Dataset]) -> dict[str
         The book's profile.
     tasks, datasets
         In the order in which they appear.
+    claimed
+        What became of published claims: `results/comparison/claims.csv`.
+    recipes
+        By name: how networks are trained at the profile.
     """
     shared = {
         "profile": profile,
         "style": _template("style.css"),
-        "script": _template("tables.js"),
+        "script": _template("tables.js") + _template("details.js"),
         "truth_colour": TRUTH_COLOUR,
         "prediction_colour": PREDICTION_COLOUR,
         "menu": _menu(tasks, datasets),
+        "recipes": recipes,
     }
     pages = {"index.html": _page("index.html", {**shared, "title": "Bakeoff", **_index(tasks, datasets)})}
+    pages["claims.html"] = _page("claims.html", {**shared, **_claims(tasks, datasets, claimed)})
     for task in tasks:
         if task.experiments:
             pages[_task_file(task)] = _fitting(_task_file(task), partial(_task_page, shared, task))
@@ -88,17 +111,24 @@ def _menu(tasks: list[Task], datasets: list[Dataset]) -> list[tuple[str, list[tu
 
 def _index(tasks: list[Task], datasets: list[Dataset]) -> dict[str, Any]:
     return {
-        "warnings": [words for dataset in datasets for words in sections.data_warnings(dataset.prepared.about)],
+        "warnings": sections.data_warnings(*(dataset.prepared.about for dataset in datasets)),
         "tasks": [
             {
                 "name": task.name,
                 "kind": task.kind,
                 "title": task.about["title"],
                 "file": _task_file(task) if task.experiments else None,
-                "answer": sections.answer(task) if task.experiments else None,
+                "answer": answer(task) if task.experiments else None,
+                "made": _made(task, task.methods[0]) if task.experiments else None,
                 "experiments": len(task.experiments),
+                "audit": audits.summary(task),
             }
             for task in tasks
+        ],
+        "findings": [
+            {**row, "task": task.name, "file": _task_file(task) if task.experiments else None}
+            for task in tasks
+            for row in audits.findings(task)
         ],
         "datasets": [
             {
@@ -114,32 +144,53 @@ def _index(tasks: list[Task], datasets: list[Dataset]) -> dict[str, Any]:
     }
 
 
+def _made(task: Task, experiment: Experiment) -> str:
+    """Where it is said how an experiment's numbers were made."""
+    return f"{_task_file(task)}#{anchor(task, experiment)}"
+
+
+def _claims(tasks: list[Task], datasets: list[Dataset], claimed: pd.DataFrame) -> dict[str, Any]:
+    pages = {experiment.name: _made(task, experiment) for task in tasks for experiment in task.experiments}
+    return {
+        "title": "Bakeoff: claims",
+        "warnings": sections.data_warnings(*(dataset.prepared.about for dataset in datasets)),
+        "claims": claims(claimed, pages),
+    }
+
+
 def _task_page(shared: Mapping[str, Any], task: Task, side: int) -> str:
     return _page(
         "task.html",
         {
             **shared,
             "title": f"Bakeoff: {task.name}",
-            "warnings": [*sections.data_warnings(task.about), *sections.weights_warnings(task)],
-            "task": _task(task, side),
+            "warnings": [
+                *sections.data_warnings(task.about),
+                *sections.weights_warnings(task),
+                *audits.warnings(task),
+            ],
+            "task": _task(task, side, shared["recipes"]),
         },
     )
 
 
-def _task(task: Task, side: int) -> dict[str, Any]:
+def _task(task: Task, side: int, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     values = {
         "name": task.name,
         "title": task.about["title"],
         "target": task.target,
         "score_name": task.measure.title,
+        "margin": f"{task.margin:g}",
         "data_file": f"data-{task.about['name']}.html",
-        "answer": sections.answer(task),
+        "answer": answer(task),
         "ranking": _trusted(sections.ranking(task), "figure"),
+        "pairs": pairs(task),
         "strata": sections.strata(task),
         "curves": _charts(sections.curves(task)),
-        "costs": sections.costs(task),
-        "cost_notes": sections.cost_notes(task),
-        "reproduction": sections.reproduction(task),
+        "costs": _with_charts(costs(task)),
+        "checks": audits.checks(task),
+        "inflation": audits.inflation(task),
+        "provenance": provenance(task, recipes),
         **(_mask_sections(task, side) if task.target is None else _class_sections(task, side)),
     }
     return {**values, "sections": [(anchor, words) for anchor, key, words in SECTIONS if values[key]]}
@@ -147,24 +198,32 @@ def _task(task: Task, side: int) -> dict[str, Any]:
 
 def _mask_sections(task: Task, side: int) -> dict[str, Any]:
     return {
-        "cases": sections.cases(task, side),
+        "cases": gallery.cases(task, side),
+        "disagreements": gallery.disagreements(task, side),
         "histograms": _charts(sections.histograms(task, side)),
-        **dict.fromkeys(("by_class", "confusions", "calibrations", "mistakes")),
+        "conventions": conventions(task),
+        **dict.fromkeys(("by_class", "confusions", "calibrations", "class_curves", "mistakes", "label_errors")),
     }
 
 
 def _class_sections(task: Task, side: int) -> dict[str, Any]:
     return {
         "by_class": classes.by_class(task),
-        "confusions": _charts(classes.confusions(task)),
-        "calibrations": _charts(classes.calibrations(task)),
-        "mistakes": classes.cases(task, side),
-        **dict.fromkeys(("cases", "histograms")),
+        "confusions": _with_charts(classes.confusions(task)),
+        "calibrations": _with_charts(classes.calibrations(task)),
+        "class_curves": _with_charts(classes.curves(task)),
+        "mistakes": gallery.mistakes(task, side),
+        "label_errors": gallery.label_errors(task, side),
+        **dict.fromkeys(("cases", "conventions", "disagreements", "histograms")),
     }
 
 
 def _charts(section: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_trusted(each, "chart") for each in section]
+
+
+def _with_charts(section: dict[str, Any]) -> dict[str, Any]:
+    return {**section, "charts": _charts(section["charts"])}
 
 
 def _dataset_page(shared: Mapping[str, Any], dataset: Dataset, side: int) -> str:

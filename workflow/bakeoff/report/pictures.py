@@ -11,6 +11,7 @@ TRUTH_COLOUR = SKY
 PREDICTION_COLOUR = ORANGE
 _CLASS_COLOURS = (VERMILION, BLUE, GREEN, PURPLE)  # of classes 2, 3, ...; class 1 is white
 _WEBP_QUALITY = 72
+_LOSSLESS = 101  # OpenCV: a quality above 100
 
 
 def picture(image: np.ndarray, side: int) -> np.ndarray:
@@ -36,12 +37,29 @@ def picture(image: np.ndarray, side: int) -> np.ndarray:
 def outlined(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.ndarray:
     """An image with the outlines of its masks drawn in.
 
-    The truth's outline runs just outside its mask, the prediction's just inside, so that both show where they agree.
-
     Parameters
     ----------
     image
         uint8, (height, width) or (height, width, channels).
+    truth, prediction, side
+        As `outlines` takes them.
+
+    Returns
+    -------
+    ndarray
+        uint8 RGB, (height, width, 3).
+    """
+    canvas, drawn = picture(image, side), outlines(truth, prediction, side)
+    return np.where(drawn[..., 3:] > 0, drawn[..., :3], canvas)
+
+
+def outlines(truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.ndarray:
+    """The outlines of masks, to lay over an image.
+
+    The truth's outline runs just outside its mask, the prediction's just inside, so that both show where they agree.
+
+    Parameters
+    ----------
     truth, prediction
         uint8 class indices, (height, width). Every class has its outline, in the one colour.
     side
@@ -50,14 +68,15 @@ def outlined(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray | None
     Returns
     -------
     ndarray
-        uint8 RGB, (height, width, 3).
+        uint8 RGBA, (height, width, 4), transparent but for the outlines.
     """
-    canvas = picture(image, side)
     width = max(1, round(side / 128))
-    canvas[_edge(_resized(truth, side, cv2.INTER_NEAREST), width, outside=True)] = _rgb(TRUTH_COLOUR)
+    edge = _edge(_resized(truth, side, cv2.INTER_NEAREST), width, outside=True)
+    canvas = np.zeros((*edge.shape, 4), np.uint8)
+    canvas[edge] = (*_rgb(TRUTH_COLOUR), 255)
     if prediction is not None:
         edge = _edge(_resized(prediction, side, cv2.INTER_NEAREST), width, outside=False)
-        canvas[edge] = _rgb(PREDICTION_COLOUR)
+        canvas[edge] = (*_rgb(PREDICTION_COLOUR), 255)
     return canvas
 
 
@@ -82,6 +101,12 @@ def mask_picture(mask: np.ndarray) -> np.ndarray:
 def webp_uri(rgb: np.ndarray) -> str:
     """A photograph as a lossy WebP data URI; uint8 RGB, (height, width, 3)."""
     return _uri("webp", cv2.imencode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])[1])
+
+
+def lossless_uri(rgba: np.ndarray) -> str:
+    """A drawing with transparent parts as a lossless WebP data URI; uint8 RGBA, (height, width, 4)."""
+    bgra = np.ascontiguousarray(rgba[..., [2, 1, 0, 3]])
+    return _uri("webp", cv2.imencode(".webp", bgra, [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS])[1])
 
 
 def png_uri(rgb: np.ndarray) -> str:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +33,10 @@ class Experiment:
         By seed: `history.csv`, with cross-validation that of fold 0. Empty for a method that is not trained.
     fits
         The record of every training. Empty likewise.
+    metrics
+        `metrics.json`: the figures of all images together.
+    calibration, class_curves
+        Of a classification `calibration.csv` and `curves.csv`; of a segmentation empty.
     """
 
     name: str
@@ -41,6 +47,9 @@ class Experiment:
     cost: Mapping[str, Any]
     history: dict[int, pd.DataFrame]
     fits: list[dict[str, Any]]
+    metrics: Mapping[str, Any]
+    calibration: pd.DataFrame
+    class_curves: pd.DataFrame
 
     @property
     def label(self) -> str:
@@ -65,15 +74,42 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the book with its experiments, best first; `target` is the label to predict, None for masks."""
+    """A task of the book, and what was found in it.
+
+    Attributes
+    ----------
+    name, kind
+        As in the book.
+    target
+        The label to predict, None for masks.
+    margin
+        The difference of the headline score below which two methods are equal in practice.
+    prepared, folds
+        Its images, and how they are split.
+    comparison_csv, pairs_csv, comparison_svg
+        The comparison's files as they are.
+    pairs
+        Every two experiments compared, as `pairs_csv` has them.
+    checks
+        What the audit of the split found: `results/audits/TASK.csv`.
+    inflation
+        What leaks add to the scores of its experiments: their rows of `results/audits/inflation.csv`.
+    experiments
+        Best first.
+    """
 
     name: str
     kind: str
     target: str | None
+    margin: float
     prepared: Prepared
     folds: list[Fold]
     comparison_csv: str
+    pairs_csv: str
     comparison_svg: str
+    pairs: pd.DataFrame
+    checks: pd.DataFrame
+    inflation: pd.DataFrame
     experiments: list[Experiment]
 
     @property
@@ -87,11 +123,21 @@ class Task:
         return KINDS[self.kind]
 
     @property
+    def methods(self) -> list[Experiment]:
+        """The experiments that can win: all but the oracles, unless there is nothing else."""
+        return [experiment for experiment in self.experiments if not experiment.oracle] or self.experiments
+
+    def pair(self, first: Experiment, second: Experiment) -> dict[str, Any]:
+        """The row of `pairs` of two experiments, of which `first` is the higher in the ranking."""
+        mine = (self.pairs["first"] == first.name) & (self.pairs["second"] == second.name)
+        return _rows(self.pairs[mine])[0]
+
+    @property
     def tested(self) -> np.ndarray:
         """Rows in the prepared arrays of every image that is tested, ascending."""
         return tested_rows(self.folds)
 
-    @property
+    @cached_property
     def test_positions(self) -> dict[str, int]:
         """Row in the prepared arrays, by id, of every image that is tested."""
         return {self.prepared.index["id"].iloc[position]: int(position) for position in self.tested}
@@ -139,7 +185,13 @@ def read_dataset(name: str, tasks: Mapping[str, Mapping[str, Any]], data: Path) 
 
 
 def read_task(
-    name: str, entry: Mapping[str, Any], experiments: Mapping[str, Mapping[str, Any]], data: Path, results: Path
+    name: str,
+    entry: Mapping[str, Any],
+    experiments: Mapping[str, Mapping[str, Any]],
+    data: Path,
+    results: Path,
+    *,
+    margin: float,
 ) -> Task:
     """Read a task and those experiments that the comparison ranks.
 
@@ -151,34 +203,72 @@ def read_task(
         The book's experiments by name; those in other tasks are passed over.
     data, results
         The project's two folders.
+    margin
+        The difference of the headline score below which two methods are equal in practice.
 
     Raises
     ------
     BakeoffError
         If a file is missing, or the comparison and the book name different experiments.
     """
-    path = results / "comparison" / f"{name}.csv"
-    comparison_csv = _read(path, f"dvc repro compare@{name}")
+    path, pairs = (results / "comparison" / f"{name}{end}.csv" for end in ("", "-pairs"))
+    command = f"dvc repro compare@{name}"
+    comparison_csv, pairs_csv = _read(path, command), _read(pairs, command)
     ranking = pd.read_csv(path)
     mine = {each: settings for each, settings in experiments.items() if settings["task"] == name}
     if set(mine) != set(ranking["experiment"]):
-        raise BakeoffError(
-            f"{path} ranks other experiments than the book has in '{name}': run `dvc repro compare@{name}`."
-        )
+        raise BakeoffError(f"{path} ranks other experiments than the book has in '{name}': run `{command}`.")
+    if mine and "rank_low" not in ranking:
+        raise BakeoffError(f"{path} is of an older version, which knew no ties: run `{command}`.")
+    compared = pd.read_csv(pairs, dtype={"images_to_decide": "Int64"})
+    if set(zip(compared["first"], compared["second"], strict=True)) != set(combinations(ranking["experiment"], 2)):
+        raise BakeoffError(f"{pairs} compares other experiments than {path} ranks: run `{command}`.")
     prepared = open_prepared(data / "prepared" / str(entry["dataset"]))
     return Task(
         name=name,
         kind=str(entry["kind"]),
         target=entry["target"],
+        margin=margin,
         prepared=prepared,
         folds=read_folds(data / "splits" / f"{name}.csv", prepared),
         comparison_csv=comparison_csv,
-        comparison_svg=_read(path.with_suffix(".svg"), f"dvc repro compare@{name}"),
+        pairs_csv=pairs_csv,
+        comparison_svg=_read(path.with_suffix(".svg"), command),
+        pairs=compared,
+        checks=_audit(results / "audits" / f"{name}.csv", f"dvc repro audit@{name}"),
+        inflation=_inflation(results / "audits" / "inflation.csv", set(mine)),
         experiments=[
             _experiment(row["experiment"], mine[row["experiment"]], row, results, entry["target"])
             for row in _rows(ranking)
         ],
     )
+
+
+def read_claims_table(results: Path) -> pd.DataFrame:
+    """Read what became of published claims, `results/comparison/claims.csv`: words as str, numbers as they are.
+
+    Raises
+    ------
+    BakeoffError
+        If it is missing.
+    """
+    path = results / "comparison" / "claims.csv"
+    _read(path, "dvc repro claims")
+    numbers = [f"{side}_protocol_{end}" for side in ("published", "corrected") for end in ("value", "low", "high")]
+    words = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in numbers}
+    return pd.read_csv(path, dtype=words).fillna(dict.fromkeys(words, ""))
+
+
+def _audit(path: Path, command: str) -> pd.DataFrame:
+    _read(path, command)
+    return pd.read_csv(path, dtype={"count": "Int64"})
+
+
+def _inflation(path: Path, experiments: set[str]) -> pd.DataFrame:
+    _read(path, "dvc repro inflation")
+    table = pd.read_csv(path)
+    mine = table["honest"].isin(experiments) | table["inflated"].isin(experiments)
+    return table[mine].reset_index(drop=True)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -201,7 +291,15 @@ def _experiment(
         cost=json.loads(_read(folder / "cost.json", command)),
         history={seed: pd.read_csv(path) for seed, path in _curves(folder / "history")},
         fits=[json.loads(each.read_text()) for each in sorted((results / "models" / name).glob("seed*.json"))],
+        metrics=json.loads(_read(folder / "metrics.json", command)),
+        calibration=pd.DataFrame() if target is None else _table(folder / "calibration.csv", command),
+        class_curves=pd.DataFrame() if target is None else _table(folder / "curves.csv", command),
     )
+
+
+def _table(path: Path, command: str) -> pd.DataFrame:
+    _read(path, command)
+    return pd.read_csv(path, dtype={"class": str}, keep_default_na=False)
 
 
 def _curves(folder: Path) -> list[tuple[int, Path]]:

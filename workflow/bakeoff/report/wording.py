@@ -4,16 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 
 MISSING = "—"
+EN_DASH = "\u2013"  # a spreadsheet would take 1-3 with a hyphen for a date
 SHORTEST = 0.1  # seconds; nobody minds less
-_ONE_RUN = "one training run a method, so a second seed might turn it round: set seeds.{} to 3 or more"
+_ONE_RUN = "One training run a method: another seed might turn it round (seeds in params.yaml says how many there are)."
 
 
 def known(value: Any) -> bool:
     """Whether a figure is there: neither None nor not-a-number."""
-    return value is not None and not (isinstance(value, float) and math.isnan(value))
+    return not pd.isna(value)
 
 
 def score(value: Any, digits: int = 3) -> str:
@@ -54,14 +57,22 @@ def duration(seconds: Any) -> str:
     return f"{figure(seconds)} s"
 
 
+def milliseconds(value: Any) -> str:
+    """Milliseconds with three significant digits, of long ones seconds."""
+    if known(value) and value >= 1000:
+        return duration(value / 1000)
+    return f"{figure(value)} ms" if known(value) else MISSING
+
+
 def plural(number: int, noun: str) -> str:
     """ "1 seed", "2 seeds"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(items: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    return " and ".join(", ".join(items).rsplit(", ", 1)) if len(items) > 1 else "".join(items)
+    """ "a, b and c"; items with a comma of their own are told apart by semicolons."""
+    between = "; " if any(", " in item for item in items) else ", "
+    return " and ".join(each for each in (between.join(items[:-1]), *items[-1:]) if each)
 
 
 def foreground_choice(choice: Any, taken: Sequence[str], classes: int) -> str:
@@ -94,29 +105,26 @@ def band_name(band: int, classes: int) -> str:
     return f"class {band + 1} of {classes}, counted from dark"
 
 
-def beyond_chance(behind: Mapping[str, Any], kind: Kind = SEGMENTATION) -> bool:
-    """Whether a method is behind the best on these images by more than chance: the paired interval lies above 0."""
-    return bool(behind[f"{kind.headline}_behind_low"] > 0)
+def rank(low: Any, high: Any) -> str:
+    """The ranks that a method may have, "1" or "2–4"; nothing for an oracle."""
+    if not known(low):
+        return ""
+    return f"{low:.0f}" if low == high else f"{low:.0f}{EN_DASH}{high:.0f}"
 
 
-def is_small(behind: Mapping[str, Any], kind: Kind = SEGMENTATION) -> bool:
-    """Whether a method is so little behind the best that the lead is worth nothing, however certain."""
-    return bool(behind[f"{kind.headline}_behind_mean"] < kind.small_lead)
+def p_value(value: float) -> str:
+    """ "p = 0.012", of small ones no more than that they are."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def is_clear(behind: Mapping[str, Any], kind: Kind = SEGMENTATION, *, seeds: int | None = None) -> bool:
-    """Whether a method, not just one training run of it, is behind the best: surely, by enough, and from several seeds.
-
-    Parameters
-    ----------
-    behind
-        The method's row of a comparison.
-    kind
-        Of the task.
-    seeds
-        What `fewest_seeds` says of the two.
-    """
-    return beyond_chance(behind, kind) and not is_small(behind, kind) and seeds != 1
+def magnitude(value: Any) -> str:
+    """Three significant digits of a large count, with a letter for thousands, millions and so on."""
+    if not known(value):
+        return MISSING
+    for letter, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{figure(value / size)} {letter}"
+    return figure(value)
 
 
 def fewest_seeds(*rows: Mapping[str, Any]) -> int | None:
@@ -130,59 +138,77 @@ def fewest_seeds(*rows: Mapping[str, Any]) -> int | None:
     return min((int(row["seeds"]) for row in rows if varies_by_seed(row)), default=None)
 
 
-def verdict(behind: Mapping[str, Any], kind: Kind = SEGMENTATION, *, seeds: int | None = None) -> str:
-    """How much a lead is worth, in a few words; parameters as in `is_clear`."""
-    if not beyond_chance(behind, kind):
-        return "no clear winner"
-    if is_small(behind, kind):
-        return "a small lead"
-    return "ahead in one training run" if seeds == 1 else "a clear lead"
+def verdict(pair: Mapping[str, Any], margin: float, *, seeds: int | None = None) -> str:
+    """What is known of the first of two methods against the second, in a few words.
+
+    Parameters
+    ----------
+    pair
+        Their row of `results/comparison/TASK-pairs.csv`.
+    margin
+        The difference below which two methods are equal in practice.
+    seeds
+        What `fewest_seeds` says of the two.
+    """
+    found = str(pair["verdict"])
+    if found == "undecided":
+        return f"undecided; {_what_decides(pair)}"
+    within = f"equivalent within {margin:g}" if found == "equivalent" else found
+    return f"{within}, in one training run" if seeds == 1 else within
+
+
+def _what_decides(pair: Mapping[str, Any]) -> str:
+    needed = pair["images_to_decide"]
+    if not known(needed):
+        return "more images alone would not decide"
+    return f"about {needed:,} images would decide"
 
 
 def lead(
     best: str,
     other: str,
-    behind: Mapping[str, Any],
+    pair: Mapping[str, Any],
     wins: int,
     kind: Kind = SEGMENTATION,
     *,
+    margin: float,
     losses: int | None = None,
     seeds: int | None = None,
-    profile: str = "small",
 ) -> str:
     """How far the best method is ahead of another, and what that is worth.
 
-    The interval comes from resampling the images alone. Where a method was trained once, it says how these networks
-    differ on these images, and nothing of what another seed would give.
+    Where a method was trained once, its interval says how these networks differ on other images, and nothing of what
+    another seed would give.
 
     Parameters
     ----------
     best, other
         What the two are called.
-    behind
-        The other's row of a comparison.
+    pair
+        Their row of `results/comparison/TASK-pairs.csv`.
     wins
         On how many of its images the best method has the higher score.
     kind
         Of the task.
+    margin
+        The difference below which two methods are equal in practice.
     losses
         On how many it has the lower one; None where equal scores are rare and it goes without saying.
     seeds
         What `fewest_seeds` says of the two.
-    profile
-        Of the book, which has a number of seeds for each.
     """
-    by, images = score(behind[f"{kind.headline}_behind_mean"]), int(behind["images"])
-    if not beyond_chance(behind, kind):
-        worth = "within what chance would give: no clear winner"
-    elif is_clear(behind, kind, seeds=seeds):
-        worth = "more than chance would give: a clear lead"
-    else:
-        worth = "more than chance would give on these images"
-        worth += f", but small: under {kind.small_lead} {kind.title}" if is_small(behind, kind) else ""
-        worth += f"; {_ONE_RUN.format(profile)}" if seeds == 1 else ""
-    better = f"better on {wins}" if losses is None else f"better on {wins:,}, worse on {losses:,},"
-    return f"{best} leads {other} by {by} {kind.title} and is {better} of {images:,} images; that is {worth}."
+    by = f"{score(pair['difference'])} {kind.title} ({score(pair['low'])} to {score(pair['high'])}"
+    by += f"; {p_value(pair['p_holm'])} after Holm's correction)"
+    said = {
+        "better": f"{best} is better than {other} by {by}",
+        "worse": f"{best} is worse than {other}, by {by}",
+        "equivalent": f"{best} and {other} are equivalent: they differ by {by}, within the margin of {margin:g}",
+        "undecided": f"Whether {best} is better than {other} is undecided: they differ by {by}, and "
+        f"{_what_decides(pair)}",
+    }[str(pair["verdict"])]
+    higher = f"higher on {wins:,}" if losses is None else f"higher on {wins:,}, lower on {losses:,},"
+    once = f" {_ONE_RUN}" if seeds == 1 else ""
+    return f"{said}. The score of {best} is {higher} of {pair['images']:,} images.{once}"
 
 
 def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str], kind: Kind = SEGMENTATION) -> str:

@@ -1,4 +1,4 @@
-"""Fit the classical classifier of an experiment, and predict the test images with it."""
+"""Fit the classical classifier of an experiment, and predict the test and the validation images with it."""
 
 import json
 import logging
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import ClassifierMixin
 
-from bakeoff.appearing import appearing_folder, write_text
+from bakeoff.appearing import appearing_folder
 from bakeoff.baselines.classical import (
     Classifier,
     build,
@@ -25,9 +24,10 @@ from bakeoff.baselines.classical import (
     load_classifier,
     save_classifier,
 )
-from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, run_name, tested_rows
+from bakeoff.cost import cost_of_trainings, latency_ms, write_cost
+from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, run_name
 from bakeoff.errors import BakeoffError
-from bakeoff.predictions import write_probabilities
+from bakeoff.predictions import PROBABILITY_FILES, Part, probability_table, write_probabilities
 from bakeoff.provenance import manifest, thread_count
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def fit(
 
 
 def predict(name: str, target: str, prepared: Path, split: Path, models: Path, folder: Path) -> None:
-    """Write class probabilities of the test images by every seed, and what the experiment cost.
+    """Write class probabilities of the test and the validation images by every seed, and what the experiment cost.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     models
         `results/models/NAME`, as `fit` wrote it.
     folder
-        `results/experiments/NAME`: `predictions.csv` and `cost.json`.
+        `results/experiments/NAME`: `predictions.csv`, `validation.csv` and `cost.json`.
 
     Raises
     ------
@@ -116,32 +116,32 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     """
     data = open_prepared(prepared)
     folds = read_folds(split, data)
-    rows = tested_rows(folds)
     classes = data.targets(target)
     seeds = sorted({json.loads(path.read_text())["seed"] for path in models.glob("seed*.json")})
     if not seeds:
         raise BakeoffError(f"{models} holds no classifier of {name}: run the stage that fits first.")
 
-    probabilities = {seed: np.zeros((len(rows), len(classes))) for seed in seeds}
-    tested_by = np.zeros(len(rows), np.int64)
+    predicted: dict[Part, list[tuple[int, int, np.ndarray, np.ndarray]]] = {part: [] for part in PROBABILITY_FILES}
     speeds: list[float] = []
     records: list[dict[str, Any]] = []
     for fold in folds:
         images = _images(data, fold.test)
-        positions = np.searchsorted(rows, fold.test)
-        tested_by[positions] = fold.number
         for seed in seeds:
             path = models / f"{run_name(seed, fold.number, len(folds))}.skops"
             classifier = load_classifier(path)
             began = time.perf_counter()
-            probabilities[seed][positions] = _predict(classifier, images, classes, path, prepared)
+            probabilities = _predict(classifier, images, classes, path, prepared)
             speeds.append(len(images) / (time.perf_counter() - began))
             records.append(json.loads(path.with_suffix(".json").read_text()))
             log.info("%s: %d images predicted, %.0f a second", _run(name, seed, fold), len(images), speeds[-1])
+            chosen_on = _predict(classifier, _images(data, fold.validation), classes, path, prepared)
+            predicted["test"].append((seed, fold.number, fold.test, probabilities))
+            predicted["validation"].append((seed, fold.number, fold.validation, chosen_on))
 
-    folder.mkdir(parents=True, exist_ok=True)
-    write_probabilities(folder, _table(data, target, rows, tested_by, probabilities))
-    write_text(folder / "cost.json", json.dumps(_cost(records, speeds), indent=2) + "\n")
+    for part in PROBABILITY_FILES:
+        write_probabilities(folder, probability_table(data.index, target, classes, predicted[part]), part)
+    latency = latency_ms(lambda place: classifier.probabilities(images[place : place + 1]), len(images))
+    write_cost(folder, _cost(records, speeds, latency))
 
 
 def _check(name: str, settings: Mapping[str, Any]) -> None:
@@ -219,28 +219,14 @@ def _predict(
         raise BakeoffError(f"{path} does not fit {prepared} ({error}): fit again.") from None
 
 
-def _table(
-    data: Prepared, target: str, rows: np.ndarray, tested_by: np.ndarray, probabilities: Mapping[int, np.ndarray]
-) -> pd.DataFrame:
-    """The contents of `predictions.csv`: one row an image and seed."""
-    columns = [f"p_{value}" for value in data.targets(target)]
-    about = data.index[["id", target]].iloc[rows].reset_index(drop=True).rename(columns={target: "label"})
-    tables = [
-        pd.concat([about.assign(seed=seed, fold=tested_by), pd.DataFrame(of_seed, columns=columns)], axis=1)
-        for seed, of_seed in probabilities.items()
-    ]
-    return pd.concat(tables, ignore_index=True)[["id", "seed", "fold", "label", *columns]]
-
-
-def _cost(records: list[dict[str, Any]], speeds: list[float]) -> dict[str, Any]:
-    return {
-        "parameters": records[0]["parameters"],
-        "model_mib": max(record["model_mib"] for record in records),
-        "training_seconds": float(np.mean([record["training_seconds"] for record in records])),
-        "predict_images_per_second": float(np.mean(speeds)),
-        "peak_memory_mib": max(record["peak_memory_mib"] for record in records),
-        "device": "cpu",
-        "note": f"means over {len(records)} trainings, with the time that features take; peak memory is that of "
+def _cost(records: list[dict[str, Any]], speeds: list[float], latency: float) -> dict[str, Any]:
+    return cost_of_trainings(
+        records,
+        speeds,
+        multiply_adds=None,
+        latency_ms=latency,
+        model_mib=max(record["model_mib"] for record in records),
+        device="cpu",
+        note=f"means over {len(records)} trainings, with the time that features take; peak memory is that of "
         f"training, the highest of them; the first: {records[0]['note']}",
-        "manifest": manifest(),
-    }
+    )

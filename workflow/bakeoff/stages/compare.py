@@ -1,4 +1,4 @@
-"""Compare: the scores of every method in one task, ranked in one table and one figure."""
+"""Compare: the scores of every method in one task, ranked in a table and a figure, and every two of them compared."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import pandas as pd
 from bakeoff.appearing import write_text
 from bakeoff.datasets.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import KINDS, compare_scores, draw, score_command
+from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, draw, score_command
 from bakeoff.evaluation.figures import to_svg
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,9 @@ def compare(
     folder: Path,
     *,
     resamples: int,
+    margin: float,
 ) -> None:
-    """Write `TASK.csv` and `TASK.svg`; without an experiment in the task the table is empty.
+    """Write `TASK.csv`, `TASK-pairs.csv` and `TASK.svg`; without an experiment in the task the tables are empty.
 
     Parameters
     ----------
@@ -47,9 +48,11 @@ def compare(
     split
         `data/splits/TASK.csv`.
     folder
-        Where the two files go, usually `results/comparison`.
+        Where the files go, usually `results/comparison`.
     resamples
         Bootstrap resamples an interval.
+    margin
+        The difference in the headline score below which two methods are equal in practice.
 
     Raises
     ------
@@ -59,6 +62,7 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     if not experiments:
         write_text(folder / f"{task}.csv", "experiment\n")
+        write_text(folder / f"{task}-pairs.csv", ",".join(PAIR_COLUMNS) + "\n")
         write_text(folder / f"{task}.svg", EMPTY_FIGURE)
         log.info("%s: params.yaml has no experiment in this task yet.", task)
         return
@@ -74,8 +78,11 @@ def compare(
 
     groups = data.index.set_index("id")["group"]
     measure = KINDS[kind]
-    table = compare_scores(measure, experiments, scores, metrics, costs, data.strata, groups, resamples=resamples)
+    table, pairs = compare_scores(
+        measure, experiments, scores, metrics, costs, data.strata, groups, resamples=resamples, margin=margin
+    )
     write_text(folder / f"{task}.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(folder / f"{task}-pairs.csv", pairs.to_csv(index=False, float_format="%.6g"))
     write_text(folder / f"{task}.svg", to_svg(draw(measure, table, str(data.about["title"]))))
     best = table.iloc[0]
     log.info("%s: best is %s, mean %s %.4f.", task, best["experiment"], measure.title, best[f"{measure.headline}_mean"])

@@ -1,20 +1,20 @@
-"""Predict the test images with every trained network of an experiment."""
+"""Predict the test images, and of a classification the validation images, with all networks of an experiment."""
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from bakeoff import provenance
-from bakeoff.appearing import write_text
+from bakeoff.cost import cost_of_trainings, latency_ms, write_cost
 from bakeoff.datasets.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.predictions import write_predictions, write_probabilities
+from bakeoff.predictions import PROBABILITY_FILES, Part, probability_table, write_predictions, write_probabilities
 from bakeoff.training.device import set_up
 from bakeoff.training.inference import BATCH_SIZE, predict_masks, predict_probabilities
 from bakeoff.training.preprocessing import channels_first
@@ -23,6 +23,8 @@ from bakeoff.training.saved import Description, load_network
 
 def predict(name: str, prepared: Path, split: Path, images: Path | None, models: Path, folder: Path) -> None:
     """Write what every trained network predicts of the images that its fold tests, and what the experiment cost.
+
+    Of a classification also what it predicts of its fold's validation images, on which probabilities are calibrated.
 
     Parameters
     ----------
@@ -46,28 +48,47 @@ def predict(name: str, prepared: Path, split: Path, images: Path | None, models:
     """
     data = open_prepared(prepared)
     folds = read_folds(split, data)
-    runs = {
-        (seed, fold.number): _predict_fold(models, seed, fold, len(folds), data, images)
-        for seed in _seeds(models, name)
-        for fold in folds
-    }
-    some = next(iter(runs.values())).description
-    if some.target is None:
+    places = [(seed, fold) for seed in _seeds(models, name) for fold in folds]
+    # All networks of an experiment cost the same: the first one's cost is that of all.
+    runs = [
+        _predict_fold(models, seed, fold, len(folds), data, images, measured=place == 0)
+        for place, (seed, fold) in enumerate(places)
+    ]
+    if runs[0].description.target is None:
         _write_masks(folder, data, folds, runs)
     else:
-        write_probabilities(folder, _probability_table(data, folds, some, runs))
+        _write_probabilities(folder, data, runs)
     model_mib = max(path.stat().st_size for path in models.glob("*.safetensors")) / 2**20
-    write_text(folder / "cost.json", json.dumps(_cost(list(runs.values()), model_mib), indent=2) + "\n")
+    write_cost(folder, _cost(runs, model_mib))
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one training's network predicts of its fold's test images: classes (n, H, W), or probabilities (n, k)."""
+    """What one training's network predicts.
+
+    Attributes
+    ----------
+    description, record
+        What the network's file says of it, and what its training wrote down.
+    seed, fold
+        Of the training.
+    predicted
+        Of its fold's test images classes (n, H, W); or probabilities (n, k) of those and of the validation images.
+    images_per_second
+        How fast it predicts, many images at a time.
+    alone
+        `latency_ms` and `multiply_adds` of a single image; empty where they were not measured.
+    device
+        Where it ran.
+    """
 
     description: Description
     record: dict[str, Any]
-    predicted: np.ndarray
+    seed: int
+    fold: Fold
+    predicted: dict[Part, np.ndarray]
     images_per_second: float
+    alone: dict[str, float]
     device: str
 
 
@@ -78,7 +99,9 @@ def _seeds(models: Path, name: str) -> list[int]:
     return seeds
 
 
-def _predict_fold(models: Path, seed: int, fold: Fold, folds: int, data: Prepared, folder: Path | None) -> Run:
+def _predict_fold(
+    models: Path, seed: int, fold: Fold, folds: int, data: Prepared, folder: Path | None, *, measured: bool
+) -> Run:
     path = models / f"{run_name(seed, fold.number, folds)}.safetensors"
     network, description = load_network(path)
     pictures = open_images(data, folder, fold.number)
@@ -89,32 +112,59 @@ def _predict_fold(models: Path, seed: int, fold: Fold, folds: int, data: Prepare
     network.to(runtime.device).to(memory_format=torch.channels_last)
     images = channels_first(pictures[fold.test])
     run = predict_masks if description.target is None else predict_probabilities
-    run(network, images[:BATCH_SIZE], runtime)  # the first batch pays for what later ones reuse
+
+    def predict_images(some: torch.Tensor) -> np.ndarray:
+        return run(network, some, runtime)
+
+    predict_images(images[:BATCH_SIZE])  # the first batch pays for what later ones reuse
     began = time.perf_counter()
-    predicted = run(network, images, runtime)
+    predicted: dict[Part, np.ndarray] = {"test": predict_images(images)}
     speed = len(images) / (time.perf_counter() - began)
-    return Run(description, json.loads(path.with_suffix(".json").read_text()), predicted, speed, runtime.name)
+    if description.target is not None:
+        predicted["validation"] = predict_images(channels_first(pictures[fold.validation]))
+    return Run(
+        description=description,
+        record=json.loads(path.with_suffix(".json").read_text()),
+        seed=seed,
+        fold=fold,
+        predicted=predicted,
+        images_per_second=speed,
+        alone=_cost_alone(predict_images, images) if measured else {},
+        device=runtime.name,
+    )
 
 
-def _write_masks(folder: Path, data: Prepared, folds: list[Fold], runs: dict[tuple[int, int], Run]) -> None:
+def _cost_alone(predict_images: Callable[[torch.Tensor], object], images: torch.Tensor) -> dict[str, float]:
+    return {
+        "multiply_adds": multiply_adds(lambda: predict_images(images[:1])),
+        "latency_ms": latency_ms(lambda place: predict_images(images[place : place + 1]), len(images)),
+    }
+
+
+def multiply_adds(predict_one: Callable[[], object]) -> int:
+    """Multiplications with an addition in the convolutions and matrix products of one call.
+
+    Other arithmetic (normalisation, activations, interpolation, pooling) is not counted, as is the field's custom.
+    Torch counts two operations each.
+    """
+    with FlopCounterMode(display=False) as counter:
+        predict_one()
+    return int(counter.get_total_flops()) // 2
+
+
+def _write_masks(folder: Path, data: Prepared, folds: list[Fold], runs: list[Run]) -> None:
     rows = tested_rows(folds)
-    masks = {seed: np.zeros((len(rows), *data.images.shape[1:3]), np.uint8) for seed, _ in runs}
-    for (seed, number), run in runs.items():
-        masks[seed][np.searchsorted(rows, folds[number].test)] = run.predicted
+    masks = {run.seed: np.zeros((len(rows), *data.images.shape[1:3]), np.uint8) for run in runs}
+    for run in runs:
+        masks[run.seed][np.searchsorted(rows, run.fold.test)] = run.predicted["test"]
     write_predictions(folder, data.index["id"].iloc[rows].tolist(), masks)
 
 
-def _probability_table(
-    data: Prepared, folds: list[Fold], description: Description, runs: dict[tuple[int, int], Run]
-) -> pd.DataFrame:
-    parts = []
-    for (seed, number), run in runs.items():
-        rows = folds[number].test
-        part = data.index.iloc[rows][["id"]].assign(seed=seed, fold=number)
-        part["label"] = data.index[description.target].iloc[rows]
-        columns = [f"p_{name}" for name in description.classes]
-        parts.append(pd.concat([part, pd.DataFrame(run.predicted, part.index, columns)], axis=1))
-    return pd.concat(parts).rename_axis("row").sort_values(["seed", "row"], kind="stable").reset_index(drop=True)
+def _write_probabilities(folder: Path, data: Prepared, runs: list[Run]) -> None:
+    target, classes = str(runs[0].description.target), runs[0].description.classes
+    for part in PROBABILITY_FILES:
+        predicted = [(run.seed, run.fold.number, getattr(run.fold, part), run.predicted[part]) for run in runs]
+        write_probabilities(folder, probability_table(data.index, target, classes, predicted), part)
 
 
 def _origin(weights: dict[str, Any] | None) -> str | None:
@@ -126,14 +176,12 @@ def _origin(weights: dict[str, Any] | None) -> str | None:
 
 def _cost(runs: list[Run], model_mib: float) -> dict[str, Any]:
     records = [run.record for run in runs]
-    return {
-        "parameters": records[0]["parameters"],
-        "model_mib": model_mib,
-        "training_seconds": float(np.mean([record["training_seconds"] for record in records])),
-        "predict_images_per_second": float(np.mean([run.images_per_second for run in runs])),
-        "peak_memory_mib": max(record["peak_memory_mib"] for record in records),
-        "device": runs[0].device,
-        "weights": _origin(records[0]["weights"]),
-        "note": f"means over {len(records)} trainings; peak memory is that of training, the highest of them",
-        "manifest": provenance.manifest(),
-    }
+    return cost_of_trainings(
+        records,
+        [run.images_per_second for run in runs],
+        **runs[0].alone,
+        model_mib=model_mib,
+        device=runs[0].device,
+        weights=_origin(records[0]["weights"]),
+        note=f"means over {len(records)} trainings; peak memory is that of training, the highest of them",
+    )

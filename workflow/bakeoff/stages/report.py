@@ -7,7 +7,8 @@ from typing import Any
 
 from bakeoff.appearing import appearing_folder, write_text
 from bakeoff.report.page import render
-from bakeoff.report.reading import read_dataset, read_task
+from bakeoff.report.reading import read_claims_table, read_dataset, read_task
+from bakeoff.report.summary import summary
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,11 @@ def report(
     data: Path,
     results: Path,
     folder: Path,
+    *,
+    margins: Mapping[str, float],
+    recipes: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write `index.html`, a page a task that has experiments, and a page a data set.
+    """Write `index.html`, a page a task that has experiments and a data set, `claims.html` and `summary.md`.
 
     Parameters
     ----------
@@ -34,20 +38,26 @@ def report(
         The project's two folders.
     folder
         Where the pages go, usually `results/report`.
+    margins
+        By kind of task, the difference of its headline score below which two methods are equal in practice.
+    recipes
+        By name: how networks are trained at the profile.
 
     Raises
     ------
     BakeoffError
         If a file that the report reads is missing.
     """
+    read = [
+        read_task(name, entry, experiments, data, results, margin=margins[entry["kind"]])
+        for name, entry in tasks.items()
+    ]
     names = dict.fromkeys(str(entry["dataset"]) for entry in tasks.values())
-    pages = render(
-        profile,
-        [read_task(name, entry, experiments, data, results) for name, entry in tasks.items()],
-        [read_dataset(name, tasks, data) for name in names],
-    )
+    datasets = [read_dataset(name, tasks, data) for name in names]
+    pages = render(profile, read, datasets, read_claims_table(results), recipes)
+    pages["summary.md"] = summary(profile, read, datasets)
     with appearing_folder(folder) as beside:
         for name, page in pages.items():
             write_text(beside / name, page)
     size = sum(len(page.encode()) for page in pages.values()) / 1e6
-    log.info("The report is %s (%d pages, %.1f MB): open it in a browser.", folder / "index.html", len(pages), size)
+    log.info("The report is %s (%d files, %.1f MB): open it in a browser.", folder / "index.html", len(pages), size)

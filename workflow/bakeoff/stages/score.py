@@ -12,16 +12,25 @@ from bakeoff.appearing import write_text
 from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import classification
-from bakeoff.evaluation.scores import headline, score_masks
-from bakeoff.predictions import Predictions, Probabilities, read_predictions, read_probabilities
+from bakeoff.evaluation.calibration import calibrate
+from bakeoff.evaluation.curves import curves, optimal_aurc
+from bakeoff.evaluation.scores import dataset_headline, headline, score_masks
+from bakeoff.predictions import (
+    PROBABILITY_FILES,
+    Part,
+    Predictions,
+    Probabilities,
+    read_predictions,
+    read_probabilities,
+)
 from bakeoff.provenance import thread_count
 
 logger = logging.getLogger(__name__)
 
 
 def score(name: str, target: str | None, prepared: Path, split: Path, folder: Path, *, resamples: int) -> None:
-    """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv` and
-    `classification_report.csv` too.
+    """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv`,
+    `classification_report.csv`, `calibration.csv` and `curves.csv` too.
 
     Parameters
     ----------
@@ -55,23 +64,31 @@ def _score_masks(name: str, data: Prepared, rows: np.ndarray, folder: Path, resa
     predictions, index = read_predictions(folder), data.index.iloc[rows]
     _check_same_images(predictions, data, index["id"].tolist(), folder)
 
-    tables = score_masks(data.true_masks()[rows], list(predictions.masks.values()), threads=thread_count())
+    by_seed = score_masks(
+        data.true_masks()[rows], list(predictions.masks.values()), classes=data.classes, threads=thread_count()
+    )
     labels = index[["id", *data.strata]].reset_index(drop=True)
     scores = pd.concat(
         [
-            pd.concat([labels[["id"]].assign(seed=seed), labels[data.strata], table], axis=1)
-            for seed, table in zip(predictions.masks, tables, strict=True)
+            pd.concat([labels[["id"]].assign(seed=seed), labels[data.strata], scored.table], axis=1)
+            for seed, scored in zip(predictions.masks, by_seed, strict=True)
         ],
         ignore_index=True,
     )
-    metrics = headline(scores, index.set_index("id")["group"], resamples=resamples)
+    confusion, groups = np.stack([scored.confusion for scored in by_seed]), index.set_index("id")["group"]
+    over_all = dataset_headline(confusion, data.classes, groups.to_numpy(), resamples=resamples)
+    metrics = {**headline(scores, groups, resamples=resamples), **over_all}
     _write(folder, scores, metrics)
     _say(name, "Dice", metrics["dice"], metrics["images"])
 
 
 def _score_classes(name: str, target: str, data: Prepared, folds: list[Fold], folder: Path, resamples: int) -> None:
-    predictions, index = read_probabilities(folder), data.index.iloc[tested_rows(folds)]
-    _check_same_classes(predictions, data, target, folds, folder)
+    predictions, validation = read_probabilities(folder), read_probabilities(folder, "validation")
+    _check_same_classes(predictions, data, target, folds, folder, "test")
+    _check_same_classes(validation, data, target, folds, folder, "validation")
+    if validation.seeds != predictions.seeds:
+        raise BakeoffError(f"{folder} holds other seeds in validation.csv: run the stage that predicts again.")
+    index = data.index.iloc[tested_rows(folds)]
 
     classes, truth = np.array(predictions.classes), predictions.truth
     strata = index[data.strata].reset_index(drop=True)
@@ -83,12 +100,24 @@ def _score_classes(name: str, target: str, data: Prepared, folds: list[Fold], fo
         by_seed.append(pd.concat([rows[["id", "seed", "fold"]], strata, rows[["label"]], table], axis=1))
     scores = pd.concat(by_seed, ignore_index=True)
 
-    metrics = classification.headline(truth, predictions.stacked, index["group"].to_numpy(), resamples=resamples)
+    scaled, calibration = calibrate(predictions, validation)
+    metrics = classification.headline(
+        truth, predictions.stacked, index["group"].to_numpy(), scaled=scaled, resamples=resamples
+    )
+    correct = predictions.stacked.argmax(axis=2) == truth
+    metrics |= {
+        "temperature": float(calibration["temperature"].mean()),
+        "aurc_optimal": float(np.mean([optimal_aurc(accuracy) for accuracy in correct.mean(axis=1)])),
+        "folds": len(folds),
+    }
     report = classification.class_report(truth, predictions.stacked.argmax(axis=2), predictions.classes)
     confusion = by_seed[0][["label", "predicted"]].rename(columns={"label": "actual"})
     write_text(folder / "confusion.csv", confusion.to_csv(index=False))
     write_text(folder / "classification_report.csv", report.to_csv(index=False, float_format="%.6f"))
-    _write(folder, scores, {**metrics, "folds": len(folds)})
+    found = curves(truth, predictions.stacked, predictions.classes)
+    write_text(folder / "calibration.csv", calibration.to_csv(index=False, float_format="%.6f"))
+    write_text(folder / "curves.csv", found.to_csv(index=False, float_format="%.5g"))
+    _write(folder, scores, metrics)
     _say(name, "accuracy", metrics["accuracy"], metrics["images"])
 
 
@@ -111,20 +140,25 @@ def _check_same_images(predictions: Predictions, data: Prepared, ids: list[str],
 
 
 def _check_same_classes(
-    predictions: Probabilities, data: Prepared, target: str, folds: list[Fold], folder: Path
+    predictions: Probabilities, data: Prepared, target: str, folds: list[Fold], folder: Path, part: Part
 ) -> None:
+    path = folder / PROBABILITY_FILES[part]
     if predictions.classes != [str(value) for value in data.targets(target)]:
         raise BakeoffError(
-            f"{folder / 'predictions.csv'} has other classes than {data.folder} has of '{target}': "
-            "run the stage that predicts again."
+            f"{path} has other classes than {data.folder} has of '{target}': run the stage that predicts again."
         )
     table = predictions.of_seed(predictions.seeds[0])
-    index = data.index.iloc[tested_rows(folds)]
-    tested_in = pd.Series({row: fold.number for fold in folds for row in fold.test}).loc[index.index]
-    expected = {"id": index["id"], "label": index[target].astype(str), "fold": tested_in}
+    # In the order of the index, and of one image in that of the folds.
+    places = sorted((row, fold.number) for fold in folds for row in getattr(fold, part))
+    index = data.index.iloc[[row for row, _ in places]]
+    expected = {
+        "id": index["id"].tolist(),
+        "label": index[target].astype(str).tolist(),
+        "fold": [fold for _, fold in places],
+    }
     for column, values in expected.items():
-        if table[column].tolist() != values.tolist():
+        if table[column].tolist() != values:
             raise BakeoffError(
-                f"{folder / 'predictions.csv'} was made from another test split than {data.folder} has: "
+                f"{path} was made from another split than {data.folder} has: "
                 f"its column '{column}' differs; run the stage that predicts again."
             )

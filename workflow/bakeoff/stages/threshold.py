@@ -1,6 +1,5 @@
 """Predict the test images with a global threshold."""
 
-import json
 import resource
 import time
 from pathlib import Path
@@ -8,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.appearing import write_text
 from bakeoff.baselines.foreground import FOREGROUNDS, class_dice, fixed_class, foreground_masks
 from bakeoff.baselines.histogram import grey, histogram
 from bakeoff.baselines.multiotsu import multiotsu
 from bakeoff.baselines.thresholds import THRESHOLDS
+from bakeoff.cost import latency_ms, write_cost
 from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
 from bakeoff.predictions import write_predictions
-from bakeoff.provenance import manifest
 
 NOTES = {
     "train": "The class of grey levels taken for foreground was chosen on the training images.",
@@ -56,13 +54,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
     training_seconds = (time.perf_counter() - started) / len(folds)
 
     started = time.perf_counter()
-    thresholds = find_thresholds(data.histograms[test], settings)
-    classes = thresholds.shape[1] + 1
-    if choice == "oracle":
-        foreground = class_dice(thresholds, data.histograms[test], _histograms_inside(data, test)).argmax(axis=1)
-    else:
-        foreground = np.full(len(test), fixed_class(choice, classes)) if trained is None else trained[test]
-    masks = foreground_masks([grey(data.images[row]) for row in test], thresholds, foreground)
+    thresholds, foreground, masks = _predict(data, settings, trained, test, data.histograms[test])
     predict_seconds = time.perf_counter() - started
 
     found = ~np.isnan(thresholds).any(axis=1)
@@ -77,15 +69,36 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
     write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: masks}, extra, seed_folders=1)
     cost = {
         "parameters": 0,
+        "multiply_adds": None,
         "model_mib": 0.0,
         "training_seconds": round(training_seconds, 4),
         "predict_images_per_second": round(len(test) / predict_seconds, 1),
+        "latency_ms": latency_ms(lambda place: _predict_alone(data, settings, trained, test[place]), len(test)),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "device": "cpu",
         "note": NOTES.get(str(choice), "The class of grey levels taken for foreground is fixed in the book."),
-        "manifest": manifest(),
     }
-    write_text(folder / "cost.json", json.dumps(cost, indent=2) + "\n")
+    write_cost(folder, cost)
+
+
+def _predict(
+    data: Prepared, settings: dict[str, Any], trained: np.ndarray | None, rows: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds (n, classes - 1), class taken for foreground (n,) and masks (n, H, W) of the images at `rows`."""
+    thresholds = find_thresholds(counts, settings)
+    if settings["foreground"] == "oracle":
+        foreground = class_dice(thresholds, counts, _histograms_inside(data, rows)).argmax(axis=1)
+    elif trained is not None:
+        foreground = trained[rows]
+    else:
+        foreground = np.full(len(rows), fixed_class(settings["foreground"], thresholds.shape[1] + 1))
+    return thresholds, foreground, foreground_masks([grey(data.images[row]) for row in rows], thresholds, foreground)
+
+
+def _predict_alone(data: Prepared, settings: dict[str, Any], trained: np.ndarray | None, row: int) -> None:
+    # Of a single image the histogram is part of the work; of all together it was made once for all thresholds.
+    counts = histogram(grey(data.images[row]))[None].astype(data.histograms.dtype)
+    _predict(data, settings, trained, np.array([row]), counts)
 
 
 def find_thresholds(counts: np.ndarray, settings: dict[str, Any]) -> np.ndarray:

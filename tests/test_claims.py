@@ -1,0 +1,444 @@
+"""The truth table: what published systems claim, what their files show, and what the book's experiments find."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bakeoff.book import read_book
+from bakeoff.claims import CLAIMS, read_claims
+from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, wilson, words
+from bakeoff.errors import BakeoffError
+from bakeoff.stages.claims import DataState, claims
+from safetensors.numpy import save_file
+
+BOOK = Path(__file__).resolve().parent.parent / "params.yaml"
+MARGINS = {"segmentation": 0.01, "classification": 0.01}
+
+
+def outcome(**evidence: Any) -> str:
+    return judge(Evidence(**{"claimed": None, "shown": None, **evidence})).outcome
+
+
+def sure(value: float) -> Estimate:
+    return Estimate(value, value, value)
+
+
+# -- the verdict -----------------------------------------------------------------------------------------------------
+
+
+def test_wilson_as_published() -> None:
+    # Newcombe (1998), Statistics in Medicine 17(8):857-872, table I: 81 of 263 and 15 of 148.
+    assert [round(end, 4) for end in (wilson(81 / 263, 263).low, wilson(81 / 263, 263).high)] == [0.2553, 0.3662]
+    assert [round(end, 4) for end in (wilson(15 / 148, 148).low, wilson(15 / 148, 148).high)] == [0.0624, 0.1605]
+
+
+def test_the_difference_of_two_shares_is_newcombes() -> None:
+    # Newcombe (1998), Statistics in Medicine 17(8):873-890, table II, method 10: 56/70 - 48/80 and 9/10 - 3/10.
+    found = difference(wilson(56 / 70, 70), wilson(48 / 80, 80))
+    assert [round(end, 4) for end in (found.value, found.low, found.high)] == [0.2, 0.0524, 0.3339]
+    found = difference(wilson(0.9, 10), wilson(0.3, 10))
+    assert [round(end, 4) for end in (found.value, found.low, found.high)] == [0.6, 0.1705, 0.8090]
+
+
+@pytest.mark.parametrize(("claimed", "shown"), [(0.4176, 0.4095), (30.0, 22.0), (True, False)])
+def test_another_number_in_its_own_files_contradicts_a_claim_whatever_was_run(claimed: Any, shown: Any) -> None:
+    verdict = judge(Evidence(claimed, shown, reason="only synthetic images were drawn"))
+    assert verdict.outcome == "contradicted by its own files"
+    assert words(claimed) in verdict.sentence
+    assert words(shown) in verdict.sentence
+
+
+def test_the_same_number_in_its_own_files_contradicts_nothing() -> None:
+    assert outcome(claimed=0.9664, shown=0.9664, found=sure(0.9664)) == "confirmed"
+
+
+def test_an_accuracy_whose_interval_holds_the_largest_class_is_at_the_majority_class() -> None:
+    assert outcome(shown=0.6803, images=1470, majority=0.6774, reason="x") == "at the majority class"
+    assert outcome(shown=0.6803, images=1470, majority=0.65, reason="x") == "not comparable here"
+    assert outcome(shown=0.60, images=1470, majority=0.6774, reason="x") == "at the majority class"
+
+
+def test_without_a_number_there_is_nothing_to_compare() -> None:
+    assert outcome(found=sure(0.5)) == "no number claimed"
+    assert outcome(found=sure(0.5), reason="x") == "no number claimed"
+
+
+def test_the_reason_why_nothing_can_be_compared_is_said() -> None:
+    verdict = judge(Evidence(0.9, None, reason="a subset, 600 of 7,390 images"))
+    assert verdict.outcome == "not comparable here"
+    assert verdict.sentence == "Not compared: a subset, 600 of 7,390 images."
+
+
+def test_a_leak_counts_when_its_whole_interval_is_above_the_margin() -> None:
+    leaking = {"leak": True, "margin": 0.01, "found": sure(0.9)}
+    assert outcome(**leaking, inflation=Estimate(0.10, 0.02, 0.18)) == "inflated by leakage"
+    assert outcome(**leaking, inflation=Estimate(0.10, 0.01, 0.19)) == "no number claimed"
+    # A leak outdoes a number that the leak reproduces, and a reason not to compare outdoes both.
+    assert outcome(**leaking, claimed=0.9, inflation=Estimate(0.10, 0.02, 0.18)) == "inflated by leakage"
+    assert outcome(**leaking, claimed=0.9, inflation=Estimate(0.10, -0.02, 0.22)) == "confirmed"
+    assert outcome(**leaking, inflation=Estimate(0.10, 0.02, 0.18), reason="x") == "not comparable here"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Estimate(0.85, 0.80, 0.90, 100), "confirmed"),  # the interval holds the number
+        (Estimate(0.85, 0.84, 0.86, 9999), "not reproduced"),
+        (Estimate(0.89, 0.889, 0.891, 9999), "not reproduced"),
+        (Estimate(0.8951, 0.895, 0.8952, 9999), "confirmed"),  # apart, and by less than matters
+        (Estimate(0.95, 0.94, 0.96, 9999), "not reproduced"),
+    ],
+)
+def test_a_number_is_confirmed_within_the_interval_or_the_margin(found: Estimate, expected: str) -> None:
+    assert outcome(claimed=0.9, found=found, margin=0.005) == expected
+
+
+def test_a_claimed_share_has_an_interval_too() -> None:
+    found = Estimate(0.85, 0.83, 0.87, 1000)
+    assert outcome(claimed=0.9, found=found) == "not reproduced"
+    assert outcome(claimed=0.9, found=found, images=1000) == "not reproduced"
+    assert outcome(claimed=0.9, found=found, images=50) == "confirmed"
+
+
+def test_higher_and_lower_are_said_with_the_distance() -> None:
+    lower = judge(Evidence(0.9, None, found=Estimate(0.8, 0.75, 0.85, 100)))
+    assert lower.sentence == "Bakeoff finds 0.8000 (0.7500 to 0.8500), lower by 0.1000 (0.0500 to 0.1500)."
+    higher = judge(Evidence(100.0, None, found=sure(1200.0)))
+    assert higher.sentence == "Bakeoff finds 1,200, higher by 1,100."
+
+
+def test_a_count_is_equal_explained_or_not_reproduced() -> None:
+    assert outcome(shown=24_112_513.0, found=sure(24_112_513.0)) == "confirmed"
+    assert outcome(shown=24_112_513.0, found=sure(24_085_953.0), explained=26_560) == "confirmed"
+    assert outcome(shown=24_112_513.0, found=sure(24_085_953.0)) == "not reproduced"
+    assert outcome(shown=24_112_513.0, found=sure(24_139_073.0), explained=26_560) == "not reproduced"
+
+
+def test_a_lead_is_one_where_its_interval_lies_above_nothing() -> None:
+    assert outcome(claimed=True, found=Estimate(0.02, 0.01, 0.03, 100)) == "confirmed"
+    assert outcome(claimed=True, found=Estimate(0.02, 0.0, 0.04, 100)) == "not reproduced"
+    assert outcome(claimed=True, found=Estimate(-0.02, -0.03, -0.01, 100)) == "not reproduced"
+
+
+def test_what_can_be_compared_takes_a_number() -> None:
+    with pytest.raises(ValueError, match="takes what was found"):
+        judge(Evidence(0.9, None))
+
+
+# -- the data --------------------------------------------------------------------------------------------------------
+
+
+def about(*, synthetic: bool = False, official: bool = True, listed: int = 7390, size: int = 224) -> dict[str, Any]:
+    return {
+        "synthetic": synthetic,
+        "counts": {"listed": listed},
+        "published": {"listed": 7390},
+        "provenance": {"files": [{"official": True}, {"official": official}]},
+        "size": size,
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "faults"),
+    [
+        (about(), "official", []),
+        (about(synthetic=True, listed=150, size=64), "any", []),
+        (about(synthetic=True, listed=150, size=64), "whole", ["only synthetic images were drawn"]),
+        (about(official=False), "whole", []),
+        (about(official=False), "official", ["a mirror's copies and not the official bytes"]),
+        (about(listed=600), "whole", ["a subset, 600 of 7,390 images"]),
+        (about(size=128), "whole", ["smaller images, 128 pixels where 224 were published"]),
+        (about() | {"published": None}, "official", []),
+    ],
+)
+def test_what_keeps_data_from_being_the_published(data: dict[str, Any], wanted: str, faults: list[str]) -> None:
+    assert DataState(data).faults(wanted, 224) == faults
+
+
+# -- claims.yaml -----------------------------------------------------------------------------------------------------
+
+
+def test_claims_name_only_experiments_of_the_book_and_their_data_sets() -> None:
+    book = read_book(BOOK)
+    for claim in read_claims():
+        for protocol in (claim.as_published, claim.corrected):
+            for name in filter(None, (protocol.experiment, protocol.against)):
+                assert name in book.experiment_names(), f"{claim.id} names '{name}'"
+                if claim.data.dataset is not None:
+                    assert book.experiment(name)["dataset"] == claim.data.dataset, claim.id
+
+
+def test_claims_ask_for_scores_of_their_experiments_kind() -> None:
+    book = read_book(BOOK)
+    by_kind = {"classification": {"accuracy", "error_rate"}, "segmentation": {"dice", "iou", "pixel_accuracy"}}
+    for claim in read_claims():
+        if (name := claim.as_published.experiment) and not claim.figure.startswith("parameters"):
+            kind = book.tasks[book.experiment(name)["task"]].kind
+            assert claim.figure in by_kind[kind], claim.id
+
+
+def test_every_system_has_claims_and_two_are_contradicted_by_their_own_files() -> None:
+    entries = read_claims()
+    assert {claim.system[:2] for claim in entries} == {"S1", "S2", "S3", "S4", "S5"}
+    both = [each for each in entries if each.claim.value is not None and each.shown.value is not None]
+    contradicted = {claim.id for claim in both if claim.claim.value != claim.shown.value}
+    assert contradicted == {
+        "pets-unet-epochs",
+        "pets-segnet-train-loss",
+        "pets-segnet-validation-loss",
+        "catsdogs-skips",
+    }
+
+
+ENTRY = """
+- id: {id}
+  system: S
+  where: its log
+  figure: {figure}
+  claim: {{words: a, value: {value}}}
+  shown: {{words: b, value: null}}
+  data: {{dataset: pets, words: c, size: null}}
+  as_published: {{experiment: {experiment}, note: d{more}}}
+  corrected: {{experiment: null, note: e}}
+  comparable_when: {{data: any, profile: any, weights: any}}
+"""
+
+
+def entry(**changed: Any) -> str:
+    return ENTRY.format(**{"id": "a", "figure": "accuracy", "value": 0.5, "experiment": "x", "more": "", **changed})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("claims: [", "not valid YAML"),
+        ("[]", "claims"),
+        (f"claims:{entry(figure='beauty')}", "claims.a.figure: input should be"),
+        (f"claims:{entry(value='many')}", "claims.a.claim.value"),
+        (f"claims:{entry()}  guess: 1", "claims.a.guess: extra inputs are not permitted"),
+        (f"claims:{entry(figure='loss')}", "claims.a: no experiment measures loss"),
+        (f"claims:{entry(more=', against: y')}", "claims.a: 'against' answers true or false"),
+        (f"claims:{entry(more=', against: y', figure='iou')}", "claims.a: 'against' compares accuracy or dice"),
+        (f"claims:{entry()}{entry()}", "these for several: a"),
+    ],
+)
+def test_mistakes_are_named_with_the_claim_and_the_key(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    with pytest.raises(BakeoffError, match=r"claims\.yaml") as mistake:
+        read_claims(path)
+    assert sentence in str(mistake.value)
+
+
+# -- the stage -------------------------------------------------------------------------------------------------------
+
+EXPERIMENTS = {
+    "leaky": {"dataset": "pets", "task": "t"},
+    "honest": {"dataset": "pets", "task": "t"},
+    "torn": {"dataset": "pets", "task": "torn"},
+}
+IMAGES = 200
+
+
+def claim_text(figure: str, value: Any, as_published: str, corrected: str, conditions: str, extra: str = "") -> str:
+    return f"""
+- id: {figure.replace("_", "-")}
+  system: S
+  where: its log
+  figure: {figure}
+  claim: {{words: a, value: {value}}}
+  shown: {{words: b, value: null}}
+  data: {{dataset: pets, words: c, size: 128}}
+  as_published: {as_published}
+  corrected: {corrected}
+  comparable_when: {conditions}
+{extra}"""
+
+
+ANY = "{data: any, profile: any, weights: any}"
+OFFICIAL = "{data: official, profile: full, weights: pretrained}"
+NONE = "{experiment: null, note: none}"
+
+
+def results_of(root: Path, name: str, accuracy: float, *, weights: str = "official", correct_until: int = 0) -> None:
+    folder = root / "results" / "experiments" / name
+    folder.mkdir(parents=True)
+    ends = {"mean": accuracy, "low": accuracy - 0.05, "high": accuracy + 0.05}
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": ends, "images": IMAGES}))
+    (folder / "cost.json").write_text(json.dumps({"weights": weights}))
+    correct = np.arange(IMAGES) < correct_until
+    scores = [pd.DataFrame({"id": np.arange(IMAGES), "seed": seed, "correct": correct.astype(int)}) for seed in (0, 1)]
+    pd.concat(scores).to_csv(folder / "scores.csv", index=False)
+    models = root / "results" / "models" / name
+    models.mkdir(parents=True)
+    # 6 weights and 3 running means; a counter of batches is no parameter.
+    tensors = {
+        "conv.weight": np.zeros((2, 3), np.float32),
+        "norm.running_mean": np.zeros(3, np.float32),
+        "norm.num_batches_tracked": np.zeros((), np.int64),
+    }
+    save_file(tensors, models / "seed0.safetensors")
+    (models / "seed0.json").write_text(json.dumps({"parameters": 6, "parameters_trainable": 2}))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    results_of(tmp_path, "leaky", 0.9, correct_until=180)
+    results_of(tmp_path, "honest", 0.7, correct_until=140)
+    results_of(tmp_path, "torn", 0.75, weights="random", correct_until=150)
+    prepared = tmp_path / "prepared" / "pets"
+    prepared.mkdir(parents=True)
+    (prepared / "dataset.json").write_text(json.dumps(about()))
+    pd.DataFrame({"id": np.arange(IMAGES), "group": np.arange(IMAGES)}).to_csv(prepared / "index.csv", index=False)
+    return tmp_path
+
+
+def table(project: Path, *entries: str, profile: str = "full", experiments: Any = None) -> pd.DataFrame:
+    source = project / "claims.yaml"
+    source.write_text("claims:" + "".join(entries))
+    claims(
+        profile,
+        EXPERIMENTS if experiments is None else experiments,
+        project / "results",
+        project / "prepared",
+        project / "comparison" / "claims.csv",
+        margins=MARGINS,
+        resamples=200,
+        source=source,
+    )
+    return pd.read_csv(project / "comparison" / "claims.csv", dtype={"claimed": str, "shown_value": str})
+
+
+def test_a_row_has_the_claim_both_protocols_and_the_verdict(project: Path) -> None:
+    [row] = table(
+        project,
+        claim_text("accuracy", 0.88, "{experiment: leaky, note: d}", "{experiment: honest, note: e}", OFFICIAL),
+    ).to_dict("records")
+    assert (row["claimed"], row["figure"], row["comparable"]) == ("0.88", "accuracy", "yes")
+    columns = [f"published_protocol_{end}" for end in ("experiment", "value", "low", "high", "images")]
+    assert [row[each] for each in columns] == ["leaky", 0.9, pytest.approx(0.85), pytest.approx(0.95), IMAGES]
+    assert (row["corrected_protocol_experiment"], row["corrected_protocol_value"]) == ("honest", 0.7)
+    assert row["verdict"] == "confirmed"
+    assert row["sentence"] == "Bakeoff finds 0.9000 (0.8500 to 0.9500), higher by 0.0200 (-0.0300 to 0.0700)."
+
+
+def test_an_error_rate_is_what_accuracy_leaves(project: Path) -> None:
+    [row] = table(project, claim_text("error_rate", 0.3, "{experiment: honest, note: d}", NONE, OFFICIAL)).to_dict(
+        "records"
+    )
+    assert [row[f"published_protocol_{end}"] for end in ("value", "low", "high")] == pytest.approx([0.3, 0.25, 0.35])
+    assert row["verdict"] == "confirmed"
+
+
+def test_parameters_count_running_statistics_and_are_compared_on_drawn_images_too(project: Path) -> None:
+    (project / "prepared" / "pets" / "dataset.json").write_text(json.dumps(about(synthetic=True)))
+    published = "{experiment: leaky, note: d}"
+    rows = table(
+        project,
+        claim_text("parameters", 9, published, NONE, ANY),
+        claim_text("parameters_trainable", 2, published, NONE, ANY),
+        claim_text("parameters_frozen", 7, published, NONE, ANY),
+        profile="sample",
+    )
+    assert rows["published_protocol_value"].tolist() == [9, 2, 7]
+    assert rows["verdict"].tolist() == ["confirmed"] * 3
+    record = project / "results" / "models" / "leaky" / "seed0.json"
+    record.write_text(json.dumps({"parameters": 6, "parameters_trainable": 6}))
+    [row] = table(project, claim_text("parameters_trainable", 2, published, NONE, ANY)).to_dict("records")
+    assert row["comparable"] == "no: the encoder is not frozen at this profile"
+    assert np.isnan(row["published_protocol_value"])
+
+
+def test_scores_on_drawn_images_are_not_shown_beside_a_claim(project: Path) -> None:
+    (project / "prepared" / "pets" / "dataset.json").write_text(json.dumps(about(synthetic=True, listed=150)))
+    both = ("{experiment: leaky, note: d}", "{experiment: honest, note: e, removes_leak: true}")
+    [row] = table(project, claim_text("accuracy", 0.9, *both, OFFICIAL), profile="sample").to_dict("records")
+    assert row["comparable"] == "no: only synthetic images were drawn"
+    assert row["verdict"] == "not comparable here"
+    assert row["published_protocol_experiment"] == "leaky"
+    assert np.isnan([row["published_protocol_value"], row["corrected_protocol_value"]]).all()
+
+
+def test_a_row_names_all_that_keeps_it_from_being_compared(project: Path) -> None:
+    state = about(official=False, listed=600, size=64)
+    (project / "prepared" / "pets" / "dataset.json").write_text(json.dumps(state))
+    [row] = table(
+        project, claim_text("accuracy", 0.9, "{experiment: torn, note: d}", NONE, OFFICIAL), profile="small"
+    ).to_dict("records")
+    assert row["comparable"] == (
+        "no: a subset, 600 of 7,390 images; a mirror's copies and not the official bytes; smaller images, 64 pixels "
+        "where 128 were published; trained for as long as the profile small has it; started from random weights, the "
+        "published from pretrained ones"
+    )
+    assert row["published_protocol_value"] == 0.75
+
+
+def test_a_leak_is_measured_on_the_same_images_where_the_task_is_one(project: Path) -> None:
+    def inflation(leaky: str) -> dict[str, Any]:
+        protocols = (f"{{experiment: {leaky}, note: d}}", "{experiment: honest, note: e, removes_leak: true}")
+        [row] = table(project, claim_text("accuracy", "null", *protocols, ANY)).to_dict("records")
+        return row
+
+    paired = inflation("leaky")
+    assert paired["verdict"] == "inflated by leakage"
+    # 40 of 200 images; independent samples with these intervals would be 0.2 (0.1293 to 0.2707).
+    assert paired["sentence"].startswith("0.2000 (0.1")
+    assert "0.1293" not in paired["sentence"]
+    # Another task tests other images: 0.05 of two intervals that reach 0.05 to either side.
+    independent = inflation("torn")
+    assert independent["verdict"] == "no number claimed"
+    assert "0.0500 (-0.0207 to 0.1207)" in independent["sentence"]
+
+
+def test_a_claimed_lead_is_paired_by_image(project: Path) -> None:
+    [row] = table(
+        project, claim_text("accuracy", "true", "{experiment: leaky, against: honest, note: d}", NONE, ANY)
+    ).to_dict("records")
+    assert (row["claimed"], row["published_protocol_experiment"]) == ("yes", "leaky - honest")
+    assert row["published_protocol_value"] == pytest.approx(0.2)
+    assert row["verdict"] == "confirmed"
+
+
+def test_where_no_experiment_runs_the_published_protocol_the_corrected_one_answers(project: Path) -> None:
+    protocols = ("{experiment: null, note: not run}", "{experiment: honest, note: e}")
+    [row] = table(project, claim_text("accuracy", 0.9, *protocols, OFFICIAL)).to_dict("records")
+    assert (row["comparable"], row["verdict"]) == ("yes", "not reproduced")
+    [row] = table(project, claim_text("loss", 0.9, protocols[0], NONE, OFFICIAL)).to_dict("records")
+    assert (row["comparable"], row["verdict"]) == ("no: not run", "not comparable here")
+
+
+def test_an_experiment_beside_a_claim_is_shown_and_not_compared(project: Path) -> None:
+    [row] = table(
+        project,
+        claim_text("accuracy", 0.9, "{experiment: leaky, note: d}", NONE, ANY, "  incomparable: it is of slices\n"),
+    ).to_dict("records")
+    assert (row["comparable"], row["verdict"]) == ("no: it is of slices", "not comparable here")
+    assert row["published_protocol_value"] == 0.9
+
+
+def test_a_claim_outlives_its_experiment_in_the_book(project: Path) -> None:
+    text = claim_text("accuracy", 0.9, "{experiment: leaky, note: d}", NONE, OFFICIAL)
+    [row] = table(project, text, experiments={}).to_dict("records")
+    assert (row["comparable"], row["verdict"]) == ("no: the book no longer has 'leaky'", "not comparable here")
+
+
+@pytest.mark.parametrize("file", ["experiments/leaky/metrics.json", "models/leaky/seed0.safetensors"])
+def test_missing_results_are_named(project: Path, file: str) -> None:
+    (project / "results" / file).unlink()
+    published = "{experiment: leaky, note: d}"
+    entries = [claim_text(figure, 0.9, published, NONE, ANY) for figure in ("accuracy", "parameters")]
+    with pytest.raises(BakeoffError, match=r"leaky.*: run `"):
+        table(project, *entries)
+
+
+def test_the_projects_own_claims_give_a_row_each_without_any_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "claims.csv"
+    claims("sample", {}, tmp_path, tmp_path, path, margins=MARGINS, resamples=200, source=CLAIMS)
+    rows = pd.read_csv(path).set_index("id")
+    assert rows.index.tolist() == [claim.id for claim in read_claims()]
+    assert rows.loc["pets-species-svm", "verdict"] == "at the majority class"
+    assert rows.loc["pets-segnet-train-loss", "verdict"] == "contradicted by its own files"
+    assert not rows["verdict"].isin(["confirmed", "not reproduced", "inflated by leakage"]).any()

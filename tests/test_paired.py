@@ -1,0 +1,274 @@
+"""Paired comparisons: the tests are scipy's and statsmodels', and verdicts follow from them and the margin."""
+
+import numpy as np
+import pytest
+from bakeoff.evaluation.bootstrap import Variance, mean_interval
+from bakeoff.evaluation.paired import Paired, compare_paired, delong, equivalence_p, holm, verdict
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def right(first: int, second: int, both: int = 5, neither: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each image is right: so many by the first alone, by the second alone, by both and by neither."""
+    counts = (first, second, both, neither)
+    return np.repeat([1.0, 0, 1, 0], counts), np.repeat([0.0, 1, 1, 0], counts)
+
+
+class TestByDegree:
+    """Scores such as Dice."""
+
+    @pytest.mark.parametrize("images", [12, 300])
+    def test_the_p_value_is_scipys_of_wilcoxons_test(self, rng: np.random.Generator, images: int) -> None:
+        a, b = rng.beta(8, 2, images), rng.beta(7, 2, images)
+        found = compare_paired(a, b, binary=False, resamples=100)
+        assert found.test == "Wilcoxon signed-rank"
+        assert found.p_value == pytest.approx(stats.wilcoxon(a, b).pvalue)
+        assert found.images == images
+
+    def test_the_interval_is_that_of_the_mean_difference(self, rng: np.random.Generator) -> None:
+        a, b, groups = rng.random(60), rng.random(60), np.arange(60) // 3
+        found = compare_paired(a, b, groups=groups, binary=False, resamples=500)
+        assert (found.difference, found.low, found.high) == pytest.approx(
+            mean_interval(a - b, groups=groups, resamples=500), abs=1e-12
+        )
+
+    def test_of_groups_their_means_are_tested(self, rng: np.random.Generator) -> None:
+        patients = rng.normal(0.02, 0.1, 20)
+        sizes = rng.integers(1, 6, 20)
+        a = np.repeat(patients, sizes)
+        found = compare_paired(a, np.zeros(len(a)), groups=np.repeat(np.arange(20), sizes), binary=False)
+        assert found.p_value == pytest.approx(stats.wilcoxon(patients).pvalue)
+
+    def test_the_effect_is_the_rank_biserial_correlation(self) -> None:
+        # Ranks 1, 2 and 4 in favour, 3 against: (7 - 3) / 10.
+        found = compare_paired(np.array([0.1, 0.2, 0.0, 0.4]), np.array([0.0, 0.0, 0.3, 0.0]), binary=False)
+        assert found.effect == pytest.approx(0.4)
+
+    def test_swapped_methods_have_the_opposite_difference(self, rng: np.random.Generator) -> None:
+        a, b = rng.beta(8, 2, 50), rng.beta(7, 2, 50)
+        there, back = (compare_paired(*both, binary=False, resamples=400) for both in [(a, b), (b, a)])
+        assert (back.difference, back.low, back.high) == pytest.approx((-there.difference, -there.high, -there.low))
+        assert (back.p_value, back.effect) == pytest.approx((there.p_value, -there.effect))
+
+    @pytest.mark.parametrize("binary", [True, False])
+    def test_a_method_is_no_better_than_itself(self, binary: bool) -> None:
+        found = compare_paired(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]), binary=binary)
+        assert (found.difference, found.low, found.high, found.p_value, found.effect) == (0, 0, 0, 1, 0)
+        assert verdict(found, margin=0.01).verdict == "equivalent"
+
+    def test_one_group_says_nothing(self) -> None:
+        for binary in (True, False):
+            found = compare_paired(np.ones(3), np.array([0.0, 0.5, 1.0]), groups=np.zeros(3), binary=binary)
+            told = verdict(found, margin=0.9)
+            assert (found.p_value, told.verdict, told.images_to_decide) == (1, "undecided", None)
+
+
+class TestAccuracy:
+    """Images that are right or wrong."""
+
+    @pytest.mark.parametrize(
+        ("first", "second", "test"),
+        [(12, 3, "McNemar exact"), (0, 0, "McNemar exact"), (15, 9, "McNemar exact"), (15, 10, "McNemar chi-square")],
+    )
+    def test_of_one_seed_it_is_statsmodels_mcnemar(self, first: int, second: int, test: str) -> None:
+        from statsmodels.stats import contingency_tables as tables
+
+        found = compare_paired(*right(first, second), binary=True, resamples=100)
+        theirs = tables.mcnemar([[5, first], [second, 3]], exact=test.endswith("exact"), correction=False)
+        assert found.test == test
+        assert found.p_value == pytest.approx(theirs.pvalue)
+
+    def test_exact_mcnemar_counted_by_hand(self) -> None:
+        # 1 of 6 or fewer, or 5 or more: 2 (1 + 6) / 64.
+        assert compare_paired(*right(5, 1), binary=True).p_value == pytest.approx(14 / 64)
+
+    def test_the_effect_is_cohens_g(self) -> None:
+        assert compare_paired(*right(6, 2), binary=True).effect == pytest.approx(0.25)
+        assert compare_paired(*right(0, 4), binary=True).effect == pytest.approx(-0.5)
+
+    def test_groups_are_no_independent_images(self) -> None:
+        a, b = right(30, 14, both=40, neither=0)
+        alone = compare_paired(a, b, binary=True)
+        copied = compare_paired(
+            np.repeat(a, 4), np.repeat(b, 4), groups=np.repeat(np.arange(len(a)), 4), binary=True, resamples=4000
+        )
+        assert copied.test == "paired bootstrap"
+        assert copied.p_value == pytest.approx(alone.p_value, rel=0.25)
+        assert compare_paired(np.repeat(a, 4), np.repeat(b, 4), binary=True).p_value < alone.p_value / 100
+
+    def test_shares_of_seeds_take_the_bootstrap_which_agrees_with_a_t_test(self, rng: np.random.Generator) -> None:
+        a, b = rng.integers(0, 6, 200) / 5, rng.integers(0, 7, 200).clip(max=5) / 5
+        found = compare_paired(a, b, binary=True, resamples=4000)
+        assert found.test == "paired bootstrap"
+        assert found.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.2)
+
+
+class TestSeeds:
+    """Scores by image and seed."""
+
+    def test_seeds_that_differ_by_their_images_alone_are_averages(self, rng: np.random.Generator) -> None:
+        a, b = rng.random((50, 3)), rng.random((50, 1))
+        a -= a.mean(axis=0)  # so that every seed has the same mean
+        by_seed, averaged = (compare_paired(each, b, binary=False) for each in (a, a.mean(axis=1)))
+        assert by_seed.variance.between_seeds == 0
+        assert (by_seed.low, by_seed.high, by_seed.p_value) == (averaged.low, averaged.high, averaged.p_value)
+
+    def test_seeds_that_differ_widen_the_interval_to_a_t_interval_of_seeds(self) -> None:
+        # All images agree, so that the three seeds' means are all there is: a paired t test of three values.
+        means = np.array([0.1, 0.2, 0.36])
+        found = compare_paired(np.tile(means, (40, 1)), np.zeros(40), binary=False)
+        theirs = stats.ttest_1samp(means, 0)
+        assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+        assert found.p_value == pytest.approx(theirs.pvalue)
+
+    def test_false_leads_of_equal_methods_whose_seeds_differ_are_rare(self, rng: np.random.Generator) -> None:
+        found = dict.fromkeys(("by seed", "averaged"), 0)
+        for _ in range(200):
+            a, b = (rng.normal(0.8, 0.02, 5) + rng.normal(0, 0.05, (100, 5)) for _ in range(2))
+            for how, pair in {"by seed": (a, b), "averaged": (a.mean(axis=1), b.mean(axis=1))}.items():
+                told = verdict(compare_paired(*pair, binary=False, resamples=200), margin=0.001)
+                found[how] += told.verdict in ("better", "worse")
+        assert found["by seed"] <= 20
+        assert found["averaged"] > 80
+
+
+@pytest.mark.parametrize("p_values", [[0.01, 0.04, 0.03], [0.2, 0.9, 0.5, 0.001], [0.02], [], [0.03, 0.03, 0.03]])
+def test_holm_is_statsmodels(p_values: list[float]) -> None:
+    from statsmodels.stats import multitest
+
+    theirs = multitest.multipletests(p_values, method="holm")[1] if p_values else []
+    assert holm(np.array(p_values)) == pytest.approx(theirs)
+
+
+def differing(difference: float, error: float, *, p_value: float, images: int = 100, seeds: float = 0.0) -> Paired:
+    variance = Variance(error**2 - seeds, images, ((seeds, 5),) if seeds else ())
+    low, high = difference - 2 * error, difference + 2 * error
+    return Paired(images, difference, low, high, p_value, "Wilcoxon signed-rank", 0.0, variance)
+
+
+class TestVerdict:
+    """What to make of a difference, with a margin of 0.01."""
+
+    @pytest.mark.parametrize(
+        ("difference", "error", "p_holm", "expected", "words"),
+        [
+            (0.03, 0.005, 0.001, "better", "is better by 0.030 (0.020 to 0.040), surely more than the margin of 0.01"),
+            (0.02, 0.008, 0.020, "better", "is better by 0.020 (0.004 to 0.036), perhaps less than the margin of 0.01"),
+            (-0.03, 0.005, 0.001, "worse", "is worse by 0.030 (0.020 to 0.040), surely more than the margin of 0.01"),
+            (0.001, 0.003, 0.700, "equivalent", "lies within the margin of 0.01"),
+            (0.005, 0.001, 0.001, "equivalent", "within the margin of 0.01, though it is more than chance gives"),
+            (0.03, 0.005, 0.051, "undecided", "differs by 0.030"),
+            (0.01, 0.006, 0.001, "undecided", "images would decide it"),  # the interval holds 0
+        ],
+    )
+    def test_follows_from_p_value_interval_and_margin(
+        self, difference: float, error: float, p_holm: float, expected: str, words: str
+    ) -> None:
+        told = verdict(differing(difference, error, p_value=p_holm / 5), margin=0.01, p_holm=p_holm)
+        assert told.verdict == expected
+        assert words in told.words
+        assert (told.images_to_decide is not None) == (expected == "undecided")
+
+    def test_without_a_family_the_p_value_is_its_own(self) -> None:
+        assert verdict(differing(0.03, 0.005, p_value=0.04), margin=0.01).verdict == "better"
+
+    def test_equivalence_is_statsmodels_tost(self, rng: np.random.Generator) -> None:
+        from statsmodels.stats import weightstats
+
+        a = rng.normal(0.8, 0.1, 60)
+        b = a + rng.normal(0.001, 0.02, 60)
+        found = compare_paired(a, b, binary=False)
+        for margin in (0.004, 0.01):
+            assert equivalence_p(found, margin) == pytest.approx(weightstats.ttost_paired(a, b, -margin, margin)[0])
+
+    def test_so_many_images_do_decide_a_difference_four_times_in_five(self, rng: np.random.Generator) -> None:
+        # A first experiment with a difference of 0.03 and a standard deviation of 0.1, exactly.
+        apart = stats.zscore(rng.normal(size=20)) * 0.1 * np.sqrt(19 / 20) + 0.03
+        needed = verdict(compare_paired(apart, np.zeros(20), binary=False), margin=0.001).images_to_decide
+        assert needed == pytest.approx((0.1 / 0.03) ** 2 * (1.96 + 0.8416) ** 2, abs=1)
+        decided = sum(stats.ttest_1samp(rng.normal(0.03, 0.1, needed), 0).pvalue < 0.05 for _ in range(1000))
+        assert 750 < decided < 850
+
+    def test_a_difference_within_the_margin_may_be_decided_as_equivalent(self) -> None:
+        told = verdict(differing(0.0, 0.01, p_value=0.9), margin=0.01)
+        # The standard deviation is 0.1, the room 0.01: (1.645 + 0.8416)^2 * 100.
+        assert told.images_to_decide == pytest.approx(619, abs=1)
+
+    def test_a_family_needs_more_images_and_never_fewer_than_there_are(self) -> None:
+        alone = verdict(differing(0.03, 0.02, p_value=0.13), margin=0.01).images_to_decide
+        family = verdict(differing(0.03, 0.02, p_value=0.13), margin=0.01, p_holm=0.9).images_to_decide
+        sure = verdict(differing(0.03, 0.001, p_value=0.06), margin=0.01).images_to_decide
+        assert alone is not None
+        assert family is not None
+        assert family > alone > 100
+        assert sure == 101
+
+    def test_where_the_seeds_differ_no_number_of_images_decides(self) -> None:
+        told = verdict(differing(0.03, 0.02, p_value=0.2, seeds=0.00039), margin=0.01)
+        assert told.images_to_decide is None
+        assert told.words.endswith("more images would not decide it, more seeds may")
+
+
+class TestDeLong:
+    """Areas under ROC curves."""
+
+    def test_areas_are_scikit_learns(self, rng: np.random.Generator) -> None:
+        positive = rng.random(80) < 0.4
+        a, b = positive + rng.normal(0, 1, 80), np.round(positive + rng.normal(0, 2, 80))  # with ties
+        found = delong(positive, a, b)
+        assert found.first == pytest.approx(roc_auc_score(positive, a))
+        assert found.second == pytest.approx(roc_auc_score(positive, b))
+        assert found.difference.mean == pytest.approx(found.first - found.second)
+
+    def test_the_variance_is_that_of_the_papers_structural_components(self, rng: np.random.Generator) -> None:
+        positive = np.arange(50) < 20
+        a, b = np.round(positive + rng.normal(0, 1, 50), 1), np.round(positive + rng.normal(0, 1, 50), 1)
+
+        def components(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            x, y = scores[positive], scores[~positive]
+            wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
+            return wins.mean(axis=1), wins.mean(axis=0)
+
+        v10, v01 = (np.cov(each) for each in zip(components(a), components(b), strict=True))
+        variance = np.array([1, -1]) @ (v10 / 20 + v01 / 30) @ np.array([1, -1])
+        found = delong(positive, a, b)
+        assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(found.difference.mean) / np.sqrt(variance)))
+        assert found.difference.high - found.difference.low == pytest.approx(2 * 1.959964 * np.sqrt(variance))
+
+    def test_the_interval_agrees_with_the_bootstrap(self, rng: np.random.Generator) -> None:
+        positive = rng.random(300) < 0.5
+        a, b = positive + rng.normal(0, 1, 300), positive + rng.normal(0, 1.5, 300)
+        drawn = [
+            roc_auc_score(positive[rows], a[rows]) - roc_auc_score(positive[rows], b[rows])
+            for rows in (rng.integers(0, 300, 300) for _ in range(600))
+        ]
+        found = delong(positive, a, b).difference
+        assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.015)
+
+    def test_the_same_order_is_the_same_area(self) -> None:
+        positive, scores = np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.4, 0.5, 0.6, 0.2])
+        found = delong(positive, scores, scores**3)
+        assert (found.difference, found.p_value) == ((0, 0, 0), 1)
+
+    def test_one_image_of_a_kind_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="two images of the class"):
+            delong(np.array([1, 0, 0]), np.arange(3), np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "groups", "message"),
+    [
+        ([0.1, 0.2], [0.1], None, "2 images of the first method and 1 of the second"),
+        ([], [], None, "no image"),
+        ([0.1, np.nan], [0.1, 0.2], None, "not finite"),
+        ([0.1, 0.2], [0.1, 0.2], ["a"], "1 groups for 2 images"),
+    ],
+)
+def test_what_is_no_pair_is_refused(a: list[float], b: list[float], groups: list[str] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare_paired(np.array(a), np.array(b), groups=groups and np.array(groups), binary=False)

@@ -1,0 +1,69 @@
+"""What the audit of a task's split found, and what leaks add to the scores of its experiments."""
+
+from typing import Any
+
+from bakeoff.report import wording
+from bakeoff.report.reading import Task
+
+# A sign that needs no colour, and a word.
+VERDICTS = {"fail": ("✗", "fails"), "warn": ("!", "warning"), "pass": ("✓", "passes")}
+
+
+def checks(task: Task) -> list[dict[str, Any]]:
+    """Every check of the split, the gravest first."""
+    order = list(VERDICTS)
+    rows = sorted(task.checks.to_dict("records"), key=lambda row: order.index(row["verdict"]))
+    return [
+        {
+            "check": row["check"],
+            "verdict": row["verdict"],
+            "mark": VERDICTS[row["verdict"]][0],
+            "word": VERDICTS[row["verdict"]][1],
+            "order": order.index(row["verdict"]),
+            "finding": row["finding"],
+            "explanation": row["explanation"],
+        }
+        for row in rows
+    ]
+
+
+def findings(task: Task) -> list[dict[str, Any]]:
+    """The checks that did not pass."""
+    return [row for row in checks(task) if row["verdict"] != "pass"]
+
+
+def summary(task: Task) -> dict[str, Any]:
+    """The gravest verdict on a task's split, and how many checks failed, warned and passed."""
+    counts = task.checks["verdict"].value_counts()
+    worst = next((name for name in VERDICTS if counts.get(name)), "pass")
+    said = [f"{counts[name]} {words}" for name, words in (("fail", "failed"), ("warn", "warned")) if counts.get(name)]
+    return {
+        "verdict": worst,
+        "mark": VERDICTS[worst][0],
+        "order": list(VERDICTS).index(worst),
+        "words": ", ".join(said) or f"{wording.plural(len(task.checks), 'check')} passed",
+    }
+
+
+def warnings(task: Task) -> list[str]:
+    """What a reader must know before believing a score: the checks that failed."""
+    return [f"{row['finding']} {row['explanation']}" for row in findings(task) if row["verdict"] == "fail"]
+
+
+def inflation(task: Task) -> list[dict[str, Any]]:
+    """What each leak adds to the score of experiments that differ in nothing else; of tasks that have such."""
+    return [
+        {
+            "kind": row["kind"],
+            "honest": row["honest"],
+            "inflated": row["inflated"],
+            "difference": {
+                "value": row["difference"],
+                "text": f"{row['difference']:+.3f}",
+                "span": f"{row['low']:+.3f} to {row['high']:+.3f}",
+            },
+            "shown": "✗ inflated" if row["low"] > 0 else "✓ lower" if row["high"] < 0 else "? not shown",
+            "words": row["words"],
+        }
+        for row in task.inflation.to_dict("records")
+    ]

@@ -1,0 +1,253 @@
+"""Pictures worth a look: of masks the best, median and worst, and where methods disagree; of classes mistakes, doubts
+and labels that may be wrong."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.report import wording
+from bakeoff.report.classes import MOST_SHOWN, best
+from bakeoff.report.label_errors import suspects
+from bakeoff.report.pictures import lossless_uri, mask_picture, outlines, picture, png_uri, webp_uri
+from bakeoff.report.reading import Experiment, Task
+from bakeoff.report.sections import has_seeds
+
+PICTURES = 4
+DISAGREEMENTS = 3
+# At this confidence a mistake counts as a sure one.
+SURE = 0.9
+# Methods that are asked about labels, pictures of suspects, and suspects in the table.
+MOST_JUDGES, SUSPECT_PICTURES, LISTED_SUSPECTS = 5, 8, 100
+# Pictures of a class stand small and in rows, so that more pixels would not be seen.
+LARGEST_SMALL_PICTURE = 160
+
+
+def cases(task: Task, side: int) -> list[dict[str, Any]]:
+    """Every method's best, median and worst prediction by Dice, as pictures whose longer side is `side` pixels."""
+    return [
+        {
+            "label": experiment.label,
+            "experiment": experiment.name,
+            "oracle": experiment.oracle,
+            "cases": [_mask_case(task, experiment, name, row, side) for name, row in extremes(experiment.scores)],
+        }
+        for experiment in task.experiments
+    ]
+
+
+def extremes(scores: pd.DataFrame) -> list[tuple[str, pd.Series]]:
+    """Best, median and worst row of `scores.csv` by Dice; of equals the first by id and seed."""
+    ordered = scores.sort_values(["dice", "id", "seed"], ascending=[False, True, True], ignore_index=True)
+    places = {"Best": 0, "Median": (len(ordered) - 1) // 2, "Worst": len(ordered) - 1}
+    return [(name, ordered.iloc[place]) for name, place in places.items()]
+
+
+def _mask_case(task: Task, experiment: Experiment, name: str, row: pd.Series, side: int) -> dict[str, Any]:
+    id_, seed, dice = row["id"], int(row["seed"]), wording.score(row["dice"])
+    position = task.test_positions[id_]
+    truth, prediction = task.prepared.true_masks()[position], _predicted(experiment, id_, seed)
+    about = f"{id_}, {experiment.label}"
+    return {
+        "title": f"{name}: Dice {dice}",
+        "id": id_,
+        "seed": seed if has_seeds(experiment) else None,
+        "strata": _strata(task, row),
+        "photo": _photo(task, id_, side),
+        "outlines": {
+            "uri": lossless_uri(outlines(truth, prediction, side)),
+            "alt": f"Outlines of the true and the predicted mask of {about}; Dice {dice}",
+        },
+        "masks": [
+            {"name": "Truth", "uri": png_uri(mask_picture(truth)), "alt": f"True mask of {id_}"},
+            {"name": "Prediction", "uri": png_uri(mask_picture(prediction)), "alt": f"Predicted mask of {about}"},
+        ],
+    }
+
+
+def disagreements(task: Task, side: int) -> dict[str, Any] | None:
+    """The test images on which the two best methods differ most, each by its first seed; None for a single method.
+
+    Parameters
+    ----------
+    task
+        Of segmentation.
+    side
+        Longer side of the photographs in pixels.
+    """
+    methods = best(task, 2)
+    if len(methods) < 2:
+        return None
+    first, second = ((each, min(each.masks.masks)) for each in methods)
+    shares = differing_shares(*(experiment.masks.masks[seed] for experiment, seed in (first, second)))
+    most = np.argsort(-shares, kind="stable")[:DISAGREEMENTS]
+    ids = methods[0].masks.ids
+    return {
+        "methods": [experiment.label for experiment in methods],
+        "cases": [_disagreement(task, [first, second], ids[place], shares[place], side) for place in most],
+    }
+
+
+def differing_shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Share of the pixels of each image that two methods give different classes.
+
+    Parameters
+    ----------
+    first, second
+        uint8 class indices, (images, height, width).
+
+    Returns
+    -------
+    ndarray
+        float64, (images,), 0 to 1.
+    """
+    return np.array([np.count_nonzero(a != b) / a.size for a, b in zip(first, second, strict=True)])
+
+
+def _disagreement(
+    task: Task, methods: list[tuple[Experiment, int]], id_: str, share: float, side: int
+) -> dict[str, Any]:
+    truth = task.prepared.true_masks()[task.test_positions[id_]]
+    rows = [each.scores[(each.scores["id"] == id_) & (each.scores["seed"] == seed)].iloc[0] for each, seed in methods]
+    return {
+        "title": f"{100 * share:.0f} % of the pixels differ",
+        "id": id_,
+        "seed": None,
+        "strata": _strata(task, rows[0]),
+        "dice": [
+            f"{each.label}: Dice {wording.score(row['dice'])}" for (each, _), row in zip(methods, rows, strict=True)
+        ],
+        "photo": _photo(task, id_, side),
+        "outlines": {"uri": lossless_uri(outlines(truth, None, side)), "alt": f"Outline of the true mask of {id_}"},
+        "masks": [
+            {
+                "name": each.label,
+                "uri": png_uri(mask_picture(_predicted(each, id_, seed))),
+                "alt": f"Mask of {id_} by {each.label}; Dice {wording.score(row['dice'])}",
+            }
+            for (each, seed), row in zip(methods, rows, strict=True)
+        ],
+    }
+
+
+def _predicted(experiment: Experiment, id_: str, seed: int) -> np.ndarray:
+    return experiment.masks.masks[seed][experiment.masks.ids.index(id_)]
+
+
+def _strata(task: Task, row: pd.Series) -> str:
+    return ", ".join(str(row[stratum]) for stratum in task.prepared.strata if stratum in row)
+
+
+def _photo(task: Task, id_: str, side: int) -> dict[str, str]:
+    image = task.prepared.images[task.test_positions[id_]]
+    return {"uri": webp_uri(picture(image, side)), "alt": f"Test image {id_}"}
+
+
+def mistakes(task: Task, side: int) -> dict[str, Any]:
+    """Of each of the best methods the mistakes that it was surest of, and the images that it was least sure of.
+
+    Parameters
+    ----------
+    task
+        Of classification.
+    side
+        Longer side of the pictures in pixels.
+    """
+    shown = best(task, MOST_SHOWN)
+    return {
+        "all": len(shown) == len(task.experiments),
+        "methods": [
+            {
+                "label": experiment.label,
+                "experiment": experiment.name,
+                "words": mistake_words(experiment.scores),
+                "rows": [
+                    {"name": name, "cases": [_class_case(task, experiment, row, side) for _, row in found.iterrows()]}
+                    for name, found in telling(experiment.scores).items()
+                ],
+            }
+            for experiment in shown
+        ],
+    }
+
+
+def telling(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of `scores.csv` worth a picture, each image at most once in a list, of equals the first by id and seed."""
+    wrong = scores[scores["correct"] == 0].sort_values(["confidence", "id", "seed"], ascending=[False, True, True])
+    unsure = scores.sort_values(["confidence", "id", "seed"])
+    return {
+        "Most confident mistakes": wrong.drop_duplicates("id").head(PICTURES),
+        "Least sure": unsure.drop_duplicates("id").head(PICTURES),
+    }
+
+
+def mistake_words(scores: pd.DataFrame) -> str:
+    """How many predictions are wrong, and how many of them surely."""
+    wrong = scores[scores["correct"] == 0]
+    seeds, images = scores["seed"].nunique(), scores["id"].nunique()
+    of = wording.plural(images, "image") + (f" by {wording.plural(seeds, 'seed')}" if seeds > 1 else "")
+    sure = int((wrong["confidence"] >= SURE).sum())
+    return (
+        f"{wording.plural(len(wrong), 'mistake')} on {of}, {sure:,} of them at {100 * SURE:.0f} % confidence or more."
+    )
+
+
+def _class_case(task: Task, experiment: Experiment, row: pd.Series, side: int) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "seed": int(row["seed"]) if has_seeds(experiment) else None,
+        "true": row["label"],
+        "predicted": row["predicted"],
+        "correct": bool(row["correct"]),
+        "confidence": f"{100 * row['confidence']:.0f} %",
+        "of_truth": f"{100 * np.exp(-row['log_loss']):.0f} %",
+        "picture": _photo(task, row["id"], min(side, LARGEST_SMALL_PICTURE))["uri"],
+    }
+
+
+def label_errors(task: Task, side: int) -> dict[str, Any]:
+    """Test images whose label the good methods would change, all to the same class; see `bakeoff.report.label_errors`.
+
+    Parameters
+    ----------
+    task
+        Of classification.
+    side
+        Longer side of the pictures in pixels.
+    """
+    judges = good_methods(task)
+    found = _suspects(judges) if len(judges) > 1 else pd.DataFrame(columns=["id"])
+    rows = [
+        {
+            "id": row["id"],
+            "label": row["label"],
+            "suggested": row["suggested"],
+            "votes": f"{row['votes']} of {len(judges)}",
+            "sure": f"{100 * row['sure']:.0f} %",
+            "given": f"{100 * row['given']:.0f} %",
+        }
+        for _, row in found.head(LISTED_SUSPECTS).iterrows()
+    ]
+    small = min(side, LARGEST_SMALL_PICTURE)
+    return {
+        "judges": [experiment.label for experiment in judges],
+        "found": len(found),
+        "images": len(task.tested),
+        "rows": rows,
+        "cases": [{**row, "picture": _photo(task, row["id"], small)["uri"]} for row in rows[:SUSPECT_PICTURES]],
+    }
+
+
+def good_methods(task: Task) -> list[Experiment]:
+    """The best methods that are surely right more often than naming the most frequent class is; no oracles."""
+    frequent = np.bincount(task.experiments[0].probabilities.truth).max() / len(task.tested)
+    good = [each for each in task.experiments if not each.oracle and each.row["accuracy_low"] > frequent]
+    return good[:MOST_JUDGES]
+
+
+def _suspects(judges: list[Experiment]) -> pd.DataFrame:
+    one = judges[0].probabilities
+    found = suspects(one.truth, np.stack([each.probabilities.stacked.mean(axis=0) for each in judges]))
+    images = one.of_seed(one.seeds[0])[["id", "label"]].iloc[found["image"]].reset_index(drop=True)
+    suggested = [one.classes[place] for place in found["suggested"]]
+    return pd.concat([images, found.drop(columns="image").assign(suggested=suggested)], axis=1)

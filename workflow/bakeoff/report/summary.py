@@ -1,0 +1,62 @@
+"""The report in a few lines of Markdown, fit for a comment on a pull request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bakeoff.report import audits, sections, wording
+from bakeoff.report.reading import Dataset, Task, random_weights
+from bakeoff.report.verdicts import MARKS, answer
+
+_HEAD = (
+    "| task | best method | score (95 % interval) | n | against the runner-up | against the cheap alternative | cost |",
+    "|---|---|---|---|---|---|---|",
+)
+
+
+def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
+    """Every task with its best method and what is known of its lead, then what to be wary of.
+
+    Parameters
+    ----------
+    profile
+        The book's profile.
+    tasks, datasets
+        In the order in which they appear.
+
+    Returns
+    -------
+    str
+        GitHub's Markdown.
+    """
+    run = [task for task in tasks if task.experiments]
+    lines = [f"## Bakeoff at `{profile}`", ""]
+    lines += [f"> {_escaped(words)}" for words in sections.data_warnings(*(each.prepared.about for each in datasets))]
+    lines += ["", *_HEAD, *(_row(task) for task in run)]
+    lines += ["", f"Verdicts: {', '.join(f'{mark} {name}' for name, mark in MARKS.items())}, at 5 % after Holm."]
+    wary = [f"- **{task.name}**: {_escaped(words)}" for task in tasks for words in _wary(task)]
+    return "\n".join([*lines, *(["", "### Be wary of", "", *wary] if wary else [])]) + "\n"
+
+
+def _row(task: Task) -> str:
+    found = answer(task)
+    score = f"{found['score_title']} {found['score']} ({found['interval']})"
+    leads = [_lead(found[name]) for name in ("runner_up", "cheap")]
+    cells = [task.name, f"**{found['best']}**", score, str(found["images"]), *leads, found["cost"]]
+    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+
+
+def _lead(found: Mapping[str, Any] | None) -> str:
+    return f"{found['mark']} {found['by']} over {found['over']}: {found['verdict']}" if found else wording.MISSING
+
+
+def _wary(task: Task) -> list[str]:
+    found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
+    drawn = sum(random_weights(experiment) for experiment in task.experiments)
+    if drawn:
+        found.append(f"{drawn} of {len(task.experiments)} methods started from random weights, not pretrained ones.")
+    return found
+
+
+def _escaped(words: str) -> str:
+    """Text that is no markup in a table's cell."""
+    return words.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,170 @@
+"""Which method, by how much, how sure and at what cost; and every two methods of a task compared."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from bakeoff.evaluation.comparison import image_means
+from bakeoff.report import wording
+from bakeoff.report.reading import Experiment, Task, mean_by_seed
+from bakeoff.report.sections import strata_values
+
+CHEAP_FAMILIES = ("thresholds", "classical")
+# A verdict at a glance: a sign that needs no colour.
+MARKS = {"better": "✓", "worse": "✗", "equivalent": "=", "undecided": "?"}
+_REVERSED = {"better": "worse", "worse": "better"}
+
+
+def answer(task: Task) -> dict[str, Any]:
+    """Which method, by how much, how sure, at what cost."""
+    best, others = task.methods[0], task.methods[1:]
+    cheap = next((each for each in others if each.entry["family"] in CHEAP_FAMILIES), None)
+    headline = task.measure.headline
+    leads = {each.name: _lead(task, best, each) for each in [*others[:1], cheap] if each is not None}
+    return {
+        "best": best.label,
+        "experiment": best.name,
+        "score_title": task.measure.title.capitalize(),
+        "score": wording.score(best.row[f"{headline}_mean"]),
+        "interval": wording.span(best.row, headline),
+        "images": int(best.row["images"]),
+        "seeds": int(best.row["seeds"]),
+        "rank": wording.rank(best.row["rank_low"], best.row["rank_high"]),
+        "runner_up": leads[others[0].name] if others else None,
+        "cheap": leads[cheap.name] if cheap else None,
+        "is_cheap": best.entry["family"] in CHEAP_FAMILIES,
+        "leads": list(leads.values()),
+        "not_worse": _not_worse(task, best, others),
+        "speed": wording.figure(best.cost.get("predict_images_per_second")),
+        "latency": wording.milliseconds(best.cost.get("latency_ms")),
+        "training": wording.duration(best.cost.get("training_seconds")) if best.history else "none",
+        "parameters": wording.count(best.cost.get("parameters")),
+        "device": best.cost.get("device") or "device not recorded",
+        "cost": _cost_words(best),
+        "other_cost": f"{cheap.label}: {_cost_words(cheap)}" if cheap else "",
+        "by_stratum": _gaps(task, best),
+        "seeds_spread": _seed_spread(task, best),
+    }
+
+
+def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
+    kind, pair = task.measure, task.pair(best, other)
+    ahead = image_means(best.scores, kind.column) - image_means(other.scores, kind.column)
+    wins, losses = int((ahead > 0).sum()), int((ahead < 0).sum())
+    seeds = wording.fewest_seeds(best.row, other.row)
+    return {
+        "over": other.label,
+        "by": f"{pair['difference']:+.3f}",
+        "interval": f"{wording.score(pair['low'])} to {wording.score(pair['high'])}",
+        # The colour of what is sure; a lead in one training run is not.
+        "tone": "once" if seeds == 1 else pair["verdict"],
+        "mark": MARKS[pair["verdict"]],
+        "verdict": wording.verdict(pair, task.margin, seeds=seeds),
+        "sentence": wording.lead(
+            best.label,
+            other.label,
+            pair,
+            wins,
+            kind,
+            margin=task.margin,
+            losses=losses if task.target else None,  # most images are right by both, or wrong
+            seeds=seeds,
+        ),
+    }
+
+
+def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[str]:
+    """The methods that the best one is not shown to beat, a sentence a verdict."""
+    found: dict[str, list[str]] = {}
+    for other in others:
+        found.setdefault(task.pair(best, other)["verdict"], []).append(other.label)
+    said = {
+        "equivalent": f"As good as {best.label}, within the margin of {task.margin:g}",
+        "undecided": f"Not shown to be worse than {best.label} by these images",
+    }
+    return [f"{words}: {wording.listed(found[name])}." for name, words in said.items() if name in found]
+
+
+def _cost_words(experiment: Experiment) -> str:
+    seconds, parameters = (experiment.cost.get(name) or 0.0 for name in ("training_seconds", "parameters"))
+    each = " a seed" if experiment.history and experiment.row["seeds"] > 1 else ""
+    learned = f"{'trained' if experiment.history else 'fitted'} in {wording.duration(seconds)}{each}"
+    latency = f"{wording.milliseconds(experiment.cost.get('latency_ms'))} an image"
+    size = [f"{wording.magnitude(parameters)} parameters"] if parameters else []
+    return ", ".join([learned if seconds else "no training", latency, *size])
+
+
+def _seed_spread(task: Task, experiment: Experiment) -> str:
+    means = mean_by_seed(experiment, task.measure.column)
+    if len(means) < 2:
+        return ""
+    return (
+        f"From one seed of its training to another its mean {task.measure.title} ranges from "
+        f"{wording.score(means.min())} to {wording.score(means.max())} ({wording.plural(len(means), 'seed')})."
+    )
+
+
+def _gaps(task: Task, experiment: Experiment) -> list[str]:
+    groups = [values for values in strata_values(task).values() if len(values) > 1]
+    return [wording.across_groups(experiment.label, experiment.row, values, task.measure) for values in groups]
+
+
+def pairs(task: Task) -> dict[str, Any] | None:
+    """Every two experiments compared, and at a glance; nothing where there is one alone."""
+    if task.pairs.empty:
+        return None
+    labels = {experiment.name: experiment.label for experiment in task.experiments}
+    rows = task.pairs.to_dict("records")
+    return {
+        "rows": [_pair_row(row, labels) for row in rows],
+        "matrix": matrix([(experiment.name, experiment.label) for experiment in task.methods], rows),
+        "marks": [(mark, name) for name, mark in MARKS.items()],
+        "margin": f"{task.margin:g}",
+        "comparisons": len(rows),
+        "csv_uri": f"data:text/csv;base64,{base64.b64encode(task.pairs_csv.encode()).decode('ascii')}",
+    }
+
+
+def _pair_row(row: Mapping[Any, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    needed = row["images_to_decide"]
+    return {
+        "first": labels[row["first"]],
+        "second": labels[row["second"]],
+        "difference": {
+            "value": row["difference"],
+            "text": f"{row['difference']:+.3f}",
+            "span": f"{wording.score(row['low'])} to {wording.score(row['high'])}",
+        },
+        "effect": f"{row['effect']:+.2f}",
+        "test": row["test"],
+        "p_holm": (row["p_holm"], wording.p_value(row["p_holm"]).removeprefix("p ").removeprefix("= ")),
+        "verdict": row["verdict"],
+        "mark": MARKS[row["verdict"]],
+        "needed": (needed, f"{needed:,}") if wording.known(needed) else ("", wording.MISSING),
+    }
+
+
+def matrix(methods: list[tuple[str, str]], rows: list[dict[Any, Any]]) -> list[dict[str, Any]]:
+    """The verdict on the method of each row against that of each column.
+
+    Parameters
+    ----------
+    methods
+        Name and label, in the order of rows and columns.
+    rows
+        Of `TASK-pairs.csv`; those of other methods are passed over.
+    """
+    found = {(row["first"], row["second"]): row["verdict"] for row in rows}
+    found |= {(second, first): _REVERSED.get(verdict, verdict) for (first, second), verdict in found.items()}
+    return [
+        {
+            "label": label,
+            "cells": [
+                (MARKS[found[name, other]], f"{label}: {found[name, other]} against {other_label}")
+                if other != name
+                else ("", "")
+                for other, other_label in methods
+            ],
+        }
+        for name, label in methods
+    ]
