@@ -21,6 +21,8 @@ BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.engine
 SNAKEMAKE = ("snakemake", "--cores", "8", "--resources", "gpu=1")
 THRESHOLDS = ("lungs-otsu", "lungs-multiotsu3")
+# What looks at the results of every task.
+FOLLOWING = ("inflation", "claims", "report")
 SPLIT = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, stratify: [], seed: 0}"
 
 
@@ -188,7 +190,7 @@ def test_a_book_of_thresholds_alone_runs_in_a_fresh_clone(fresh: Clone, tmp_path
 def test_a_change_taken_back_is_restored(clone: Clone) -> None:
     clone.set("experiments.thresholds.lungs-otsu.foreground=bright")
     changed = clone.executed(*SNAKEMAKE)
-    assert {"predict-threshold@lungs-otsu", "score-threshold@lungs-otsu", "compare@lungs", "report"} == changed
+    assert {"predict-threshold@lungs-otsu", "score-threshold@lungs-otsu", "compare@lungs", *FOLLOWING} == changed
     clone.set("experiments.thresholds.lungs-otsu.foreground=train")
     assert clone.executed(*SNAKEMAKE) == set()
     clone.assert_clean()
@@ -220,7 +222,7 @@ def test_an_experiment_with_pretrained_weights_added_runs_alone(pretrained: tupl
     clone, executed = pretrained
     name = "lungs-deeplabv3plus"
     steps = {f"{step}-pretrained@{name}" for step in ("fit", "predict", "score")}
-    assert executed == {"weights@resnet50", *steps, "compare@lungs", "report"}
+    assert executed == {"weights@resnet50", *steps, "compare@lungs", *FOLLOWING}
     clone.assert_clean()
     assert clone.executed("dvc", "repro") == set()
 
@@ -239,7 +241,7 @@ def test_an_edited_model_refits_that_model_alone(pretrained: tuple[Clone, set[st
 def test_an_experiment_added_runs_alone(clone: Clone) -> None:
     clone.set("experiments.thresholds.lungs-li={dataset: lungs, task: lungs, method: li, foreground: dark}")
     ran = clone.executed(*SNAKEMAKE)
-    assert ran == {"predict-threshold@lungs-li", "score-threshold@lungs-li", "compare@lungs", "report"}
+    assert ran == {"predict-threshold@lungs-li", "score-threshold@lungs-li", "compare@lungs", *FOLLOWING}
     assert "lungs-li" in (clone.root / "results" / "comparison" / "lungs.csv").read_text()
     clone.assert_clean()
 
@@ -247,7 +249,7 @@ def test_an_experiment_added_runs_alone(clone: Clone) -> None:
 def test_a_task_added_runs_its_split_its_comparison_and_the_report_alone(clone: Clone) -> None:
     clone.set("tasks.lungs-every-14th={dataset: lungs, kind: segmentation, split: {name: every-14th}}")
     ran = clone.executed(*SNAKEMAKE)
-    assert ran == {"split@lungs-every-14th", "compare@lungs-every-14th", "report"}
+    assert ran == {"split@lungs-every-14th", "audit@lungs-every-14th", "compare@lungs-every-14th", *FOLLOWING}
     assert (clone.root / "results" / "comparison" / "lungs-every-14th.csv").read_text() == "experiment\n"
     assert "lungs-every-14th" in (clone.root / "results" / "report" / "index.html").read_text()
     clone.assert_clean()
@@ -262,7 +264,7 @@ def test_a_data_set_added_runs_alone(clone: Clone) -> None:
         "experiments.thresholds.chests-otsu={dataset: chests, task: chests, method: otsu, foreground: dark}",
     )
     ran = clone.executed("dvc", "repro")
-    own = {f"{step}@chests" for step in ("download", "prepare", "split", "compare")}
+    own = {f"{step}@chests" for step in ("download", "prepare", "split", "audit", "compare")}
     assert {*own, "predict-threshold@chests-otsu", "report"} <= ran
     assert not any(stage.startswith(("fit", "predict", "score")) and "lungs" in stage for stage in ran), ran
     assert not ran & {"download@lungs", "prepare@lungs", "split@lungs"}
@@ -277,13 +279,13 @@ def test_a_folder_of_ones_own_runs_to_the_report(clone: Clone) -> None:
         "experiments.thresholds.mine-otsu={dataset: mine, task: mine, method: otsu, foreground: train}",
     )
     ran = clone.executed(*SNAKEMAKE)
-    own = {f"{step}@mine" for step in ("pack", "prepare-folder", "split", "compare")}
+    own = {f"{step}@mine" for step in ("pack", "prepare-folder", "split", "audit", "compare")}
     # The other comparison looks at the new experiment, and leaves it aside.
-    assert ran == {*own, "predict-threshold@mine-otsu", "score-threshold@mine-otsu", "compare@lungs", "report"}
+    assert ran == {*own, "predict-threshold@mine-otsu", "score-threshold@mine-otsu", "compare@lungs", *FOLLOWING}
     metrics = json.loads((clone.root / "results" / "experiments" / "mine-otsu" / "metrics.json").read_text())
     assert metrics["dice"]["mean"] > 0.95
     pages = {path.name for path in (clone.root / "results" / "report").glob("*.html")}
-    assert pages == {"index.html", "lungs.html", "data-lungs.html", "mine.html", "data-mine.html"}
+    assert pages == {"index.html", "claims.html", "lungs.html", "data-lungs.html", "mine.html", "data-mine.html"}
     clone.assert_clean()
 
     (clone.root.parent / "mine" / "images" / "00.png").unlink()

@@ -1,5 +1,6 @@
 """One task's methods side by side: the table, ranked, and its figure. Scores go in, nothing else."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -30,7 +31,7 @@ class Kind:
         The headline in words, and what it says.
     others
         Further scores, shown beside it: columns of `scores.csv`, whose mean over images is taken, or figures of
-        `metrics.json` that belong to all images together and are no such mean.
+        `metrics.json` that belong to all images together and are no such mean. A data set has not all of them.
     strata
         Columns of `scores.csv` that the headline is always broken down by, beside the data set's own.
     chosen_by
@@ -63,7 +64,21 @@ KINDS = {
         column="dice",
         title="Dice",
         meaning="1 = the masks are equal, 0 = they are apart",
-        others=("iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"),
+        others=(
+            "iou",
+            "boundary_iou",
+            "mean_iou",
+            "iou_border_as_foreground",
+            "iou_border_ignored",
+            "precision",
+            "recall",
+            "pixel_accuracy",
+            "hd95",
+            "assd",
+            "dataset_iou",
+            "dataset_mean_iou",
+            "dataset_iou_border_as_foreground",
+        ),
         strata=(),
         chosen_by="Dice",
     ),
@@ -72,7 +87,16 @@ KINDS = {
         column="correct",
         title="accuracy",
         meaning="share of the images whose class is right",
-        others=("balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc"),
+        others=(
+            "balanced_accuracy",
+            "macro_f1",
+            "log_loss",
+            "ece",
+            "roc_auc",
+            "average_precision",
+            "aurc",
+            "ece_scaled",
+        ),
         strata=("label",),
         chosen_by="balanced accuracy",
     ),
@@ -133,6 +157,8 @@ FAMILY_MARKS = {
     "classical": (PURPLE, "v"),
     "networks": (BLUE, "o"),
     "pretrained": (GREEN, "D"),
+    "classifiers": (BLUE, "o"),
+    "on_inputs": (GREEN, "D"),
 }
 OTHER_MARK = (INK, "^")
 # Methods that give the same result from every seed.
@@ -322,7 +348,7 @@ def _score_columns(
             by_seed = seed_scores(scores, score)
             group = groups.loc[by_seed.index].to_numpy()
             columns |= _columns(score, mean_interval(by_seed.to_numpy(), resamples=resamples, groups=group))
-        else:
+        elif score in metrics:
             columns |= {f"{score}_{end}": metrics[score][end] for end in Interval._fields}
     for stratum in dict.fromkeys([*strata, *kind.strata]):
         for value, part in scores.groupby(stratum):
@@ -436,10 +462,10 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
         axes.set_ylim(len(table) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-        axes.set_xlabel(f"{kind.title} ({kind.meaning})")
-        figure.suptitle(
-            f"{title}: mean {kind.title} and 95 % interval\n{_how_many(table)}", x=0.01, ha="left", fontsize=10
-        )
+        # Below its labels and not below the axes, which long labels make narrow.
+        figure.supxlabel(f"{kind.title} ({kind.meaning})", fontsize=9)
+        heading = textwrap.fill(f"{title}: mean {kind.title} and 95 % interval", 60)
+        figure.suptitle(f"{heading}\n{_how_many(table)}", x=0.01, ha="left", fontsize=10)
         if len(set(table["family"])) > 1:
             figure.legend(loc="outside lower center", ncols=3, handletextpad=0.3)
     return figure
