@@ -2,6 +2,8 @@
 
 import json
 import operator
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -454,3 +456,11 @@ def test_gradients_tell_real_cats_from_dogs_and_beat_the_majority(mirror: Path, 
     assert gained > lost
     assert (gained - lost) ** 2 / (gained + lost) > 10
     assert pixels.sum() < gradients.sum()
+
+
+@pytest.mark.parametrize("module", ["bakeoff.stages.classical", "bakeoff.stages.score", "bakeoff.stages.compare"])
+def test_a_stage_without_a_network_does_not_wait_for_torch(module: str) -> None:
+    names = ("torch", "sklearn.externals.array_api_compat.torch")
+    asked = f"import sys, {module}; print(*(name in sys.modules for name in {names}))"
+    answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "False"]

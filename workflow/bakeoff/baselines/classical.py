@@ -1,15 +1,17 @@
 """Classifiers without a network: scikit-learn's estimators on pixels or on histograms of oriented gradients."""
 
+import sys
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
-import skops.io
 from skimage.feature import hog
 from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -20,10 +22,31 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from bakeoff.baselines.histogram import grey
 from bakeoff.errors import BakeoffError
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep torch out while skops is imported: it walks through all of scikit-learn, one module of which imports torch.
+
+    Nothing here uses that module (arrays of torch in scikit-learn), and torch takes longer than most fits.
+    """
+    name = "sklearn.externals.array_api_compat.torch"
+    absent = name not in sys.modules
+    if absent:
+        sys.modules[name] = ModuleType(name)
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[name]
+
+
+with _without_torch():
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
 
 # What differs from scikit-learn's defaults. The dummy predicts the most frequent class under both of its strategies
 # "most_frequent" and "prior"; the probabilities of the second are the classes' shares, of the first 0 and 1. The cache

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 PLACES = np.linspace(0, 1, 201)
 # What the mean over classes is called where the others have their names.
@@ -174,6 +173,8 @@ def _class_curves(
 
 def _roc(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Share of the positives found at every place of the share of the others taken for positive."""
+    from sklearn.metrics import roc_curve  # takes a second to import, which masks need not pay for
+
     false, true, _ = roc_curve(positive, scores)
     highest = np.append(np.diff(false) > 0, True)  # of a vertical step the upper end
     return np.interp(PLACES, false[highest], true[highest])
@@ -181,6 +182,8 @@ def _roc(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def _precision_recall(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Precision at every place of the recall."""
+    from sklearn.metrics import precision_recall_curve
+
     precision, recall, _ = precision_recall_curve(positive, scores)
     # Scikit-learn adds a last point, recall 0 and precision 1, that no threshold has.
     return _next_point(recall[-2::-1], precision[-2::-1])
