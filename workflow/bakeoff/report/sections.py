@@ -34,6 +34,9 @@ SCORES = {
     "log_loss": ("Log loss", 3),
     "ece": ("ECE", 3),
     "roc_auc": ("ROC AUC", 3),
+    "average_precision": ("Average precision", 3),
+    "aurc": ("AURC", 3),
+    "ece_scaled": ("ECE, temperature scaled", 3),
 }
 
 
