@@ -216,6 +216,17 @@ def test_a_large_group_stays_whole_and_the_rest_makes_up_for_it() -> None:
 # -- by label ---------------------------------------------------------------------------------------------------------
 
 
+def test_who_learns_from_one_hospital_is_tested_on_the_images_of_both() -> None:
+    shares = {"name": "stratified", "train": 0.7, "validation": 0.15, "test": 0.15, "stratify": ["hospital"], "seed": 3}
+    index = index_of(REAL)
+    everything = split_table(index, shares)["split"]
+    chosen = split_table(index, {**shares, "learn_from": {"label": "hospital", "value": "m"}})["split"]
+    assert chosen[chosen == "test"].index.equals(everything[everything == "test"].index)
+    here = index["hospital"] == "m"
+    assert chosen[here].equals(everything[here])
+    assert set(chosen[~here]) == {"test", ""}
+
+
 def test_one_hospital_trains_and_validates_and_the_other_tests() -> None:
     index = index_of(REAL)
     chosen = parts_of(index, by_label())
@@ -352,6 +363,11 @@ ALIKE = index_of({("m", "tb"): 8, ("s", "tb"): 1}).assign(group="all")
         (index_of({("m", "tb"): 1}), EVERY_14TH, "'every-14th' leaves no image to train and test in fold 0"),
         (ALIKE, folds(2), "'folds' leaves no image to train and validation in fold 0 of 9 images"),
         (ALIKE, by_label("drop"), "'by-label' leaves no image to train and validation in fold 0 of 9 images"),
+        (
+            index_of(REAL),
+            {**stratified(), "learn_from": {"label": "hospital", "value": "x"}},
+            "names 'x', and the label 'hospital' has m, s",
+        ),
         (index_of(REAL), by_label(train=["s"]), "'by-label' leaves no image to train and validation in fold 0 of 704"),
     ],
 )
@@ -381,8 +397,8 @@ REAL_SIZES = {
     "catsdogs": [588, 84, 168],
     "lungs": [492, 106, 106],
     "lungs-every-14th": [602, 51, 51],
-    "lungs-montgomery-to-shenzhen": [117, 21, 566],
-    "lungs-shenzhen-to-montgomery": [481, 85, 138],
+    "lungs-from-montgomery": [96, 21, 106],
+    "lungs-from-shenzhen": [396, 85, 106],
     "ultrasound-masks": [529, 93, 156],
     "ultrasound": [529, 93, 156],
     "ultrasound-ungrouped": [529, 93, 156],

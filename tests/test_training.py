@@ -722,6 +722,17 @@ def test_written_probabilities_and_masks_are_those_of_the_saved_network(classifi
     assert np.array_equal(read_predictions(run_predict("masks")).masks[0], masks)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_image_gets_the_same_bits_in_any_company(tiny: None, precision: str) -> None:
+    torch.manual_seed(0)
+    network = timm_classifier.build(3, 3, backbone="tiny", head="linear")
+    images = torch.randint(0, 256, (21, 3, 32, 32), dtype=torch.uint8)
+    runtime = set_up(precision)
+    together = predict_probabilities(network, images, runtime)
+    for place in (0, 7, 15, 16, 20):
+        assert np.array_equal(predict_probabilities(network, images[place : place + 1], runtime)[0], together[place])
+
+
 def write_weights(folder: Path) -> dict[str, Tensor]:
     """Weights of a tiny encoder, as the stage that provides them would write them."""
     torch.manual_seed(5)

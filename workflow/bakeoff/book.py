@@ -53,6 +53,13 @@ class Download(Section):
     timeout: Annotated[float, Field(gt=0, le=3600, strict=False)]
 
 
+class LabelValue(Section):
+    """A label and one of its values."""
+
+    label: str
+    value: str
+
+
 class StratifiedSplit(Section):
     """Shares of the images, drawn from a seed within every combination of labels, look-alikes together."""
 
@@ -62,6 +69,7 @@ class StratifiedSplit(Section):
     test: Share
     stratify: list[str]
     seed: int
+    learn_from: LabelValue | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "StratifiedSplit":

@@ -27,7 +27,8 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
         As `tasks.*.split` in the book. Its `name`:
 
         - `stratified`: shares `train`, `validation` and `test`, drawn with `seed`, separately for every combination of
-          the labels `stratify`, groups together; deterministic whatever the order of the rows.
+          the labels `stratify`, groups together; deterministic whatever the order of the rows. With `learn_from`, a
+          label and one of its values, images of other values only test: those that would train or choose are left out.
         - `by-label`: images whose `label` is one of `train` train, but for a share `validation` of them, drawn as for
           `stratified`; those of `test` test; others are left out, and with `straddling: drop` so are images that would
           train or choose and whose group holds a test image.
@@ -56,7 +57,9 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
         "random": _one_by_one,
         "every-14th": _every_nth,
     }[settings["name"]]
-    _require_labels(index, [*settings.get("stratify", []), *([settings["label"]] if "label" in settings else [])])
+    source = settings.get("learn_from") or {}
+    named = [settings["label"]] if "label" in settings else [source["label"]] if source else []
+    _require_labels(index, [*settings.get("stratify", []), *named])
     folds = [
         pd.DataFrame({"fold": fold, "id": index["id"], "split": chosen})
         for fold, chosen in enumerate(draw(index, settings))
@@ -85,18 +88,26 @@ def _require_labels(index: pd.DataFrame, labels: Sequence[str]) -> None:
             raise BakeoffError(f"split names the label '{label}', and the data set has {', '.join(known) or 'none'}.")
 
 
+def _require_values(labels: pd.Series, values: Sequence[str]) -> None:
+    present = set(labels)
+    for value in values:
+        if value not in present:
+            raise BakeoffError(
+                f"split names '{value}', and the label '{labels.name}' has {', '.join(sorted(present))}."
+            )
+
+
 def _shares(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
-    return [_in_shares(index, [settings[part] for part in SPLITS], settings["stratify"], settings["seed"])]
+    chosen = _in_shares(index, [settings[part] for part in SPLITS], settings["stratify"], settings["seed"])
+    if source := settings.get("learn_from"):
+        _require_values(index[source["label"]], [source["value"]])
+        chosen = chosen.where((chosen == "test") | (index[source["label"]] == source["value"]), "")
+    return [chosen]
 
 
 def _by_label(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
     values = index[settings["label"]]
-    present = set(values)
-    for value in (*settings["train"], *settings["test"]):
-        if value not in present:
-            raise BakeoffError(
-                f"split names '{value}', and the label '{settings['label']}' has {', '.join(sorted(present))}."
-            )
+    _require_values(values, [*settings["train"], *settings["test"]])
     tests = values.isin(settings["test"])
     trains = values.isin(settings["train"]) & ~tests
     if settings["straddling"] == "drop":

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,10 @@ def _predict_fold(
     images = channels_first(pictures[fold.test])
     run = predict_masks if description.target is None else predict_probabilities
 
-    def predict_images(some: torch.Tensor) -> np.ndarray:
-        return run(network, some, runtime)
+    def predict_images(some: torch.Tensor, batch_size: int = BATCH_SIZE) -> np.ndarray:
+        return run(network, some, runtime, batch_size=batch_size)
 
-    predict_images(images[:BATCH_SIZE])  # the first batch pays for what later ones reuse
+    predict_images(images[:1])  # the first batch pays for what later ones reuse
     began = time.perf_counter()
     predicted: dict[Part, np.ndarray] = {"test": predict_images(images)}
     speed = len(images) / (time.perf_counter() - began)
@@ -129,7 +130,7 @@ def _predict_fold(
         fold=fold,
         predicted=predicted,
         images_per_second=speed,
-        alone=_cost_alone(predict_images, images) if measured else {},
+        alone=_cost_alone(partial(predict_images, batch_size=1), images) if measured else {},
         device=runtime.name,
     )
 

@@ -10,29 +10,38 @@ from bakeoff.training.device import Runtime
 from bakeoff.training.objective import Outputs, head
 from bakeoff.training.preprocessing import class_indices, normalise, probabilities, to_unit_range
 
-# Fixed, since the last bits of a logit may depend on it.
+# The last bits of a logit depend on the size of its batch, though not on what else is in it. So that an image's answer
+# is the same in whatever company it comes, every batch is filled up to this size.
 BATCH_SIZE = 16
 
 
-def predict_masks(network: nn.Module, images: Tensor, runtime: Runtime) -> np.ndarray:
+def predict_masks(network: nn.Module, images: Tensor, runtime: Runtime, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
     """Class indices, uint8 (n, height, width), of images, uint8 (n, channels, height, width)."""
-    return _predicted(network, images, runtime, lambda outputs: class_indices(head(outputs, "mask")).to(torch.uint8))
+    return _predicted(network, images, runtime, lambda outputs: _indices(head(outputs, "mask")), batch_size)
 
 
-def predict_probabilities(network: nn.Module, images: Tensor, runtime: Runtime) -> np.ndarray:
+def predict_probabilities(
+    network: nn.Module, images: Tensor, runtime: Runtime, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
     """Probability of every class, float32 (n, classes), of images, uint8 (n, channels, height, width)."""
-    return _predicted(network, images, runtime, lambda outputs: probabilities(head(outputs, "class")))
+    return _predicted(network, images, runtime, lambda outputs: probabilities(head(outputs, "class")), batch_size)
+
+
+def _indices(logits: Tensor) -> Tensor:
+    return class_indices(logits).to(torch.uint8)
 
 
 @torch.inference_mode()
 def _predicted(
-    network: nn.Module, images: Tensor, runtime: Runtime, meaning: Callable[[Outputs], Tensor]
+    network: nn.Module, images: Tensor, runtime: Runtime, meaning: Callable[[Outputs], Tensor], batch_size: int
 ) -> np.ndarray:
     network.eval()
-    batches = []
-    for batch in images.split(BATCH_SIZE):
-        inputs = normalise(to_unit_range(batch.to(runtime.device)), network)  # type: ignore[arg-type]
+    answers = []
+    for batch in images.split(batch_size):
+        filling = batch[-1:].expand(batch_size - len(batch), -1, -1, -1)
+        filled = torch.cat([batch, filling]).to(runtime.device)
+        inputs = normalise(to_unit_range(filled), network)  # type: ignore[arg-type]
         with runtime.autocast():
             outputs = network(inputs)
-        batches.append(meaning(outputs).cpu())
-    return torch.cat(batches).numpy()
+        answers.append(meaning(outputs)[: len(batch)].cpu())
+    return torch.cat(answers).numpy()
