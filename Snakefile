@@ -11,6 +11,7 @@ from bakeoff.engine import hold_clone
 from dvc_stages import Stages
 from one_timer import spare_snakemake
 from patient_dvc import spare_dvc
+from warm_start import WarmProcesses
 
 MAIN_PROCESS = workflow.is_main_process
 if MAIN_PROCESS:
@@ -24,6 +25,8 @@ stages = Stages(workflow.basedir, judge=MAIN_PROCESS)
 SAMPLE = stages.parameter("profile") == "sample"
 NETWORK_THREADS = 1 if SAMPLE else 8
 PREDICTION_GPUS = 0 if SAMPLE else 1
+if SAMPLE and MAIN_PROCESS and stages.changed:
+    warm_processes = WarmProcesses()
 
 
 report: "workflow/report/workflow.rst"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bakeoff.cost import SECONDS_OF_TIMING, TIMED, WARM_UPS, cost_of_trainings, latency_ms, write_cost
+from bakeoff.cost import OF_A_FORK, SECONDS_OF_TIMING, TIMED, WARM_UPS, cost_of_trainings, latency_ms, write_cost
 from bakeoff.stages.predict import multiply_adds
 from torch import nn
 
@@ -66,7 +66,7 @@ def test_figures_of_trainings_are_means_and_memory_the_highest(tmp_path: Path) -
         {"parameters": 10, "training_seconds": 1.0, "peak_memory_mib": 5.0},
         {"parameters": 10, "training_seconds": 3.0, "peak_memory_mib": 4.0},
     ]
-    write_cost(tmp_path, cost_of_trainings(records, [10.0, 30.0], latency_ms=1.5, device="cpu"))
+    write_cost(tmp_path, cost_of_trainings(records, [10.0, 30.0], latency_ms=1.5, device="cpu", note="means"))
     cost = json.loads((tmp_path / "cost.json").read_text())
     assert set(cost.pop("manifest")) >= {"revision", "packages", "cpu"}
     assert cost == {
@@ -76,4 +76,13 @@ def test_figures_of_trainings_are_means_and_memory_the_highest(tmp_path: Path) -
         "peak_memory_mib": 5.0,
         "latency_ms": 1.5,
         "device": "cpu",
+        "note": "means",
     }
+
+
+def test_memory_of_a_fork_is_said_to_include_what_it_was_forked_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_FORKED", "1")
+    write_cost(tmp_path, {"note": "means"})
+    assert json.loads((tmp_path / "cost.json").read_text())["note"] == f"means; {OF_A_FORK}"

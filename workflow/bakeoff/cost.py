@@ -1,6 +1,7 @@
 """What a method costs beside its quality: the figures of `cost.json`, the same for every family."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from bakeoff.provenance import manifest
 
 WARM_UPS = 3
 TIMED = 20
+# See `warm_start`.
+OF_A_FORK = "peak memory includes the libraries of the other methods, which were loaded beforehand"
 # A method so slow that this does not suffice for all timings is timed less often, but once at least.
 SECONDS_OF_TIMING = 2.0
 
@@ -68,4 +71,5 @@ def cost_of_trainings(
 
 def write_cost(folder: Path, cost: Mapping[str, Any]) -> None:
     """Write `cost.json` of an experiment, with the manifest of what found it out."""
-    write_text(folder / "cost.json", json.dumps({**cost, "manifest": manifest()}, indent=2) + "\n")
+    note = cost["note"] + (f"; {OF_A_FORK}" if "BAKEOFF_FORKED" in os.environ else "")
+    write_text(folder / "cost.json", json.dumps({**cost, "note": note, "manifest": manifest()}, indent=2) + "\n")
