@@ -79,16 +79,17 @@ def write_predictions(name: str, root: Path) -> None:
     cost = {"parameters": 1000, "training_seconds": 3.0, "predict_images_per_second": 20.0, "peak_memory_mib": 50.0}
     cost |= {"latency_ms": 12.0, "multiply_adds": None, "model_mib": 1.0}
     (folder / "cost.json").write_text(json.dumps({**cost, "device": "cpu", "manifest": provenance.manifest()}))
-    if EXPERIMENTS[name]["family"] == "pretrained":
-        for seed in range(seeds):
+    models = root / "results" / "models" / name
+    models.mkdir(parents=True)
+    for seed in range(seeds):
+        record: dict[str, Any] = {"seed": seed, "fold": 0, "weights": None}
+        if EXPERIMENTS[name]["family"] == "pretrained":
             (folder / "history" / f"seed{seed}-fold0").mkdir(parents=True)
             history = {"epoch": [1, 2], "train_loss": [0.9, 0.5], "validation_loss": [0.8, 0.6]}
             table = pd.DataFrame({**history, "validation_score": [0.6, 0.7]})
             table.to_csv(folder / "history" / f"seed{seed}-fold0" / "history.csv", index=False)
-            record = {"seed": seed, "fold": 0, "epochs_run": 2, "best_epoch": 2, "best_validation_score": 0.7}
-            models = root / "results" / "models" / name
-            models.mkdir(parents=True, exist_ok=True)
-            (models / f"seed{seed}-fold0.json").write_text(json.dumps({**record, "weights": None}))
+            record |= {"epochs_run": 2, "best_epoch": 2, "best_validation_score": 0.7}
+        (models / f"seed{seed}-fold0.json").write_text(json.dumps(record))
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,19 @@ def test_the_first_screen_answers(project: Path, html: str, table: pd.DataFrame)
     pair = pairs.loc[("resnet", "forest")]
     assert f"{pair['difference']:.3f} accuracy ({pair['low']:.3f} to {pair['high']:.3f}" in answer
     assert re.search(r"higher on \d+, lower on \d+, of 40 images", answer)
+
+
+def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str) -> None:
+    pairs = pd.read_csv(project / "results" / "comparison" / "diagnosis-pairs.csv").set_index(["first", "second"])
+    pair = pairs.loc[("resnet", "majority")]
+    areas = {
+        name: json.loads((project / "results" / "experiments" / name / "metrics.json").read_text())["roc_auc"]["mean"]
+        for name in ("resnet", "majority")
+    }
+    assert pair["auc_difference"] == pytest.approx(areas["resnet"] - areas["majority"], abs=1e-5)
+    assert pair["auc_low"] < pair["auc_difference"] < pair["auc_high"]
+    assert pair["auc_p_value"] <= pair["auc_p_holm"] < 0.05
+    assert f"{pair['auc_difference']:+.3f} {pair['auc_low']:.3f} to {pair['auc_high']:.3f}, p" in text_of(html)
 
 
 def test_the_index_shows_the_headline_of_the_kind(project: Path, table: pd.DataFrame) -> None:

@@ -208,6 +208,17 @@ class TestIntervals:
         expected = mean_interval(losses, resamples=500, groups=groups)
         assert found["log_loss"] == pytest.approx(expected._asdict(), rel=1e-5)
 
+    def test_seeds_that_differ_widen_what_is_no_mean_over_images_too(self) -> None:
+        truth, alike = drawn(200, 3, seeds=1)
+        uniform = np.full_like(alike, 1 / 3)
+        alike, apart = np.concatenate([alike, alike]), np.concatenate([alike, uniform])
+        for name in ("balanced_accuracy", "macro_f1", "ece", "roc_auc"):
+            widths = []
+            for probabilities in (alike, apart):
+                ends = headline(truth, probabilities, np.arange(200), resamples=300)[name]
+                widths.append(ends["high"] - ends["low"])
+            assert widths[1] > 1.3 * widths[0], name
+
     def test_copies_of_an_image_count_once(self) -> None:
         truth, probabilities = drawn(50, 3)
         alone = headline(truth, probabilities, np.arange(50), resamples=300)

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 from bakeoff.evaluation.bootstrap import Variance, mean_interval
-from bakeoff.evaluation.paired import Paired, compare_paired, delong, equivalence_p, holm, verdict
-from scipy import stats
+from bakeoff.evaluation.paired import (
+    AreasUnderCurves,
+    Paired,
+    compare_areas,
+    compare_paired,
+    equivalence_p,
+    holm,
+    verdict,
+)
+from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 
 
@@ -214,8 +222,50 @@ class TestVerdict:
         assert told.words.endswith("more images would not decide it, more seeds may")
 
 
-class TestDeLong:
+def delong(positive: np.ndarray, a: np.ndarray, b: np.ndarray) -> AreasUnderCurves:
+    """Two classes, one seed, every image on its own; scores of the first class are not looked at."""
+    a, b = (np.stack([np.zeros(len(each)), each], axis=1)[None] for each in (a, b))
+    return compare_areas(np.asarray(positive, int), a, b)
+
+
+class TestAreas:
     """Areas under ROC curves."""
+
+    def test_of_many_classes_it_is_scikit_learns_macro_average(self, rng: np.random.Generator) -> None:
+        truth = rng.integers(0, 4, 120)
+        a, b = (special.softmax(np.eye(4)[truth] + rng.normal(0, sigma, (120, 4)), axis=1) for sigma in (1, 2))
+        found = compare_areas(truth, a[None], b[None])
+        assert found.first == pytest.approx(roc_auc_score(truth, a, multi_class="ovr"))
+        assert found.second == pytest.approx(roc_auc_score(truth, b, multi_class="ovr"))
+        rows = (rng.integers(0, 120, 120) for _ in range(400))
+        drawn = [
+            roc_auc_score(truth[row], a[row], multi_class="ovr") - roc_auc_score(truth[row], b[row], multi_class="ovr")
+            for row in rows
+        ]
+        assert (found.difference.low, found.difference.high) == pytest.approx(
+            np.quantile(drawn, [0.025, 0.975]), abs=0.02
+        )
+
+    def test_images_of_a_group_count_as_one(self, rng: np.random.Generator) -> None:
+        truth = rng.integers(0, 2, 60)
+        a, b = (rng.random((1, 60, 2)) + truth[None, :, None] * 0.2 for _ in range(2))
+        once = compare_areas(truth, a, b).difference
+        thrice = [np.repeat(each, 3, axis=-2 if each.ndim == 3 else 0) for each in (a, b)]
+        grouped = compare_areas(np.repeat(truth, 3), *thrice, groups=np.repeat(np.arange(60), 3)).difference
+        assert grouped.mean == pytest.approx(once.mean)
+        assert grouped.high - grouped.low == pytest.approx(once.high - once.low, rel=0.03)
+        alone = compare_areas(np.repeat(truth, 3), *thrice).difference
+        assert alone.high - alone.low == pytest.approx((once.high - once.low) / np.sqrt(3), rel=0.03)
+
+    def test_seeds_that_disagree_widen_the_interval(self, rng: np.random.Generator) -> None:
+        truth = rng.integers(0, 2, 200)
+        b = rng.random((1, 200, 2))
+        good, bad = (truth[:, None] * gain + rng.random((200, 2)) for gain in (1.0, 0.1))
+        apart = compare_areas(truth, np.stack([good, bad]), b)
+        first = np.mean([roc_auc_score(truth, each[:, 1]) for each in (good, bad)])
+        assert apart.first == pytest.approx(first)
+        alike = compare_areas(truth, np.stack([good, good]), b)
+        assert apart.difference.high - apart.difference.low > 1.5 * (alike.difference.high - alike.difference.low)
 
     def test_areas_are_scikit_learns(self, rng: np.random.Generator) -> None:
         positive = rng.random(80) < 0.4
@@ -257,7 +307,7 @@ class TestDeLong:
 
     def test_one_image_of_a_kind_is_refused(self) -> None:
         with pytest.raises(ValueError, match="two images of the class"):
-            delong(np.array([1, 0, 0]), np.arange(3), np.arange(3))
+            delong(np.array([1, 0, 0]), np.arange(3.0), np.arange(3.0))
 
 
 @pytest.mark.parametrize(

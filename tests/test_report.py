@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_picture, outlined, picture, png_uri, webp_uri
 from bakeoff.report.reading import Task, read_task
 from bakeoff.report.sections import threshold_line
+from bakeoff.report.transfer import transfer
 from bakeoff.report.verdicts import matrix
 from bakeoff.stages.compare import compare
 from bakeoff.stages.report import report
@@ -91,6 +93,29 @@ class Page(HTMLParser):
 
 def test_an_index_a_page_a_task_that_has_experiments_and_a_page_a_data_set(pages: dict[str, str]) -> None:
     assert set(pages) == set(PAGES)
+
+
+def test_the_matrix_of_who_learned_from_whom(project: Path) -> None:
+    everything = read(project)
+    unet = next(each for each in everything.experiments if each.name == "lungs-unet")
+    alone = replace(
+        everything,
+        name="lungs-from-shenzhen",
+        learn_from={"label": "hospital", "value": "shenzhen"},
+        experiments=[replace(unet, name="one", entry={**unet.entry, "task": "lungs-from-shenzhen"})],
+    )
+    (matrix,) = transfer(everything, [everything, alone])
+    assert matrix == transfer(alone, [everything, alone])[0]
+    assert (matrix["method"], matrix["label"]) == (unet.entry["model"], "hospital")
+    index = everything.prepared.index.iloc[everything.tested]
+    assert {each["value"]: each["images"] for each in matrix["columns"]} == dict(index["hospital"].value_counts())
+    assert [row["learned"] for row in matrix["rows"]] == ["shenzhen", "all"]
+    assert [cell["value"] for cell in matrix["rows"][1]["cells"]] == [
+        unet.row[f"dice_{each['value']}_mean"] for each in matrix["columns"]
+    ]
+    assert transfer(everything, [everything]) == []
+    elsewhere = replace(alone, folds=[replace(alone.folds[0], test=alone.folds[0].test[1:])])
+    assert transfer(everything, [everything, elsewhere]) == [], "tested on other images"
 
 
 @pytest.mark.parametrize("name", PAGES)

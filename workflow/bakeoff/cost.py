@@ -71,5 +71,5 @@ def cost_of_trainings(
 
 def write_cost(folder: Path, cost: Mapping[str, Any]) -> None:
     """Write `cost.json` of an experiment, with the manifest of what found it out."""
-    note = cost["note"] + (f"; {OF_A_FORK}" if "BAKEOFF_FORKED" in os.environ else "")
+    note = cost["note"].rstrip(".") + (f"; {OF_A_FORK}" if "BAKEOFF_FORKED" in os.environ else "")
     write_text(folder / "cost.json", json.dumps({**cost, "note": note, "manifest": manifest()}, indent=2) + "\n")

@@ -12,7 +12,7 @@ or is left out, as follows:
 | a class that every image has | has no ROC AUC; where no class has one, the figure is None |
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,15 @@ import pandas as pd
 from scipy import special
 
 from bakeoff.evaluation import curves
-from bakeoff.evaluation.bootstrap import Interval, checked, expanded_shares, mean_interval, mean_variance
+from bakeoff.evaluation.bootstrap import (
+    Interval,
+    Variance,
+    checked,
+    expanded_shares,
+    mean_interval,
+    mean_variance,
+    widened,
+)
 
 HEADLINES = (
     *("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "aurc"),
@@ -224,8 +232,8 @@ def headline(
 
     The images are drawn again with replacement, groups as a whole, and each figure is computed anew. A draw in which a
     figure has no value (ROC AUC where one class alone was drawn) is left out of its interval, which is of percentiles,
-    expanded for few groups. Accuracy and log loss, means over images, have those of `accuracy_interval` and
-    `mean_interval`.
+    expanded for few groups, and widened by what seeds differ in. Accuracy and log loss, means over images, have
+    those of `accuracy_interval` and `mean_interval`.
 
     Few images in a bin or a class add to `ece`, and take from a mean over classes, in every draw once more: for a small
     test set the interval of such a figure may lie to one side of the figure itself.
@@ -271,6 +279,8 @@ def headline(
         values = values[np.isfinite(values)]
         low, high = np.quantile(values, shares) if len(values) else (np.nan, np.nan)
         intervals[name] = Interval(float(found[name][0]), float(low), float(high))
+    if len(probabilities) > 1:
+        intervals = _widened(intervals, truth, probabilities, scaled, len(np.unique(groups)))
     # Means over images have better intervals, which `comparison.py` gives them too.
     intervals["accuracy"] = accuracy_interval((np.argmax(probabilities, axis=2) == truth).T, groups)
     for name, each in (("log_loss", probabilities), ("log_loss_scaled", scaled)):
@@ -293,6 +303,27 @@ def _all_figures(
         return found
     after = counted_figures(truth, scaled, weights)
     return {**found, **{name: after[before] for before, name in SCALED_HEADLINES.items()}}
+
+
+def _widened(
+    intervals: Mapping[str, Interval],
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    scaled: np.ndarray | None,
+    groups: int,
+) -> dict[str, Interval]:
+    """Intervals over images, of figures from 0 to 1, with what the seeds add: their variance on the same images."""
+    by_seed = [
+        _all_figures(truth, probabilities[[seed]], None if scaled is None else scaled[[seed]])
+        for seed in range(len(probabilities))
+    ]
+    found = {}
+    for name, interval in intervals.items():
+        of_seeds = float(np.var([each[name][0] for each in by_seed], ddof=1)) / len(by_seed)
+        of_images = ((interval.high - interval.low) / 2 / float(special.ndtri(0.975))) ** 2
+        mean, low, high = widened(interval, Variance(of_images, groups, ((of_seeds, len(by_seed)),)), 0.95)
+        found[name] = Interval(mean, max(0.0, low), min(1.0, high))
+    return found
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:

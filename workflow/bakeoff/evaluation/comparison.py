@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bakeoff.evaluation.bootstrap import Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
-from bakeoff.evaluation.paired import Paired, compare_paired, holm, verdict
+from bakeoff.evaluation.paired import Paired, compare_areas, compare_paired, holm, verdict
 from bakeoff.evaluation.ranking import rank_ranges
 
 
@@ -106,6 +106,8 @@ PAIR_COLUMNS = (
     *("first", "second", "images", "difference", "low", "high"),
     *("test", "p_value", "p_holm", "effect", "verdict", "images_to_decide"),
 )
+# Of a classification: the first's area under the ROC curve less the second's, and p-values of their own family.
+AREA_COLUMNS = ("auc_difference", "auc_low", "auc_high", "auc_p_value", "auc_p_holm")
 COSTS = ("parameters", "training_seconds", "predict_images_per_second", "peak_memory_mib")
 
 # How the field writes the names that the book spells in lower case; a name that is missing here is shown as it is.
@@ -392,6 +394,36 @@ def _pair_table(paired: Mapping[tuple[str, str], Paired], margin: float) -> pd.D
         rows.append({"first": first, "second": second, **known, "p_holm": p_holm})
         rows[-1] |= {"verdict": found.verdict, "images_to_decide": found.images_to_decide}
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype({"images_to_decide": "Int64"})
+
+
+def with_areas(
+    pairs: pd.DataFrame, truth: np.ndarray, probabilities: Mapping[str, np.ndarray], groups: np.ndarray
+) -> pd.DataFrame:
+    """The pairs of a classification, with `AREA_COLUMNS`, which are empty where no area has an interval.
+
+    Parameters
+    ----------
+    pairs
+        As `compare_scores` returns them.
+    truth
+        Indices of the true classes, (images,).
+    probabilities
+        By experiment, (seeds, images, classes).
+    groups
+        (images,). Images of one group are not independent.
+    """
+    rows = []
+    for first, second in pairs[["first", "second"]].itertuples(index=False):
+        try:
+            found = compare_areas(truth, probabilities[first], probabilities[second], groups)
+            rows.append((*found.difference, found.p_value))
+        except ValueError:  # too few images of every class
+            rows.append((np.nan,) * 4)
+    areas = pd.DataFrame(rows, columns=list(AREA_COLUMNS[:4]), index=pairs.index)
+    known = areas["auc_p_value"].notna()
+    areas["auc_p_holm"] = np.nan
+    areas.loc[known, "auc_p_holm"] = holm(areas.loc[known, "auc_p_value"].to_numpy())
+    return pd.concat([pairs, areas], axis=1)
 
 
 def _rank_columns(methods: Sequence[str], pairs: pd.DataFrame) -> pd.DataFrame:

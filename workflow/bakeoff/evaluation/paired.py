@@ -346,44 +346,78 @@ class AreasUnderCurves(NamedTuple):
     p_value: float
 
 
-def delong(positive: np.ndarray, a: np.ndarray, b: np.ndarray) -> AreasUnderCurves:
-    """Compare the areas under two classifiers' ROC curves on the same images, each on its own.
+def compare_areas(
+    truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None
+) -> AreasUnderCurves:
+    """Compare the areas under two classifiers' ROC curves on the same images.
+
+    Of more than two classes the mean over classes, each against all others; a class that all or no images are of is
+    left out. Of two classes, every image on its own and one seed, this is DeLong's test. Beyond that an image's share
+    in the area is averaged over classes and seeds and summed over its group before the variance is taken, and what the
+    area varies by between a method's seeds is added.
 
     Parameters
     ----------
-    positive
-        bool, (images,): whether an image is of the class that is scored.
+    truth
+        Indices of the true classes, (images,).
     a, b
-        The classifiers' scores of it, (images,), higher for more likely.
+        The classifiers' scores, higher for more likely, (seeds, images, classes), each with seeds of its own.
+    groups
+        (images,). Images of one group are not independent; None where each is on its own.
 
     Raises
     ------
     ValueError
-        If there are not two images of either kind.
+        If there is no class that two images are of and two are not.
 
     References
     ----------
     DeLong, DeLong & Clarke-Pearson (1988), "Comparing the areas under two or more correlated receiver operating
-    characteristic curves", Biometrics 44(3); by midranks: Sun & Xu (2014), IEEE Signal Processing Letters 21(11).
+    characteristic curves", Biometrics 44(3); by midranks: Sun & Xu (2014), IEEE Signal Processing Letters 21(11);
+    clusters: Obuchowski (1997), "Nonparametric analysis of clustered ROC curve data", Biometrics 53(2).
     """
-    positive = np.asarray(positive, bool)
-    of_class, of_others = (_placements(np.stack([a, b]), positive, side) for side in (True, False))
-    if min(of_class.shape[1], of_others.shape[1]) < 2:
-        raise ValueError("An area under a ROC curve needs two images of the class and two others to have an interval.")
-    first, second = (float(area) for area in of_class.mean(axis=1))
-    variance = sum(float(np.var(each[0] - each[1], ddof=1)) / each.shape[1] for each in (of_class, of_others))
-    difference, standard_error = first - second, variance**0.5
-    half = float(special.ndtri(0.975)) * standard_error
+    truth = np.asarray(truth)
+    member = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    (areas_a, share_a), (areas_b, share_b) = (_areas(truth, np.asarray(each)) for each in (a, b))
+    first, second = float(areas_a.mean()), float(areas_b.mean())
+    of_images = float(np.sum(np.bincount(member, weights=share_a - share_b) ** 2))
+    of_seeds = tuple(
+        (float(np.var(areas, ddof=1)) / len(areas), len(areas)) for areas in (areas_a, areas_b) if len(areas) > 1
+    )
+    variance = Variance(of_images, int(member.max()) + 1, of_seeds)
+    difference, standard_error = first - second, variance.standard_error
+    half = float(special.ndtri(0.975)) * of_images**0.5
     if standard_error == 0:  # both in the same order, or one always right and the other never
         p_value = float(abs(difference) < 1e-12)
     else:
         p_value = float(2 * special.ndtr(-abs(difference) / standard_error))
-    return AreasUnderCurves(first, second, Interval(difference, difference - half, difference + half), p_value)
+    alone = Interval(difference, difference - half, difference + half)
+    return AreasUnderCurves(first, second, widened(alone, variance, 0.95), p_value)
+
+
+def _areas(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Area by seed, and every image's share in the deviation of their mean, scaled so that squares sum to variance."""
+    classes = [1] if scores.shape[2] == 2 else range(scores.shape[2])
+    members = [(index, truth == index) for index in classes]
+    known = [(index, each) for index, each in members if 2 <= np.count_nonzero(each) <= len(truth) - 2]
+    if not known:
+        raise ValueError("An area under a ROC curve needs two images of the class and two others to have an interval.")
+    areas, share = np.zeros(len(scores)), np.zeros(len(truth))
+    for index, positive in known:
+        for side in (True, False):
+            placed = _placements(scores[:, :, index], positive, side)
+            own = positive if side else ~positive
+            images = np.count_nonzero(own)
+            if side:
+                areas += placed.mean(axis=1) / len(known)
+            by_image = placed.mean(axis=0)
+            share[own] += (by_image - by_image.mean()) / np.sqrt(images * (images - 1)) / len(known)
+    return areas, share
 
 
 def _placements(scores: np.ndarray, positive: np.ndarray, side: bool) -> np.ndarray:
-    """Of each image of one side, the share of the other side's that it is in the right order with: (2, images)."""
+    """Of each image of one side, the share of the other side's that it is in the right order with: (seeds, images)."""
     own = positive if side else ~positive
     ranks = stats.rankdata(scores, axis=1)[:, own] - stats.rankdata(scores[:, own], axis=1)
-    lower = ranks / max(1, np.count_nonzero(~own))
+    lower = ranks / np.count_nonzero(~own)
     return np.asarray(lower if side else 1 - lower)

@@ -18,6 +18,7 @@ from bakeoff.report.datacard import card
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR
 from bakeoff.report.provenance import anchor, provenance
 from bakeoff.report.reading import Dataset, Experiment, Task
+from bakeoff.report.transfer import transfer
 from bakeoff.report.verdicts import answer, pairs
 
 LARGEST_PAGE = 5_000_000
@@ -27,6 +28,7 @@ SECTIONS = (
     ("ranking", "ranking", "Ranking"),
     ("pairs", "pairs", "Pairs"),
     ("strata", "strata", "Groups"),
+    ("transfer", "transfer", "Transfer"),
     ("conventions", "conventions", "Counting"),
     ("by-class", "by_class", "Classes"),
     ("confusion", "confusions", "Confusion"),
@@ -78,7 +80,7 @@ def render(
     pages["claims.html"] = _page("claims.html", {**shared, **_claims(tasks, datasets, claimed)})
     for task in tasks:
         if task.experiments:
-            pages[_task_file(task)] = _fitting(_task_file(task), partial(_task_page, shared, task))
+            pages[_task_file(task)] = _fitting(_task_file(task), partial(_task_page, shared, task, tasks))
     for dataset in datasets:
         name = _dataset_file(dataset)
         pages[name] = _fitting(name, partial(_dataset_page, shared, dataset))
@@ -158,7 +160,7 @@ def _claims(tasks: list[Task], datasets: list[Dataset], claimed: pd.DataFrame) -
     }
 
 
-def _task_page(shared: Mapping[str, Any], task: Task, side: int) -> str:
+def _task_page(shared: Mapping[str, Any], task: Task, tasks: list[Task], side: int) -> str:
     return _page(
         "task.html",
         {
@@ -169,12 +171,12 @@ def _task_page(shared: Mapping[str, Any], task: Task, side: int) -> str:
                 *sections.weights_warnings(task),
                 *audits.warnings(task),
             ],
-            "task": _task(task, side, shared["recipes"]),
+            "task": _task(task, tasks, side, shared["recipes"]),
         },
     )
 
 
-def _task(task: Task, side: int, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _task(task: Task, tasks: list[Task], side: int, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     values = {
         "name": task.name,
         "title": task.about["title"],
@@ -186,6 +188,7 @@ def _task(task: Task, side: int, recipes: Mapping[str, Mapping[str, Any]]) -> di
         "ranking": _trusted(sections.ranking(task), "figure"),
         "pairs": pairs(task),
         "strata": sections.strata(task),
+        "transfer": transfer(task, tasks),
         "curves": _charts(sections.curves(task)),
         "costs": _with_charts(costs(task)),
         "checks": audits.checks(task),

@@ -86,6 +86,8 @@ class Task:
         The difference of the headline score below which two methods are equal in practice.
     prepared, folds
         Its images, and how they are split.
+    learn_from
+        The label and the value of the images that alone train and choose; None for all.
     comparison_csv, pairs_csv, comparison_svg
         The comparison's files as they are.
     pairs
@@ -104,6 +106,7 @@ class Task:
     margin: float
     prepared: Prepared
     folds: list[Fold]
+    learn_from: Mapping[str, str] | None
     comparison_csv: str
     pairs_csv: str
     comparison_svg: str
@@ -231,6 +234,7 @@ def read_task(
         margin=margin,
         prepared=prepared,
         folds=read_folds(data / "splits" / f"{name}.csv", prepared),
+        learn_from=entry["split"].get("learn_from"),
         comparison_csv=comparison_csv,
         pairs_csv=pairs_csv,
         comparison_svg=_read(path.with_suffix(".svg"), command),
@@ -290,11 +294,21 @@ def _experiment(
         predictions=read_predictions(folder) if target is None else read_probabilities(folder),
         cost=json.loads(_read(folder / "cost.json", command)),
         history={seed: pd.read_csv(path) for seed, path in _curves(folder / "history")},
-        fits=[json.loads(each.read_text()) for each in sorted((results / "models" / name).glob("seed*.json"))],
+        fits=_fits(results / "models" / name, entry["family"], command),
         metrics=json.loads(_read(folder / "metrics.json", command)),
         calibration=pd.DataFrame() if target is None else _table(folder / "calibration.csv", command),
         class_curves=pd.DataFrame() if target is None else _table(folder / "curves.csv", command),
     )
+
+
+def _fits(models: Path, family: str, command: str) -> list[dict[str, Any]]:
+    """The records of all trainings; none of a method that is not trained."""
+    if family == "thresholds":
+        return []
+    paths = sorted(models.glob("seed*.json"))
+    if not paths:
+        raise BakeoffError(f"{models} holds no record of a training: run `{command}`.")
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def _table(path: Path, command: str) -> pd.DataFrame:

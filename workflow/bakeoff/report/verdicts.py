@@ -121,6 +121,7 @@ def pairs(task: Task) -> dict[str, Any] | None:
         "marks": [(mark, name) for name, mark in MARKS.items()],
         "margin": f"{task.margin:g}",
         "comparisons": len(rows),
+        "areas": "auc_difference" in task.pairs,
         "csv_uri": f"data:text/csv;base64,{base64.b64encode(task.pairs_csv.encode()).decode('ascii')}",
     }
 
@@ -135,12 +136,25 @@ def _pair_row(row: Mapping[Any, Any], labels: Mapping[str, str]) -> dict[str, An
             "text": f"{row['difference']:+.3f}",
             "span": f"{wording.score(row['low'])} to {wording.score(row['high'])}",
         },
+        "area": _area(row) if "auc_difference" in row else None,
         "effect": f"{row['effect']:+.2f}",
         "test": row["test"],
         "p_holm": (row["p_holm"], wording.p_value(row["p_holm"]).removeprefix("p ").removeprefix("= ")),
         "verdict": row["verdict"],
         "mark": MARKS[row["verdict"]],
         "needed": (needed, f"{needed:,}") if wording.known(needed) else ("", wording.MISSING),
+    }
+
+
+def _area(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Difference in the area under the ROC curve, with its interval and corrected p-value, where there is one."""
+    if not wording.known(row["auc_difference"]):
+        return {"value": "", "text": wording.MISSING, "span": ""}
+    return {
+        "value": row["auc_difference"],
+        "text": f"{row['auc_difference']:+.3f}",
+        "span": f"{wording.score(row['auc_low'])} to {wording.score(row['auc_high'])}, "
+        f"{wording.p_value(row['auc_p_holm'])}",
     }
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 from bakeoff.appearing import write_text
 from bakeoff.datasets.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, draw, score_command
+from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, draw, score_command, with_areas
 from bakeoff.evaluation.figures import to_svg
+from bakeoff.predictions import read_probabilities
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +82,25 @@ def compare(
     table, pairs = compare_scores(
         measure, experiments, scores, metrics, costs, data.strata, groups, resamples=resamples, margin=margin
     )
+    if kind == "classification":
+        pairs = _with_areas(pairs, results, groups)
     write_text(folder / f"{task}.csv", table.to_csv(index=False, float_format="%.6g"))
     write_text(folder / f"{task}-pairs.csv", pairs.to_csv(index=False, float_format="%.6g"))
     write_text(folder / f"{task}.svg", to_svg(draw(measure, table, str(data.about["title"]))))
     best = table.iloc[0]
     log.info("%s: best is %s, mean %s %.4f.", task, best["experiment"], measure.title, best[f"{measure.headline}_mean"])
+
+
+def _with_areas(pairs: pd.DataFrame, results: Path, groups: pd.Series) -> pd.DataFrame:
+    names = pd.unique(pairs[["first", "second"]].to_numpy().ravel())
+    predicted = {name: read_probabilities(results / "experiments" / name) for name in names}
+    if not predicted:
+        return pairs
+    first = next(iter(predicted.values()))
+    ids = first.of_seed(first.seeds[0])["id"]
+    return with_areas(
+        pairs, first.truth, {name: each.stacked for name, each in predicted.items()}, groups.loc[ids].to_numpy()
+    )
 
 
 def _read_scores(path: Path, command: str) -> pd.DataFrame:
