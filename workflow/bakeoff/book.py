@@ -417,6 +417,12 @@ class Margins(Section):
     classification: Annotated[float, Field(gt=0, lt=1)]
 
 
+class Export(Section):
+    """What is written of a network beside its ONNX file in single precision."""
+
+    int8: bool
+
+
 class Book(Section):
     """The whole book."""
 
@@ -425,6 +431,7 @@ class Book(Section):
     download: Download
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     margins: Margins
+    export: Export
     datasets: dict[Name, Dataset]
     folders: dict[Name, Folder]
     inputs: dict[Name, AnyInput]

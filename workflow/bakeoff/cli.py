@@ -208,9 +208,39 @@ def fit(experiment: str) -> None:
 
 
 @main.command()
-@click.argument("experiment")
-def predict(experiment: str) -> None:
-    """Predict the test images with everything that EXPERIMENT trained."""
+@click.argument("experiment", required=False)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for masks, outlines and the table.")
+@click.option("--segment", metavar="NAME", help="With --classify, in place of EXPERIMENT: whose masks.")
+@click.option("--classify", metavar="NAME", help="With --segment: whose classes.")
+@click.option(
+    "--runtime", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True, help="What networks run on."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which training.")
+@click.option("--fold", type=click.IntRange(0), default=0, show_default=True, help="Which fold's training.")
+@click.option("--masks", type=click.Path(path_type=Path), help="Folder of masks, for what was trained on true ones.")
+@click.option("--as-stored", is_flag=True, help="Do not turn images as their EXIF tag says.")
+@click.option("--json", "json_lines", is_flag=True, help="JSON lines in place of CSV.")
+def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **options: Any) -> None:
+    """Say what EXPERIMENT makes of the images at each PATH: files, folders, patterns.
+
+    Without a PATH this is the pipeline's stage: it predicts the test images with everything that EXPERIMENT trained.
+    """
+    if experiment is not None and (options["segment"] or options["classify"]):
+        experiment, paths = None, (experiment, *paths)
+    if not paths:
+        _predict_tested(experiment)
+        return
+    if out is None:
+        raise BakeoffError("Say where the answers go: --out FOLDER.")
+    from bakeoff.inference.command import predict_pictures
+
+    predict_pictures(experiment, paths, out, **options)
+
+
+def _predict_tested(experiment: str | None) -> None:
+    if experiment is None:
+        raise BakeoffError("Name an experiment and images: bakeoff predict EXPERIMENT PATH... --out FOLDER.")
     settings = _experiment(experiment, *TRAINED)
     common = (DATA / "prepared" / settings["dataset"], _split(settings["task"]))
     models, folder = RESULTS / "models" / experiment, RESULTS / "experiments" / experiment
@@ -226,19 +256,52 @@ def predict(experiment: str) -> None:
 
 @main.command()
 @click.argument("experiment")
-def score(experiment: str) -> None:
-    """Score the predictions of EXPERIMENT against the truth."""
+def export(experiment: str) -> None:
+    """Write every network of EXPERIMENT as ONNX, and how near its answers are to torch's."""
     book = _book()
-    settings = book.experiment(experiment)
-    from bakeoff.stages.score import score as run
+    settings = _experiment(experiment, *(family for family in TRAINED if family != "classical"))
+    from bakeoff.inference import medical_note
+    from bakeoff.stages.export import export as run
 
     run(
         experiment,
-        settings["target"],
+        DATA / "prepared" / settings["dataset"],
+        _split(settings["task"]),
+        _input(settings),
+        RESULTS / "models" / experiment,
+        RESULTS / "exports" / experiment,
+        int8=book.export.int8,
+        resamples=book.resamples,
+        note=medical_note(_source(book, settings["dataset"])),
+    )
+
+
+@main.command()
+@click.argument("experiment")
+def score(experiment: str) -> None:
+    """Score the predictions of EXPERIMENT against the truth, and write its card."""
+    book = _book()
+    settings = book.experiment(experiment)
+    from bakeoff.inference import medical_note
+    from bakeoff.stages.score import describe
+    from bakeoff.stages.score import score as run
+
+    source = _source(book, settings["dataset"])
+    where = (
         DATA / "prepared" / settings["dataset"],
         _split(settings["task"]),
         RESULTS / "experiments" / experiment,
-        resamples=book.resamples,
+    )
+    run(experiment, settings["target"], *where, resamples=book.resamples)
+    shown = {**book.inputs, **book.predicted_inputs}.get(settings.get("input", ""))
+    describe(
+        experiment,
+        settings,
+        book.task(settings["task"]),
+        *where,
+        source=source,
+        note=medical_note(source),
+        shown=shown.model_dump() if shown else None,
     )
 
 
@@ -316,6 +379,18 @@ def claims() -> None:
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 is this machine alone.")
+@click.option("--port", default=7860, show_default=True)
+@click.option("--browser", is_flag=True, help="Open the page.")
+@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True)
+def demo(host: str, port: int, browser: bool, runtime: str) -> None:
+    """Serve a page on which methods answer about an image side by side."""
+    from bakeoff.demo.server import demo as run
+
+    run(Path(), host=host, port=port, open_browser=browser, runtime=runtime)  # type: ignore[arg-type]
+
+
+@main.command()
 def report() -> None:
     """Render results/report/index.html."""
     book = _book()
@@ -350,6 +425,11 @@ def diff(rev_a: str, rev_b: str | None, layout: str | None) -> None:
 
 def _input(settings: dict[str, Any]) -> Path | None:
     return DATA / "inputs" / settings["input"] if "input" in settings else None
+
+
+def _source(book: Any, dataset: str) -> str | None:
+    """Which of the published data sets this is; None for a folder of one's own images."""
+    return book.datasets[dataset].source if dataset in book.datasets else None
 
 
 def _split(task: str) -> Path:

@@ -115,7 +115,8 @@ class Classifier:
                 raise ValueError(f"fitted on images of shape {self.shape}, not {image.shape}")
         probabilities = np.zeros((len(images), len(self.classes)))
         features = extract_features(images, self.features, self.side)
-        probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(features)
+        # In double precision, since the last single bits of a product depend on how many images are in it.
+        probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(features.astype(np.float64))
         return probabilities
 
 

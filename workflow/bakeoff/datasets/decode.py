@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 # A picture this large is refused: no data set here holds one, and it would take gigabytes.
 MAXIMUM_PIXELS = 100_000_000
@@ -62,13 +62,13 @@ def header(data: bytes) -> Header:
         return Header(*image.size, image.mode)
 
 
-def decode(data: bytes, channels: int) -> Decoded:
+def decode(data: bytes, channels: int, *, upright: bool = False) -> Decoded:
     """First frame of an image file as grey levels (`channels` 1) or RGB (3).
 
     Colour becomes luminance (ITU-R 601), which leaves colour pictures of grey levels exactly as they are; whatever is
     transparent lies on black. Deeper grey levels are scaled linearly from the smallest bit depth, 8 to 16, that holds
     the brightest one, so that 12 bits in a 16-bit file do not come out black. Orientation tags are ignored, as the
-    masks are drawn on the stored pixels.
+    masks are drawn on the stored pixels, unless `upright` asks for the picture to be turned as they say.
 
     Raises
     ------
@@ -79,7 +79,8 @@ def decode(data: bytes, channels: int) -> Decoded:
         try:
             converted = _conversions(image, "L" if channels == 1 else "RGB")
             image.load()
-            return Decoded(_pixels(image, channels), converted)
+            pixels = _pixels(image, channels)
+            return Decoded(_turned(pixels, _orientation(image)) if upright else pixels, converted)
         except PILLOW_ERRORS as error:
             raise Undecodable(_reason(error)) from error
 
@@ -152,6 +153,28 @@ def _pixels(image: Image.Image, channels: int) -> np.ndarray:
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         levels = _scaled(strip, white) if deep else _eight_bit(strip, channels)
         pixels[top : top + rows] = levels.reshape(*levels.shape[:2], -1)
+    return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """What a loaded file says of its orientation, 1 to 8; 1, as it should be, where it says nothing that makes sense.
+
+    Of a TIFF Pillow has turned the pixels and dropped the tag when it loaded them.
+    """
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except PILLOW_ERRORS:  # the tag is damaged, the picture is not
+        return 1
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels (H, W, C) as a viewer shows them: a view. Source: Exif 2.32, tag 274, table 6."""
+    if orientation in (5, 6, 7, 8):  # stored on its side
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
     return pixels
 
 

@@ -30,6 +30,7 @@ from bakeoff.evaluation.leakage import (
     metadata_check,
     telling,
 )
+from bakeoff.inference.likeness import fit_likeness
 from bakeoff.provenance import thread_count
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ def audit(
     resamples: int,
 ) -> None:
     """Write `TASK.json` and `TASK.csv`: what the test set shares with the images trained on, and what files give away.
+
+    And `TASK-likeness.json`, by which other images are told from those of fold 0: see `bakeoff.inference.likeness`.
 
     Parameters
     ----------
@@ -91,6 +94,8 @@ def audit(
     folder.mkdir(parents=True, exist_ok=True)
     found = {**about, "checks": [asdict(check) for check in checks]}
     write_text(folder / f"{task}.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    likeness = fit_likeness(data.images, folds[0].train, folds[0].validation)
+    write_text(folder / f"{task}-likeness.json", json.dumps(likeness) + "\n")
     table = pd.DataFrame([asdict(check) for check in checks])[COLUMNS].astype({"count": "Int64"})
     write_text(folder / f"{task}.csv", table.to_csv(index=False, float_format="%.6g"))
     noted = ", ".join(f"{check.check} ({check.verdict})" for check in checks if check.verdict != "pass")

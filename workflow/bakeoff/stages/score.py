@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.appearing import write_text
+from bakeoff.cards import card
 from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import classification
@@ -58,6 +60,57 @@ def score(name: str, target: str | None, prepared: Path, split: Path, folder: Pa
         _score_masks(name, data, tested_rows(folds), folder, resamples)
     else:
         _score_classes(name, target, data, folds, folder, resamples)
+
+
+def describe(
+    name: str,
+    settings: Mapping[str, Any],
+    task: Mapping[str, Any],
+    prepared: Path,
+    split: Path,
+    folder: Path,
+    *,
+    source: str | None,
+    note: str,
+    shown: Mapping[str, Any] | None,
+) -> None:
+    """Write `card.md`, the model card of an experiment that is scored.
+
+    Parameters
+    ----------
+    name, settings, task
+        The experiment and its task, as in the book.
+    prepared, split, folder
+        As for `score`.
+    source
+        The package of the data set; None for a folder of one's own.
+    note
+        What whoever uses the experiment has to know before all else.
+    shown
+        The book's entry of the pictures that it sees in place of the data set's; None for those.
+
+    Raises
+    ------
+    BakeoffError
+        If the experiment's cost is missing.
+    """
+    data = open_prepared(prepared)
+    metrics, cost = (folder / "metrics.json", folder / "cost.json")
+    if not cost.is_file():
+        raise BakeoffError(f"{cost} is missing: run the stage that predicts first.")
+    text = card(
+        name,
+        settings,
+        data.about,
+        json.loads(metrics.read_text()),
+        json.loads(cost.read_text()),
+        task=task,
+        folds=read_folds(split, data),
+        source=source,
+        note=note,
+        shown=shown,
+    )
+    write_text(folder / "card.md", text)
 
 
 def _score_masks(name: str, data: Prepared, rows: np.ndarray, folder: Path, resamples: int) -> None:

@@ -1,0 +1,146 @@
+"""How fast a trained experiment answers, and how well unlike images are told: `python benchmarks/inference.py --help`.
+
+`speed`: batch 1, torch in eager mode and fp32 against ONNX Runtime, one network, one machine, the same number of
+threads, alternating so that both see the same load; medians. Then the time from starting `bakeoff predict --runtime
+onnx` to its end with one image, the least of five, which is what a first result costs. Run it where `params.yaml` and
+`results` are, after `bakeoff export`.
+
+`likeness`: for every data set, how often one of its test images is nearer to its training images than an image of
+another data set is (the area under the ROC curve), all at its size and channels; and how many of either are called
+unlike. Needs `data/prepared` and `data/splits` alone.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from bakeoff.datasets.decode import resize_image
+from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
+from bakeoff.inference.likeness import UNLIKE, fit_likeness, parse_likeness
+from PIL import Image
+
+# A task of each data set whose images are asked for.
+TASKS = {"pets": "pets-masks", "catsdogs": "catsdogs", "lungs": "lungs", "ultrasound": "ultrasound"}
+REPEATS, STARTS = 30, 5
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path(), help="the clone")
+    commands = parser.add_subparsers(dest="command", required=True)
+    speed_command = commands.add_parser("speed")
+    speed_command.add_argument("experiments", nargs="+")
+    likeness_command = commands.add_parser("likeness")
+    likeness_command.add_argument("--images", type=int, default=300, help="of each data set at most")
+    arguments = parser.parse_args()
+    if arguments.command == "speed":
+        for experiment in arguments.experiments:
+            speed(arguments.root, experiment)
+    else:
+        likeness(arguments.root, arguments.images)
+
+
+def speed(root: Path, experiment: str) -> None:
+    """Print latency of one picture on both runtimes, and the time of a whole command."""
+    import torch
+    from bakeoff.inference.onnx_runtime import OnnxNetwork
+    from bakeoff.inference.torch_runtime import TorchNetwork
+    from bakeoff.training.device import Runtime
+    from bakeoff.training.inference import predict_masks, predict_probabilities
+    from bakeoff.training.preprocessing import channels_first
+
+    models, exports = (root / "results" / folder / experiment for folder in ("models", "exports"))
+    opened = TorchNetwork.open(next(iter(sorted(models.glob("seed0*.safetensors")))))
+    onnx = OnnxNetwork.open(next(iter(sorted(exports.glob("seed0*.onnx")))))
+    known = opened.description
+    masks = known["target"] is None
+    side, channels = known["size"], known["in_channels"]
+    picture = np.random.default_rng(0).integers(0, 256, (1, side, side, channels), np.uint8)
+    images, runtime = channels_first(picture), Runtime(torch.device("cpu"), "fp32")
+    network = opened._network.to("cpu")
+    predict = predict_masks if masks else predict_probabilities
+    ask_onnx = onnx.masks if masks else onnx.probabilities
+    eager, exported = _medians(
+        lambda: predict(network, images, runtime, batch_size=1),
+        lambda: ask_onnx(picture),
+    )
+    started = min(_command_seconds(root, experiment, picture[0]) for _ in range(STARTS))
+    print(
+        f"{experiment}: {known['architecture']} at {side} px, batch 1: torch {1000 * eager:.1f} ms, "
+        f"ONNX Runtime {1000 * exported:.1f} ms, {eager / exported:.2f} times as fast; command {started:.2f} s"
+    )
+
+
+def _medians(*calls: Callable[[], object]) -> list[float]:
+    seconds: list[list[float]] = [[] for _ in calls]
+    for repeat in range(REPEATS + 3):
+        for call, taken in zip(calls, seconds, strict=True):
+            began = time.perf_counter()
+            call()
+            if repeat >= 3:  # the first calls pay for what later ones reuse
+                taken.append(time.perf_counter() - began)
+    return [statistics.median(taken) for taken in seconds]
+
+
+def _command_seconds(root: Path, experiment: str, picture: np.ndarray) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        Image.fromarray(picture.squeeze()).save(file)
+        words = ["predict", experiment, str(file), "--out", f"{folder}/out", "--runtime", "onnx"]
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "bakeoff.cli", *words], cwd=root, check=True, capture_output=True)
+        return time.perf_counter() - began
+
+
+def likeness(root: Path, limit: int) -> None:
+    """Print a table of areas under the ROC curve, a row a data set whose images are known."""
+    data = {name: open_prepared(root / "data" / "prepared" / name) for name in TASKS}
+    print(f"| images known | train | {' | '.join(f'against {name}' for name in TASKS)} | own called unlike | fit, s |")
+    print(f"|---|---|{'---|' * (len(TASKS) + 2)}")
+    for name, known in data.items():
+        fold = read_folds(root / "data" / "splits" / f"{TASKS[name]}.csv", known)[0]
+        began = time.perf_counter()
+        fitted = parse_likeness(fit_likeness(known.images, fold.train, fold.validation))
+        seconds = time.perf_counter() - began
+        own = known.images[_some(fold.test, limit)]
+        distances = fitted.distances(own)
+        cells = []
+        for other, foreign in data.items():
+            if other == name:
+                cells.append("")
+                continue
+            pictures = _as(foreign, _some(np.arange(len(foreign.images)), limit), *known.images.shape[2:])
+            area = _area_under_curve(distances, fitted.distances(pictures))
+            cells.append(f"{area:.3f} ({(fitted.farther(pictures) < UNLIKE).mean():.0%} called unlike)")
+        called = (fitted.farther(own) < UNLIKE).mean()
+        print(f"| {name} | {len(fold.train)} | {' | '.join(cells)} | {called:.1%} | {seconds:.2f} |", flush=True)
+
+
+def _some(rows: np.ndarray, limit: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(0).permutation(rows)[:limit])
+
+
+def _as(data: Prepared, rows: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """Pictures of a data set at another's size and channels."""
+    pictures = []
+    for picture in data.images[rows]:
+        image = Image.fromarray(picture.squeeze()).convert("L" if channels == 1 else "RGB")
+        pictures.append(resize_image(np.asarray(image).reshape(*image.size[::-1], channels), size))
+    return np.stack(pictures)
+
+
+def _area_under_curve(own: np.ndarray, foreign: np.ndarray) -> float:
+    """Share of pairs in which the foreign image is the farther one; ties count half."""
+    greater = (foreign[:, None] > own).mean()
+    return float(greater + (foreign[:, None] == own).mean() / 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Model cards: of every family, with front matter that model hubs read, and nothing left unsaid that has to be said."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from bakeoff.book import read_book
+from bakeoff.cards import card, escaped, facts
+from bakeoff.datasets.prepared import Fold
+from conftest import ROOT
+from huggingface_hub import ModelCard
+
+BOOK = read_book(ROOT / "params.yaml")
+NOTE = "This is no medical device."
+FOLDS = [
+    Fold(number, *(np.arange(count, dtype=np.int64) for count in counts))
+    for number, counts in enumerate(((50, 8, 12),))
+]
+ABOUT: dict[str, Any] = {
+    "name": "pets",
+    "title": "Oxford-IIIT Pet",
+    "classes": ["background", "pet", "border"],
+    "size": 64,
+    "counts": {"listed": 75, "used": 70, "dropped": 5, "by_label": {"breed": {"pug": 30, "beagle": 40}}},
+    "licence": "CC BY-SA 4.0; the photographs are their owners'.",
+    "citation": "O. M. Parkhi et al. Cats and Dogs. 2012.",
+    "synthetic": False,
+}
+SCORE = {"mean": 0.91234, "low": 0.9, "high": 0.925}
+MASKS: dict[str, Any] = {
+    "dice": SCORE,
+    "iou": SCORE,
+    "hd95": {"mean": 3.5, "low": 3, "high": 4},
+    "images": 12,
+    "seeds": 1,
+}
+CLASSES: dict[str, Any] = {
+    **{"accuracy": SCORE, "macro_f1": SCORE, "roc_auc": {"mean": None, "low": None, "high": None}},
+    **{"temperature": 1.2, "aurc_optimal": 0.01, "images": 12, "seeds": 2, "classes": 2, "folds": 2},
+}
+COST: dict[str, Any] = {"parameters": 8_629_921, "latency_ms": 26.03, "device": "CPU", "note": "means over 1 trainings"}
+AUDIT = {
+    "checks": [
+        {
+            "check": "groups",
+            "verdict": "fail",
+            "finding": "3 groups lie on both sides.",
+            "explanation": "Scores are high.",
+        },
+        {"check": "exact duplicates", "verdict": "pass", "finding": "None found.", "explanation": "All is well."},
+    ]
+}
+
+
+def made(name: str, **changes: Any) -> str:
+    """The card of an experiment of the book, on figures that are made up."""
+    settings = BOOK.experiment(name)
+    task = BOOK.tasks[settings["task"]].model_dump()
+    given: dict[str, Any] = {
+        "about": ABOUT,
+        "metrics": MASKS if task["kind"] == "segmentation" else CLASSES,
+        "cost": COST,
+        "task": task,
+        "folds": FOLDS,
+        "source": "pets",
+        "shown": inputs[settings["input"]].model_dump()
+        if settings.get("input") in (inputs := {**BOOK.inputs, **BOOK.predicted_inputs})
+        else None,
+        **changes,
+    }
+    positional = (given.pop(key) for key in ("about", "metrics", "cost"))
+    return card(name, settings, *positional, **given)
+
+
+def front_matter(text: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return loaded
+
+
+@pytest.mark.parametrize("name", BOOK.experiment_names())
+def test_every_experiment_of_the_book_has_a_card_that_a_hub_reads(name: str) -> None:
+    text = made(name)
+    read = ModelCard(text)
+    kind = BOOK.tasks[BOOK.experiment(name)["task"]].kind
+    assert (
+        read.data.pipeline_tag == {"segmentation": "image-segmentation", "classification": "image-classification"}[kind]
+    )
+    assert read.data.library_name == "bakeoff"
+    assert read.data.model_name == name
+    results = {each.metric_type: each.metric_value for each in read.data.eval_results}
+    assert results == (
+        {"dice": 0.91234, "iou": 0.91234} if kind == "segmentation" else {"accuracy": 0.91234, "f1": 0.91234}
+    )
+    sections = ["Data", "Protocol", "Scores", "Cost", "Weights", "Intended use", "Limits", "How to use", "How to cite"]
+    assert [line[3:] for line in read.text.splitlines() if line.startswith("## ")] == sections
+
+
+def test_the_hub_library_writes_the_front_matter_as_it_is() -> None:
+    text = made("pets-unet")
+    assert yaml.safe_load(ModelCard(text).data.to_yaml()) == front_matter(text)
+
+
+def test_what_a_card_says_of_data_protocol_scores_and_cost() -> None:
+    text = made("pets-unet")
+    for words in (
+        "A U-Net that marks pet and border in pictures of the data set Oxford-IIIT Pet.",
+        "70 images of 75 that were listed.",
+        "CC BY-SA 4.0; the photographs are their owners'.",
+        "Images: one split 50 to train, 8 to choose weights by, 12 to test.",
+        "channels 32-64-128-256-512, norm none",
+        "| Dice | 0.912 | 0.900 to 0.925 |",
+        "| 95 % Hausdorff distance (pixels) | 3.500 | 3.000 to 4.000 |",
+        "On 12 test images (the test split), means over 1 seed;",
+        "| parameters | 8,629,921 |",
+        "| peak memory (MiB) | — |",
+        "Trained from random weights on the training images",
+        "It was trained once",
+        "    bakeoff predict pets-unet picture.jpg --out answers --runtime onnx",
+        "- O. M. Parkhi et al. Cats and Dogs. 2012.",
+        "O. Ronneberger, P. Fischer, T. Brox.",
+    ):
+        assert words in text, words
+    assert front_matter(text)["datasets"] == ["timm/oxford-iiit-pet"]
+    assert "SYNTHETIC" not in text
+    assert "RANDOM" not in text
+
+
+def test_synthetic_data_random_weights_and_medical_data_are_said_first() -> None:
+    text = made("pets-reference", about={**ABOUT, "synthetic": True}, cost={**COST, "weights": "random"}, note=NOTE)
+    data = text.index("## Data")
+    assert max(text.index(words) for words in (f"> **{NOTE}**", "> **SYNTHETIC DATA", "> **RANDOM WEIGHTS")) < data
+    assert "stand-in for resnet50; nothing pretrained is in it" in text
+    metadata = front_matter(text)
+    assert "datasets" not in metadata
+    assert "synthetic-data" in metadata["tags"]
+    assert metadata["model-index"][0]["results"][0]["dataset"]["name"] == "Oxford-IIIT Pet (synthetic stand-in)"
+
+
+def test_pretrained_weights_bring_their_origin_and_terms() -> None:
+    text = made("breeds-convnext", cost={**COST, "weights": "official"})
+    assert "convnext_tiny_in22k, its authors', trained on ImageNet-22k" in text
+    assert "MIT licence" in text
+    assert "A ConvNet for the 2020s" in text
+    assert "a mirror's own file" in made("breeds-convnext", cost={**COST, "weights": "mirror"})
+
+
+def test_an_oracle_is_no_method_to_use() -> None:
+    text = made("breeds-true-crop")
+    assert "> **An ORACLE" in text
+    assert "bakeoff predict breeds-true-crop picture.jpg --out answers --masks masks" in text
+
+
+def test_limits_are_what_the_audit_found() -> None:
+    text = made("pets-unet", audit=AUDIT)
+    assert "The audit says (fail, groups): 3 groups lie on both sides. Scores are high." in text
+    assert "None found." not in text
+    assert "not audited" not in text
+    assert "The split was not audited for leaks." in made("pets-unet")
+
+
+def test_folds_and_a_score_that_is_not_known() -> None:
+    folds = [Fold(0, np.arange(4), np.arange(2), np.arange(6)), Fold(1, np.arange(6), np.arange(2), np.arange(4))]
+    text = made("breeds-resnet34", folds=folds)
+    assert "Images: 2 folds, in each of them on average 5 to train, 2 to choose weights by, 5 to test." in text
+    assert "| area under the ROC curve | — | — to — |" in text
+    assert "Classes: beagle, pug" in text
+
+
+def test_what_a_folder_of_ones_own_is_called_is_no_markup() -> None:
+    text = made("pets-unet", about={**ABOUT, "title": "a|b\n## <b>c", "citation": "[x](y)"}, source=None)
+    assert "a\\|b ## &lt;b>c" in text
+    assert "\n## &lt;b" not in text
+    assert "\\[x\\](y)" in text
+    assert front_matter(text)["model-index"][0]["results"][0]["dataset"]["name"] == "a|b\n## <b>c"
+
+
+def test_every_method_weights_and_source_of_the_book_has_its_facts() -> None:
+    known = facts()
+    for name in BOOK.experiment_names():
+        settings = BOOK.experiment(name)
+        method = known["methods"][settings.get("method") or settings["model"]]
+        assert "title" in (method[settings["settings"][method["by"]]] if "by" in method else method), name
+    assert set(known["weights"]) == set(BOOK.weights)
+    assert set(known["datasets"]) == {each.source for each in BOOK.datasets.values()}
+
+
+def test_markup_is_escaped() -> None:
+    assert escaped("1 < 2 *and* `so` \\ on") == "1 &lt; 2 \\*and\\* \\`so\\` \\\\ on"

@@ -1,0 +1,606 @@
+"""The demo: a real server process on a tiny pipeline run, asked by a real client and in a real browser."""
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bakeoff.datasets.decode import resize_image
+from bakeoff.demo.catalogue import Method, read_tasks
+from bakeoff.demo.comparing import MOST_METHODS, Outcome, Picture, chosen_methods, compare, picture_of_file
+from bakeoff.demo.pool import Pool
+from bakeoff.demo.rendering import comparison_html, duration, indices_uri, overlay_uri
+from bakeoff.demo.uploads import Uploads
+from bakeoff.errors import BakeoffError
+from bakeoff.inference import NO_MEDICAL_DEVICE
+from bakeoff.inference.drawing import palette
+from bakeoff.inference.likeness import fit_likeness
+from bakeoff.inference.predictors import Answer, open_predictor
+from ellipses import write_prepared
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+SIDE = 32
+RECIPE: dict[str, Any] = {
+    **{"epochs": 2, "patience": 9, "batch_size": 8, "optimizer": "adamw", "learning_rate": 0.01},
+    **{"schedule": "constant", "warmup_epochs": 0, "frozen_epochs": 0, "encoder_learning_rate_factor": 1.0},
+    **{"discriminative": False, "weight_decay": 0.0, "class_weights": "none", "label_smoothing": 0.0},
+    "precision": "fp32",
+    "augmentation": dict.fromkeys(("rotate", "scale", "translate", "brightness", "contrast", "gamma"), 0)
+    | {"flip": False},
+}
+LUNGS: dict[str, dict[str, Any]] = {
+    "lungs-otsu": {"family": "thresholds", "method": "otsu", "foreground": "train"},
+    "lungs-yen": {"family": "thresholds", "method": "yen", "foreground": "train"},
+    "lungs-unet": {"family": "networks", "model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}},
+}
+FOREST: dict[str, Any] = {"family": "classical", "method": "random-forest", "features": "rgb", "side": 8}
+
+
+# --- a tiny pipeline run
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The book, and what its stages leave of one segmentation and one classification on drawn images."""
+    root = tmp_path_factory.mktemp("clone")
+    (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        _lungs()
+        _cats_and_dogs()
+    return root
+
+
+def _split(task: str, data: Path, stratify: list[str]) -> Path:
+    from bakeoff.stages.split import split
+
+    path = Path("data/splits") / f"{task}.csv"
+    settings = {"name": "stratified", "train": 0.5, "validation": 0.2, "test": 0.3, "stratify": stratify, "seed": 0}
+    split(task, {"dataset": data.name, "kind": "segmentation", "target": None, "split": settings}, data, path)
+    return path
+
+
+def _lungs() -> None:
+    from bakeoff.datasets.prepared import open_prepared, read_folds
+    from bakeoff.stages.compare import compare as compare_stage
+    from bakeoff.stages.fit import fit
+    from bakeoff.stages.predict import predict
+    from bakeoff.stages.score import score
+    from bakeoff.stages.threshold import threshold
+
+    data = Path("data/prepared/lungs")
+    write_prepared(data, images=48, side=SIDE)
+    split = _split("lungs", data, ["hospital"])
+    entries = {name: {**each, "dataset": "lungs", "task": "lungs"} for name, each in LUNGS.items()}
+    for name, entry in entries.items():
+        folder, models = Path("results/experiments") / name, Path("results/models") / name
+        if entry["family"] == "thresholds":
+            threshold(name, entry, data, split, folder)
+        else:
+            fit(name, entry, RECIPE, None, 1, data, split, None, None, models, folder / "history")
+            predict(name, data, split, None, models, folder)
+        score(name, None, data, split, folder, resamples=50)
+    entries["lungs-unet"]["recipe"] = "from-scratch"
+    common = {"resamples": 50, "margin": 0.01}
+    places = (Path("results"), data, split, Path("results/comparison"))
+    compare_stage("lungs", "segmentation", entries, *places, **common)
+    [fold] = read_folds(split, opened := open_prepared(data))
+    audits = Path("results/audits")
+    audits.mkdir()
+    likeness = fit_likeness(opened.images, fold.train, fold.validation)
+    (audits / "lungs-likeness.json").write_text(json.dumps(likeness))
+
+
+def _cats_and_dogs() -> None:
+    """Reddish cats and bluish dogs."""
+    from bakeoff.stages.classical import fit, predict
+
+    data, count = Path("data/prepared/catsdogs"), 40
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 160, (count, SIDE, SIDE, 3), dtype=np.uint8)
+    images[::2, ..., 0] += 60
+    images[1::2, ..., 2] += 60
+    np.save(data / "images.npy", images)
+    np.save(data / "histograms.npy", np.zeros((count, 256), np.uint32))
+    kinds = ["cat", "dog"] * (count // 2)
+    ids = [f"{kind}-{n}" for n, kind in enumerate(kinds)]
+    sizes = {"original_height": SIDE, "original_width": SIDE}
+    pd.DataFrame({"id": ids, "group": ids, "class": kinds, "source": ids, **sizes}).to_csv(
+        data / "index.csv", index=False
+    )
+    about = {"name": "catsdogs", "title": "Red cats and blue dogs", "classes": [], "targets": ["class"]}
+    (data / "dataset.json").write_text(json.dumps({**about, "strata": [], "size": SIDE, "synthetic": True}))
+    split = _split("catsdogs", data, ["class"])
+    name = "catsdogs-random-forest"
+    models = Path("results/models") / name
+    fit(name, {**FOREST, "settings": {"n_estimators": 10}}, "class", 1, data, split, models)
+    predict(name, "class", data, split, models, Path("results/experiments") / name)
+
+
+# --- what there is to show
+
+
+def test_a_task_has_its_methods_best_first_with_the_best_and_otsu_ticked(clone: Path) -> None:
+    tasks = read_tasks(clone)
+    assert list(tasks) == ["catsdogs", "lungs"]  # the book's order
+    lungs = tasks["lungs"]
+    ranking = pd.read_csv(clone / "results/comparison/lungs.csv")
+    assert [each.experiment for each in lungs.methods] == ranking["experiment"].tolist()
+    assert [each.label for each in lungs.methods] == ranking["label"].tolist()
+    assert {each.experiment for each in lungs.methods if each.chosen} >= {ranking["experiment"][0], "lungs-otsu"}
+    assert lungs.title == "lungs: lung in Chest X-rays of ellipses"
+    assert (lungs.note, tasks["catsdogs"].note) == (NO_MEDICAL_DEVICE, "")
+
+
+def test_examples_are_test_images_with_their_truth(clone: Path) -> None:
+    lungs = read_tasks(clone)["lungs"]
+    table = pd.read_csv(clone / "data/splits/lungs.csv")
+    tested = table.loc[table["split"] == "test", "id"].tolist()
+    assert set(lungs.examples()) <= set(tested)
+    assert len(set(lungs.examples())) == 8
+    assert lungs.examples() == lungs.examples(0) != lungs.examples(1)
+    row = table["id"].tolist().index(lungs.examples()[0])
+    np.testing.assert_array_equal(
+        lungs.example(lungs.examples()[0]), np.load(clone / "data/prepared/lungs/images.npy")[row]
+    )
+    np.testing.assert_array_equal(
+        lungs.true_mask(lungs.examples()[0]), np.load(clone / "data/prepared/lungs/masks.npy")[row]
+    )
+    trained = table.loc[table["split"] == "train", "id"].iloc[0]
+    with pytest.raises(BakeoffError, match="is no test image of lungs: take one of its examples"):
+        lungs.example(trained)
+
+
+def test_what_needs_the_truth_is_not_offered(clone: Path, tmp_path: Path) -> None:
+    """An experiment on drawn true masks, though it was trained."""
+    for name in ("data", "results"):
+        (tmp_path / name).symlink_to(clone / name)
+    book = (clone / "params.yaml").read_text()
+    bound = "    lungs-otsu: {dataset: lungs, task: lungs, method: otsu, foreground: train}"
+    assert bound in book
+    (tmp_path / "params.yaml").write_text(book.replace(bound, bound.replace("train}", "oracle}")))
+    names = [each.experiment for each in read_tasks(tmp_path)["lungs"].methods]
+    assert names
+    assert "lungs-otsu" not in names
+
+
+def test_before_anything_was_trained_it_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    with pytest.raises(BakeoffError, match=r"nothing to predict with: type `make run`, or `dvc repro`"):
+        read_tasks(tmp_path)
+
+
+def test_gradio_is_not_loaded_by_the_command_line() -> None:
+    code = "import bakeoff.cli, sys; sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# --- comparing
+
+
+def test_every_method_is_asked_about_the_same_picture(clone: Path, tmp_path: Path) -> None:
+    lungs = read_tasks(clone)["lungs"]
+    noise = np.random.default_rng(1).integers(0, 256, (50, 70), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    picture = picture_of_file(lungs, tmp_path / "noise.png", "noise.png")
+    np.testing.assert_array_equal(picture.prepared, resize_image(noise[..., None], SIDE))
+    found = compare(lungs, picture, lungs.methods, lambda name: open_predictor(name, clone))
+    for method, outcome in zip(lungs.methods, found.outcomes, strict=True):
+        [answer] = open_predictor(method.experiment, clone).predict(picture.prepared[None])
+        assert outcome.answer is not None
+        np.testing.assert_array_equal(outcome.answer.mask, answer.mask)
+        assert outcome.areas == {"lung": np.count_nonzero(answer.mask == 1) / SIDE**2}
+    assert found.unlike  # noise is no ellipses
+
+
+def test_a_method_that_cannot_answer_says_why_and_the_others_answer(clone: Path) -> None:
+    lungs = read_tasks(clone)["lungs"]
+
+    def get(name: str) -> Any:
+        if name == "lungs-yen":
+            raise BakeoffError("lungs-yen.json is missing: fit first.")
+        return open_predictor(name, clone)
+
+    picture = Picture("p", lungs.example(lungs.examples()[0]), lungs.example(lungs.examples()[0]))
+    found = {each.method.experiment: each for each in compare(lungs, picture, lungs.methods, get).outcomes}
+    assert found["lungs-yen"].answer is None
+    assert found["lungs-yen"].words == "lungs-yen.json is missing: fit first."
+    assert found["lungs-otsu"].answer is not None
+
+
+def test_the_five_likeliest_classes_come_first_ties_in_order() -> None:
+    probabilities = np.array([0.1, 0.3, 0.05, 0.3, 0.05, 0.15, 0.05])
+    outcome = Outcome(Method("m", "M", True), list("abcdefg"), [], Answer(None, probabilities, 0.1))
+    assert outcome.likeliest == [("b", 0.3), ("d", 0.3), ("f", 0.15), ("a", 0.1), ("c", 0.05)]
+    assert outcome.areas == {}
+
+
+def test_methods_are_checked(clone: Path) -> None:
+    lungs = read_tasks(clone)["lungs"]
+    assert [each.experiment for each in chosen_methods(lungs, ["lungs-yen", "lungs-yen"])] == ["lungs-yen"]
+    with pytest.raises(BakeoffError, match="No method is chosen: tick at least one"):
+        chosen_methods(lungs, [])
+    with pytest.raises(BakeoffError, match="lungs has no method 'x': choose among lungs-otsu, lungs-unet, lungs-yen"):
+        chosen_methods(lungs, ["x"])
+    many = [Method(f"m{n}", f"M{n}", False) for n in range(MOST_METHODS + 1)]
+    object.__setattr__(lungs, "methods", many)
+    with pytest.raises(BakeoffError, match="7 methods are chosen: tick at most 6"):
+        chosen_methods(lungs, [each.experiment for each in many])
+
+
+def test_masks_come_through_as_pictures() -> None:
+    mask = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    indices, overlay = (Image.open(io.BytesIO(_bytes_of(uri))) for uri in (indices_uri(mask), overlay_uri(mask)))
+    np.testing.assert_array_equal(np.asarray(indices), mask)
+    seen = np.asarray(overlay.convert("RGBA"))
+    np.testing.assert_array_equal(seen[..., 3], np.where(mask == 0, 0, 255))
+    np.testing.assert_array_equal(seen[mask > 0][:, :3], palette()[mask[mask > 0]])
+
+
+def _bytes_of(uri: str) -> bytes:
+    return base64.b64decode(uri.partition(",")[2])
+
+
+def test_names_are_text_and_no_markup(clone: Path) -> None:
+    lungs = read_tasks(clone)["lungs"]
+    prepared = lungs.example(lungs.examples()[0])
+    found = compare(lungs, Picture("<script>alert(1)</script>", prepared, prepared), [], pytest.fail)
+    html = comparison_html(found)
+    assert "<script>" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.00052, "0.5 ms"), (0.0123, "12 ms"), (0.9, "900 ms"), (2.34, "2.3 s")]
+)
+def test_times_read_well(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+# --- memory and files
+
+
+def test_a_method_is_loaded_once_however_many_want_it_and_few_are_kept() -> None:
+    loads: list[str] = []
+
+    def load(name: str) -> Any:
+        loads.append(name)
+        time.sleep(0.05)
+        return name.upper()
+
+    pool = Pool(load, 2)
+    threads = [threading.Thread(target=pool.get, args=["a"]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loads == ["a"]
+    assert [pool.get(name) for name in ("b", "a", "c", "a", "b")] == ["B", "A", "C", "A", "B"]
+    assert loads == ["a", "b", "c", "b"]  # c took the place of b, which was used less recently than a
+
+
+def test_a_load_that_fails_is_tried_again() -> None:
+    answers = iter([BakeoffError("not yet"), "there"])
+
+    def load(_: str) -> Any:
+        answer = next(answers)
+        if isinstance(answer, BakeoffError):
+            raise answer
+        return answer
+
+    pool = Pool(load, 1)
+    with pytest.raises(BakeoffError, match="not yet"):
+        pool.get("a")
+    assert pool.get("a") == "there"
+
+
+def test_a_file_goes_with_the_last_session_that_uses_it(tmp_path: Path) -> None:
+    file = tmp_path / "hash" / "a.png"
+    file.parent.mkdir()
+    file.write_bytes(b"x")
+    uploads = Uploads(tmp_path)
+    assert uploads.use(str(file), "one") == uploads.use(str(file), "two") == file.resolve()
+    uploads.leave("one")
+    assert file.exists()
+    uploads.leave("two")
+    assert not file.exists()
+    with pytest.raises(BakeoffError, match="no longer here: hand it in again"):
+        uploads.use(str(file), "one")
+
+
+def test_no_other_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "secret.png")
+    uploads = Uploads(tmp_path / "in")
+    for path in ("secret.png", "in/../secret.png", "in/link.png"):
+        with pytest.raises(BakeoffError, match="no longer here"):
+            uploads.use(str(tmp_path / path), "one")
+
+
+# --- the server
+
+
+class Server:
+    """A demo in a process of its own; `folder` is where it keeps what is handed in."""
+
+    def __init__(self, clone: Path, temporary: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}/"
+        self._temporary = temporary
+        code = f"from pathlib import Path; from bakeoff.demo.server import demo; demo(Path(), port={self.port})"
+        environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+        self.log = (temporary / "log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=clone, env=environment, stderr=self.log, stdout=self.log
+        )
+        self._wait()
+
+    @property
+    def folder(self) -> Path:
+        [folder] = self._temporary.glob("bakeoff-demo-*")
+        return folder
+
+    def said(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        assert not list(self._temporary.glob("bakeoff-demo-*")), "files are left behind"
+        assert self.process.returncode == 0
+        assert "Traceback" not in self.said()
+        self.log.close()
+
+    def _wait(self) -> None:
+        ends = time.monotonic() + 300
+        while time.monotonic() < ends:
+            assert self.process.poll() is None, self.said()
+            try:
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.address, timeout=10).close()
+                return
+            except OSError:
+                time.sleep(0.2)
+        pytest.fail(f"the demo does not start: {self.said()}")
+
+
+@pytest.fixture(scope="module")
+def server(clone: Path) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as temporary:
+        running = Server(clone, Path(temporary))
+        try:
+            yield running
+            running.stop()
+        finally:
+            running.process.kill()
+            running.process.wait()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from gradio_client import Client
+
+    return Client(server.address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture(scope="module")
+def scan(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test image as a file, at its prepared size: nothing is lost on the way."""
+    lungs = read_tasks(clone)["lungs"]
+    path = tmp_path_factory.mktemp("scans") / "scan.png"
+    Image.fromarray(lungs.example(lungs.examples()[0])[..., 0]).save(path)
+    return path
+
+
+class TestTheApi:
+    def test_it_lists_the_tasks(self, client: Any, clone: Path) -> None:
+        catsdogs, lungs = client.predict(api_name="/tasks")
+        assert (lungs["task"], lungs["kind"], lungs["classes"]) == ("lungs", "segmentation", ["background", "lung"])
+        assert (catsdogs["target"], catsdogs["classes"]) == ("class", ["cat", "dog"])
+        assert lungs["note"] == NO_MEDICAL_DEVICE
+        assert {each["experiment"] for each in lungs["methods"]} == set(LUNGS)
+        assert lungs["examples"] == read_tasks(clone)["lungs"].examples()
+
+    def test_masks_of_a_test_image_are_those_that_the_evaluation_recorded(self, client: Any, clone: Path) -> None:
+        id_ = read_tasks(clone)["lungs"].examples()[3]
+        answer = client.predict("lungs", list(LUNGS), None, id_, api_name="/predict")
+        assert {each["experiment"] for each in answer["answers"]} == set(LUNGS)
+        for each in answer["answers"]:
+            folder = clone / "results" / "experiments" / each["experiment"]
+            ids = pd.read_csv(folder / "predictions.csv")["id"].tolist()
+            recorded = np.load(folder / "seed0" / "masks.npy")[ids.index(id_)]
+            np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(_bytes_of(each["mask"])))), recorded)
+            scores = pd.read_csv(folder / "scores.csv", index_col="id")["dice"]
+            assert each["dice"] == pytest.approx(scores[id_], abs=1e-6)
+            assert each["seconds"] > 0
+        assert answer["true_mask"].startswith("data:image/png;base64,")
+        assert answer["note"] == NO_MEDICAL_DEVICE
+
+    def test_probabilities_of_a_test_image_are_those_that_the_evaluation_recorded(
+        self, client: Any, clone: Path
+    ) -> None:
+        id_ = read_tasks(clone)["catsdogs"].examples()[0]
+        answer = client.predict("catsdogs", ["catsdogs-random-forest"], None, id_, api_name="/predict")
+        table = pd.read_csv(clone / "results/experiments/catsdogs-random-forest/predictions.csv", index_col="id")
+        [method] = answer["answers"]
+        assert method["probabilities"] == pytest.approx({k: table.loc[id_, f"p_{k}"] for k in ("cat", "dog")}, abs=1e-8)
+        assert method["mask"] is None
+        assert answer["true_label"] == id_.split("-")[0]
+        assert answer["farther"] is None
+
+    def test_a_file_is_answered_as_the_same_pixels_are(self, client: Any, clone: Path, scan: Path) -> None:
+        from gradio_client import handle_file
+
+        id_ = read_tasks(clone)["lungs"].examples()[0]
+        of_file = client.predict("lungs", ["lungs-unet"], handle_file(scan), None, api_name="/predict")
+        of_example = client.predict("lungs", ["lungs-unet"], None, id_, api_name="/predict")
+        assert of_file["answers"][0]["mask"] == of_example["answers"][0]["mask"]
+        assert (of_file["picture"], of_file["width"], of_file["true_mask"]) == ("scan.png", SIDE, None)
+        assert of_file["farther"] == of_example["farther"] > 0.01
+        assert not of_file["unlike"]
+
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            (("lungs", ["lungs-otsu"], None, None), "There is no image: hand one in"),
+            (("lungs", ["lungs-otsu"], None, "nobody"), "'nobody' is no test image of lungs"),
+            (("moon", ["lungs-otsu"], None, None), "There is no task 'moon': choose among catsdogs, lungs"),
+            (("lungs", [], None, "x"), "No method is chosen"),
+        ],
+    )
+    def test_what_cannot_be_answered_is_refused_in_words(self, client: Any, asked: Any, words: str) -> None:
+        with pytest.raises(Exception, match=words):
+            client.predict(*asked, api_name="/predict")
+
+    def test_a_file_that_is_no_image_is_refused_in_words(self, client: Any, tmp_path: Path) -> None:
+        from gradio_client import handle_file
+
+        (tmp_path / "notes.png").write_text("no image")
+        with pytest.raises(Exception, match=r"notes.png is no image that can be read .*: hand in a PNG, JPEG"):
+            client.predict("lungs", ["lungs-otsu"], handle_file(tmp_path / "notes.png"), None, api_name="/predict")
+
+    def test_a_file_of_the_server_is_not_read(self, client: Any, clone: Path, scan: Path) -> None:
+        """A client that claims to have handed in what it has not."""
+        with pytest.raises(Exception, match="no longer here: hand it in again"):
+            client.predict("lungs", ["lungs-otsu"], {"path": str(scan)}, None, api_name="/predict")
+
+    def test_a_file_that_is_too_large_is_refused_in_words(self, client: Any, tmp_path: Path) -> None:
+        from gradio_client import handle_file
+
+        (tmp_path / "large.png").write_bytes(bytes(21 * 2**20))
+        with pytest.raises(Exception, match=r"maximum allowed size|exceed"):
+            client.predict("lungs", ["lungs-otsu"], handle_file(tmp_path / "large.png"), None, api_name="/predict")
+
+
+# --- the browser
+
+
+DESKTOP, PHONE = (1280, "light"), (390, "dark")
+everywhere = pytest.mark.parametrize("page", [DESKTOP, PHONE], indirect=True, ids=["desktop", "phone"])
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, chromium: Any, server: Server) -> Iterator[Any]:
+    """The demo, opened; afterwards it must have complained of nothing and asked nobody but the server."""
+    width, scheme = getattr(request, "param", DESKTOP)
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened = context.new_page()
+    opened.set_default_timeout(120_000)
+    complaints: list[str] = []
+    requests: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda asked: requests.append(asked.url))
+    opened.goto(server.address)
+    opened.get_by_role("button", name="Compare").wait_for()
+    yield opened
+    assert [url for url in requests if not url.startswith((server.address, "data:", "blob:"))] == []
+    assert complaints == []
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def _choose_lungs(page: Any) -> None:
+    page.get_by_label("Task").click()
+    page.get_by_role("option", name="lungs: lung in").click()
+    page.get_by_label("Otsu").wait_for()
+
+
+@pytest.mark.browser
+class TestThePage:
+    @everywhere
+    def test_an_example_is_compared_and_the_slider_asks_nobody(self, page: Any) -> None:
+        _choose_lungs(page)
+        results = page.locator("#results")
+        results.get_by_text("no medical device").wait_for()
+        page.get_by_role("button", name="Thumbnail 1 of 8").click()
+        results.get_by_text("The true mask").wait_for()
+        assert results.get_by_text("no medical device").count() == 1
+        shown = page.eval_on_selector_all("#results .layers img", "images => images.map(image => image.naturalWidth)")
+        assert shown == [SIDE] * len(shown)
+        assert len(shown) == 2 * results.locator("figure").count()
+        assert all(page.eval_on_selector_all("#results img:not(.mask)", "images => images.map(image => image.alt)"))
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.get_by_label("number input for Opacity of the masks").fill("0.2")
+        page.wait_for_function("getComputedStyle(document.querySelector('#results .mask')).opacity === '0.2'")
+        assert [url for url in asked if "queue" in url or "predict" in url] == []
+
+    def test_a_file_is_compared_with_the_methods_that_are_ticked(self, page: Any, scan: Path) -> None:
+        _choose_lungs(page)
+        page.locator("input[type=file]").first.set_input_files(scan)
+        results = page.locator("#results")
+        results.get_by_text("scan.png").first.wait_for()
+        before = results.locator("figcaption strong").all_inner_texts()
+        page.get_by_label("Yen").set_checked("Yen" not in before)
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_function(
+            "count => document.querySelectorAll('#results figcaption strong').length !== count", arg=len(before)
+        )
+        after = results.locator("figcaption strong").all_inner_texts()
+        assert set(before) ^ set(after) == {"Yen"}
+        assert {"The image", "Otsu"} <= set(after)
+
+    @everywhere
+    def test_a_file_that_is_no_image_gets_words(self, page: Any, tmp_path: Path) -> None:
+        (tmp_path / "notes.png").write_text("no image")
+        page.locator("input[type=file]").first.set_input_files(tmp_path / "notes.png")
+        alert = page.locator("#results [role=alert]")
+        alert.get_by_text("notes.png is no image that can be read").wait_for()
+        assert "Traceback" not in page.content()
+
+    @everywhere
+    def test_classes_are_bars_with_the_true_one_marked(self, page: Any) -> None:
+        page.get_by_role("button", name="Thumbnail 2 of 8").click()
+        table = page.get_by_role("table", name="Likeliest classes")
+        table.wait_for()
+        assert table.locator("tbody tr").count() == 2
+        assert table.locator("tr.true").count() == 1
+        shares = [float(text.rstrip(" %")) for text in table.locator(".share").all_inner_texts()]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(100, abs=0.2)
+
+    def test_the_keyboard_suffices(self, page: Any) -> None:
+        page.get_by_role("button", name="Thumbnail 1 of 8").focus()
+        page.keyboard.press("Enter")
+        page.locator("#results figure").first.wait_for()
+        page.get_by_role("button", name="Compare").focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.textContent.trim()") == "Compare"
+
+
+@pytest.mark.browser
+def test_what_was_handed_in_is_gone_when_the_page_is_closed(chromium: Any, server: Server, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "mine.png")
+    page = chromium.new_page()
+    page.goto(server.address)
+    page.get_by_role("button", name="Compare").wait_for()
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.png")
+    page.locator("#results").get_by_text("mine.png").first.wait_for(timeout=120_000)
+    assert list(server.folder.rglob("mine.png"))
+    page.close()
+    ends = time.monotonic() + 60
+    while list(server.folder.rglob("mine.png")) and time.monotonic() < ends:
+        time.sleep(0.2)
+    assert not list(server.folder.rglob("mine.png"))

@@ -1,0 +1,245 @@
+"""What there is to show: the tasks of the book with something to predict with, their methods and their test images."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.book import Book, read_book
+from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
+from bakeoff.errors import BakeoffError
+from bakeoff.inference import medical_note
+from bakeoff.inference.likeness import Likeness, read_likeness
+
+EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Method:
+    """An experiment that can predict.
+
+    Attributes
+    ----------
+    experiment
+        Its name in the book.
+    label
+        What a reader calls it; no two of a task are called the same.
+    chosen
+        Whether it is ticked when the page opens.
+    """
+
+    experiment: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the book, what can be done in it, and its test images.
+
+    Attributes
+    ----------
+    name, kind, target
+        As in the book; `target` is None for masks.
+    data
+        Its prepared images, memory-mapped.
+    split
+        `data/splits/TASK.csv`.
+    likeness
+        What tells whether a picture looks like the training images; None where the audit left nothing.
+    methods
+        Best first, as far as they have been compared.
+    ranked
+        Whether they all have been.
+    note
+        What has to be said beside every answer, or "".
+    """
+
+    name: str
+    kind: str
+    target: str | None
+    data: Prepared
+    split: Path
+    likeness: Likeness | None
+    methods: list[Method]
+    ranked: bool
+    note: str
+
+    @property
+    def title(self) -> str:
+        """What it is about, in a line."""
+        what = " and ".join(self.classes[1:]) if self.target is None else self.target
+        return f"{self.name}: {what} in {self.data.about['title']}"
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of what is told apart; of masks the first is the background."""
+        return self.data.classes if self.target is None else self.data.targets(self.target)
+
+    @property
+    def size(self) -> int:
+        """Side of a prepared picture in pixels."""
+        return int(self.data.images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey pictures, 3 for RGB."""
+        return int(self.data.images.shape[3])
+
+    @cached_property
+    def tested(self) -> dict[str, int]:
+        """Row in the prepared arrays, by id, of every image that fold 0 tests: its networks have never seen them."""
+        fold = read_folds(self.split, self.data)[0]
+        return {self.data.index["id"].iloc[row]: int(row) for row in fold.test}
+
+    def examples(self, seed: int = 0) -> list[str]:
+        """Ids of a few test images, drawn from the seed."""
+        ids = list(self.tested)
+        drawn = np.random.default_rng(seed).permutation(len(ids))[:EXAMPLES]
+        return [ids[place] for place in sorted(drawn.tolist())]
+
+    def example(self, id_: str) -> np.ndarray:
+        """Prepared picture of a test image, uint8 (size, size, channels).
+
+        Raises
+        ------
+        BakeoffError
+            If the task's first fold tests no such image.
+        """
+        if id_ not in self.tested:
+            raise BakeoffError(f"'{id_}' is no test image of {self.name}: take one of its examples.")
+        return np.asarray(self.data.images[self.tested[id_]])
+
+    def true_mask(self, id_: str) -> np.ndarray | None:
+        """True class indices of a test image, uint8 (size, size); None of a task without masks."""
+        return None if self.target is not None else np.asarray(self.data.true_masks()[self.tested[id_]])
+
+    def true_label(self, id_: str) -> str | None:
+        """True class of a test image; None of a task of masks."""
+        return None if self.target is None else str(self.data.index[self.target].iloc[self.tested[id_]])
+
+
+def read_tasks(root: Path) -> dict[str, Task]:
+    """The tasks that something can be predicted in, by name, in the book's order.
+
+    Parameters
+    ----------
+    root
+        The clone: `params.yaml`, `data/`, `results/`.
+
+    Raises
+    ------
+    BakeoffError
+        If there is no book, or nothing was trained yet.
+    """
+    book = read_book(root / "params.yaml")
+    experiments = {name: book.experiment(name) for name in book.experiment_names()}
+    usable = {name: each for name, each in experiments.items() if _usable(root, name, each, book)}
+    tasks = {name: task for name in book.tasks if (task := _task(root, book, name, usable)) is not None}
+    if not tasks:
+        raise BakeoffError(
+            f"{root / 'results'} holds nothing to predict with: type `make run`, or `dvc repro`, and come back when it "
+            "is done."
+        )
+    return tasks
+
+
+def _task(root: Path, book: Book, name: str, usable: Mapping[str, Mapping[str, Any]]) -> Task | None:
+    settings = book.tasks[name]
+    mine = {experiment: each for experiment, each in usable.items() if each["task"] == name}
+    prepared, split = root / "data" / "prepared" / settings.dataset, root / "data" / "splits" / f"{name}.csv"
+    if not (mine and split.is_file() and (prepared / "images.npy").is_file()):
+        return None
+    source = book.datasets[settings.dataset].source if settings.dataset in book.datasets else None
+    data, labels = open_prepared(prepared), _labels(root / "results" / "comparison" / f"{name}.csv")
+    return Task(
+        name=name,
+        kind=settings.kind,
+        target=settings.target,
+        data=data,
+        split=split,
+        likeness=_likeness(root / "results" / "audits" / f"{name}-likeness.json", data),
+        methods=_methods(labels, mine),
+        ranked=set(mine) <= set(labels),
+        note=medical_note(source),
+    )
+
+
+def _likeness(path: Path, data: Prepared) -> Likeness | None:
+    """What the audit left, unless that was for pictures of another size."""
+    likeness = read_likeness(path)
+    made_for = None if likeness is None else (likeness.size, likeness.channels)
+    return likeness if made_for == (data.images.shape[1], data.images.shape[3]) else None
+
+
+def _usable(root: Path, name: str, settings: Mapping[str, Any], book: Book) -> bool:
+    """Whether an experiment left what it needs to predict, and needs no true mask to do so."""
+    if settings["oracle"]:
+        return False
+    if settings["family"] == "thresholds":
+        return (root / "results" / "experiments" / name / "predictions.csv").is_file()
+    shown = settings.get("input")
+    if shown is not None and shown not in book.predicted_inputs:
+        return False  # pictures made from true masks, or from another image's
+    segmenters = [] if shown is None else [book.predicted_inputs[shown].segmenter.experiment]
+    return all(_trained(root, each) for each in (name, *segmenters))
+
+
+def _trained(root: Path, name: str) -> bool:
+    kinds = {"models": ("safetensors", "skops"), "exports": ("onnx",)}
+    return any(
+        any((root / "results" / folder / name).glob(f"seed0*.{suffix}"))
+        for folder, suffixes in kinds.items()
+        for suffix in suffixes
+    )
+
+
+def _methods(labels: Mapping[str, str], experiments: Mapping[str, Mapping[str, Any]]) -> list[Method]:
+    """Methods in the order of the comparison; those that are not in it last, in the book's order."""
+    ranked = [name for name in labels if name in experiments]
+    ordered = [*ranked, *(name for name in experiments if name not in labels)]
+    # Where nothing is ranked yet the last, since the book goes from the plain to the elaborate.
+    chosen = {(ranked or ordered[::-1])[0], *_otsus(experiments)}
+    if len(chosen) < 2:
+        chosen.update(ordered[:2])
+    words = {name: labels.get(name, name) for name in ordered}
+    times = Counter(words.values())
+    return [
+        Method(name, word if times[word] == 1 else f"{word} ({name})", name in chosen) for name, word in words.items()
+    ]
+
+
+def _otsus(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, each in experiments.items() if each.get("method") == "otsu"][:1]
+
+
+def _labels(comparison: Path) -> dict[str, str]:
+    """What the methods of a comparison are called, by experiment, best first; none where there is no comparison."""
+    if not comparison.is_file():
+        return {}
+    table = pd.read_csv(comparison, dtype=str, keep_default_na=False)
+    return dict(zip(table["experiment"], table["label"], strict=True)) if "label" in table else {}
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """A task as plain values, as the page's API gives it."""
+    return {
+        "task": task.name,
+        "title": task.title,
+        "kind": task.kind,
+        "target": task.target,
+        "classes": task.classes,
+        "size": task.size,
+        "channels": task.channels,
+        "synthetic": bool(task.data.about["synthetic"]),
+        "note": task.note,
+        "methods": [
+            {"experiment": each.experiment, "label": each.label, "chosen": each.chosen} for each in task.methods
+        ],
+        "examples": task.examples(),
+    }

@@ -1,0 +1,233 @@
+"""One picture and several methods: what each of them makes of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff.datasets.decode import Undecodable, resize_image
+from bakeoff.demo.catalogue import Method, Task
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.overlap import confusion_counts, dice
+from bakeoff.inference.likeness import UNLIKE
+from bakeoff.inference.pictures import open_picture
+from bakeoff.inference.predictors import Answer, Predictor
+
+# What one request may ask for, so that nobody keeps the others waiting for long.
+MOST_METHODS = 6
+MOST_CLASSES = 5
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the methods are asked about.
+
+    Attributes
+    ----------
+    name
+        Of the file, or the id of a test image.
+    shown
+        As it is shown, uint8 (H, W, channels).
+    prepared
+        As the methods see it, uint8 (size, size, channels).
+    true_mask, true_label
+        Of a test image.
+    """
+
+    name: str
+    shown: np.ndarray
+    prepared: np.ndarray
+    true_mask: np.ndarray | None = None
+    true_label: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one method makes of a picture.
+
+    Attributes
+    ----------
+    method
+        Whose answer it is.
+    classes, mask_classes
+        Names of the classes that the answer's probabilities, or its mask, are of.
+    answer
+        None where the method could not answer.
+    words
+        Why it could not.
+    dice
+        Of class 1 with the true mask, where that is known.
+    """
+
+    method: Method
+    classes: list[str]
+    mask_classes: list[str]
+    answer: Answer | None
+    words: str = ""
+    dice: float | None = None
+
+    @property
+    def areas(self) -> dict[str, float]:
+        """Share of the picture that each class of the mask covers, the background aside."""
+        if self.answer is None or self.answer.mask is None:
+            return {}
+        counts = np.bincount(self.answer.mask.ravel(), minlength=len(self.mask_classes))
+        return {name: float(counts[n] / counts.sum()) for n, name in enumerate(self.mask_classes) if n}
+
+    @property
+    def likeliest(self) -> list[tuple[str, float]]:
+        """The likeliest classes and their probabilities, at most `MOST_CLASSES`."""
+        if self.answer is None or self.answer.probabilities is None:
+            return []
+        best = np.argsort(-self.answer.probabilities, kind="stable")[:MOST_CLASSES]
+        return [(self.classes[place], float(self.answer.probabilities[place])) for place in best.tolist()]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What several methods make of one picture.
+
+    Attributes
+    ----------
+    farther
+        Share of the task's held-out images that are at least as far from its training images as this picture, 0 to 1;
+        None where that is not known.
+    """
+
+    task: Task
+    picture: Picture
+    outcomes: list[Outcome]
+    farther: float | None
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the picture is known to be unlike those that the methods learned from."""
+        return self.farther is not None and self.farther < UNLIKE
+
+
+def picture_of_file(task: Task, path: Path, name: str) -> Picture:
+    """A picture that somebody hands in, turned upright as its camera says.
+
+    Raises
+    ------
+    BakeoffError
+        If the file is no image that can be used.
+    """
+    try:
+        pixels = open_picture(path, task.channels)
+    except Undecodable as error:
+        reason = str(error).rstrip(".")
+        raise BakeoffError(
+            f"{name} is no image that can be read ({reason}): hand in a PNG, JPEG, TIFF, WebP, BMP or GIF."
+        ) from None
+    return Picture(name, pixels, resize_image(pixels, task.size))
+
+
+def picture_of_example(task: Task, id_: str) -> Picture:
+    """A test image of the task, with the truth.
+
+    Raises
+    ------
+    BakeoffError
+        If there is none of that id.
+    """
+    prepared = task.example(id_)
+    return Picture(id_, prepared, prepared, task.true_mask(id_), task.true_label(id_))
+
+
+def chosen_methods(task: Task, experiments: Sequence[str]) -> list[Method]:
+    """The named methods, in the task's order, each once.
+
+    Raises
+    ------
+    BakeoffError
+        If there are none, too many, or one that the task has not.
+    """
+    known = {method.experiment for method in task.methods}
+    if strangers := [name for name in experiments if name not in known]:
+        raise BakeoffError(f"{task.name} has no method '{strangers[0]}': choose among {', '.join(sorted(known))}.")
+    chosen = [method for method in task.methods if method.experiment in experiments]
+    if not chosen:
+        raise BakeoffError("No method is chosen: tick at least one.")
+    if len(chosen) > MOST_METHODS:
+        raise BakeoffError(f"{len(chosen)} methods are chosen: tick at most {MOST_METHODS}.")
+    return chosen
+
+
+def compare(
+    task: Task,
+    picture: Picture,
+    methods: Sequence[Method],
+    get: Callable[[str], Predictor],
+    progress: Callable[[int, Method], None] = lambda place, method: None,
+) -> Comparison:
+    """Ask every method.
+
+    Parameters
+    ----------
+    get
+        Opens an experiment by its name. A method that it refuses has an outcome without an answer.
+    progress
+        Called before each method with its place and itself.
+    """
+    outcomes = []
+    for place, method in enumerate(methods):
+        progress(place, method)
+        outcomes.append(_outcome(picture, method, get))
+    return Comparison(task, picture, outcomes, _farther(task, picture))
+
+
+def _farther(task: Task, picture: Picture) -> float | None:
+    return None if task.likeness is None else float(task.likeness.farther(picture.prepared[None])[0])
+
+
+def _outcome(picture: Picture, method: Method, get: Callable[[str], Predictor]) -> Outcome:
+    try:
+        predictor = get(method.experiment)
+        [answer] = predictor.predict(picture.prepared[None])
+    except BakeoffError as error:
+        return Outcome(method, [], [], None, words=str(error))
+    score = None
+    if picture.true_mask is not None and answer.mask is not None:
+        score = float(dice(confusion_counts(picture.true_mask == 1, answer.mask == 1)))
+    return Outcome(method, predictor.classes, predictor.mask_classes, answer, dice=score)
+
+
+def as_values(comparison: Comparison, mask_uri: Callable[[np.ndarray], str]) -> dict[str, Any]:
+    """A comparison as plain values, as the page's API gives it.
+
+    Parameters
+    ----------
+    mask_uri
+        Makes class indices, uint8 (size, size), a data URI.
+    """
+    picture = comparison.picture
+    return {
+        "task": comparison.task.name,
+        "picture": picture.name,
+        "width": picture.shown.shape[1],
+        "height": picture.shown.shape[0],
+        "true_label": picture.true_label,
+        "true_mask": None if picture.true_mask is None else mask_uri(picture.true_mask),
+        "farther": comparison.farther,
+        "unlike": comparison.unlike,
+        "note": comparison.task.note,
+        "answers": [_outcome_values(each, mask_uri) for each in comparison.outcomes],
+    }
+
+
+def _outcome_values(outcome: Outcome, mask_uri: Callable[[np.ndarray], str]) -> dict[str, Any]:
+    answer = outcome.answer
+    probabilities = None if answer is None or answer.probabilities is None else answer.probabilities.tolist()
+    return {
+        "experiment": outcome.method.experiment,
+        "label": outcome.method.label,
+        "words": outcome.words,
+        "seconds": None if answer is None else answer.seconds,
+        "mask": None if answer is None or answer.mask is None else mask_uri(answer.mask),
+        "areas": outcome.areas,
+        "dice": outcome.dice,
+        "probabilities": None if probabilities is None else dict(zip(outcome.classes, probabilities, strict=True)),
+    }

@@ -1,0 +1,119 @@
+"""A comparison as a piece of a page: pictures as data URIs, so that nothing of it is ever written to disk."""
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from bakeoff.demo.comparing import Comparison, Outcome
+from bakeoff.inference.drawing import palette
+from bakeoff.report.pictures import webp_uri
+
+# Longer side of a picture on the page, in pixels.
+SHOWN_SIDE = 640
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """What the page shows of a comparison; the CSS variable `--mask-opacity` says how much of the masks is seen."""
+    picture, task = comparison.picture, comparison.task
+    shown = small(picture.shown, SHOWN_SIDE)
+    return _template("comparison").render(
+        picture={
+            "name": picture.name,
+            "uri": webp_uri(shown),
+            "width": picture.shown.shape[1],
+            "height": picture.shown.shape[0],
+            "ratio": f"{picture.shown.shape[1]} / {picture.shown.shape[0]}",
+            "mask": None if picture.true_mask is None else overlay_uri(picture.true_mask),
+            "label": picture.true_label,
+        },
+        target=task.target,
+        classes=_legend(_mask_classes(comparison)),
+        farther=comparison.farther,
+        unlike=comparison.unlike,
+        note=task.note,
+        synthetic=task.data.about["synthetic"],
+        outcomes=[_outcome(each, picture.true_label) for each in comparison.outcomes],
+    )
+
+
+def words_html(words: str) -> str:
+    """A sentence in place of a comparison."""
+    return str(Markup('<p class="words" role="alert">{}</p>').format(words))
+
+
+def small(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Picture (H, W, 1 or 3) as uint8 RGB whose longer side is at most `side`; one that is smaller stays as it is."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+
+
+def overlay_uri(mask: np.ndarray) -> str:
+    """Class indices, uint8 (H, W), as a PNG of colours: the background transparent, the others opaque."""
+    image = Image.fromarray(mask, mode="P")
+    image.putpalette(palette().tobytes())
+    return _png_uri(image, transparency=0)
+
+
+def indices_uri(mask: np.ndarray) -> str:
+    """Class indices, uint8 (H, W), as a grey PNG whose levels they are."""
+    return _png_uri(Image.fromarray(mask, mode="L"))
+
+
+def _mask_classes(comparison: Comparison) -> list[str]:
+    task = comparison.task
+    if task.target is None:
+        return task.data.classes
+    return max((each.mask_classes for each in comparison.outcomes), key=len, default=[])
+
+
+def _legend(classes: Sequence[str]) -> list[dict[str, str]]:
+    colours = palette()
+    return [{"name": name, "colour": "#" + colours[n].tobytes().hex()} for n, name in enumerate(classes) if n]
+
+
+def _outcome(outcome: Outcome, true_label: str | None) -> dict[str, Any]:
+    answer = outcome.answer
+    found = None if answer is None else answer.mask
+    return {
+        "label": outcome.method.label,
+        "experiment": outcome.method.experiment,
+        "words": outcome.words,
+        "time": None if answer is None else duration(answer.seconds),
+        "mask": None if found is None else overlay_uri(found),
+        "areas": [{"name": name, "share": f"{100 * share:.1f} %"} for name, share in outcome.areas.items()],
+        "dice": None if outcome.dice is None else f"{outcome.dice:.3f}",
+        "bars": [
+            {"name": name, "share": f"{100 * share:.1f} %", "width": f"{100 * share:.2f}", "true": name == true_label}
+            for name, share in outcome.likeliest
+        ],
+    }
+
+
+def duration(seconds: float) -> str:
+    """In milliseconds below a second; no more digits than mean something."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.{0 if seconds >= 0.01 else 1}f} ms"
+
+
+def _png_uri(image: Image.Image, **options: Any) -> str:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True, **options)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+@cache
+def _template(name: str) -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string((files("bakeoff.demo") / f"{name}.html.j2").read_text(encoding="utf-8"))

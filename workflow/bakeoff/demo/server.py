@@ -1,0 +1,145 @@
+"""`bakeoff demo`: serves the page until it is stopped, and leaves nothing behind."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Literal
+
+from bakeoff.book import Book, read_book
+from bakeoff.demo.catalogue import read_tasks
+from bakeoff.demo.pool import Pool
+from bakeoff.demo.uploads import Uploads
+from bakeoff.errors import BakeoffError
+from bakeoff.inference.predictors import Predictor, open_predictor
+
+log = logging.getLogger(__name__)
+
+Runtime = Literal["auto", "torch", "onnx"]
+# Methods in memory, requests that wait, and visitors whose page is remembered: what memory is bounded by.
+MOST_OPEN, MOST_WAITING, MOST_SESSIONS = 8, 60, 100
+LARGEST_UPLOAD_MIB = 20
+# Read by Gradio and the libraries that it loads when they are imported.
+SILENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_RUN_HISTORY": "False",
+}
+
+
+def demo(
+    root: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    open_browser: bool = False,
+    runtime: Runtime = "auto",
+) -> None:
+    """Serve the page until the process is interrupted or terminated.
+
+    Parameters
+    ----------
+    root
+        The clone: `params.yaml`, `data/`, `results/`.
+    host, port
+        Where to listen. At 127.0.0.1 nobody but this machine is answered.
+    open_browser
+        Open the page.
+    runtime
+        What networks run on: torch, onnx (ONNX Runtime, from `results/exports`), or auto, which is onnx for those that
+        were exported.
+
+    Raises
+    ------
+    BakeoffError
+        If nothing was trained yet, or the port is taken.
+    """
+    tasks = read_tasks(root)
+    book = read_book(root / "params.yaml")
+    with TemporaryDirectory(prefix="bakeoff-demo-") as folder, _silent(folder):
+        import gradio as gr
+
+        from bakeoff.demo.page import build_page
+
+        pool = Pool(lambda name: open_method(root, book, name, runtime), MOST_OPEN)
+        page = build_page(tasks, pool, Uploads(Path(folder)))
+        page.queue(max_size=MOST_WAITING, default_concurrency_limit=4)
+        with _until_stopped() as stopped:
+            try:
+                _, address, _ = page.launch(
+                    server_name=host,
+                    server_port=port,
+                    inbrowser=open_browser,
+                    share=False,
+                    quiet=True,
+                    prevent_thread_lock=True,
+                    max_file_size=LARGEST_UPLOAD_MIB * 2**20,
+                    state_session_capacity=MOST_SESSIONS,
+                    ssr_mode=False,
+                    pwa=False,
+                    mcp_server=False,
+                    enable_monitoring=False,
+                    run_history=False,
+                    footer_links=["api"],
+                    theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+                    css=(files("bakeoff.demo") / "page.css").read_text(encoding="utf-8"),
+                )
+            except OSError as error:
+                raise BakeoffError(f"{host}:{port} cannot be listened at ({error}): choose another --port.") from None
+            log.info("The demo is at %s, and ends with Ctrl-C.", address)
+            stopped.wait()
+            page.close(verbose=False)
+
+
+def open_method(root: Path, book: Book, name: str, runtime: Runtime) -> Predictor:
+    """An experiment of seed 0 and fold 0, on the runtime that is asked for, or the best that it was exported for."""
+    chosen = ("onnx" if _exported(root, book, name) else "torch") if runtime == "auto" else runtime
+    return open_predictor(name, root, runtime=chosen)
+
+
+def _exported(root: Path, book: Book, name: str) -> bool:
+    """Whether an experiment, and the one that predicts its masks if there is one, can run on ONNX Runtime."""
+    shown = book.predicted_inputs.get(book.experiment(name).get("input", ""))
+    needed = [name, *([shown.segmenter.experiment] if shown else [])]
+    return all(any((root / "results" / "exports" / each).glob("seed0*.onnx")) for each in needed)
+
+
+@contextmanager
+def _silent(folder: str) -> Iterator[None]:
+    """Keep Gradio offline, and its files in a folder that goes when the demo ends."""
+    before = dict(os.environ)
+    os.environ.update(SILENT, GRADIO_TEMP_DIR=folder)
+    # Gradio asks itself whether it is up: no proxy has to know of that.
+    for key in ("no_proxy", "NO_PROXY"):
+        os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1,localhost"]))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[threading.Event]:
+    """An event that is set by Ctrl-C and by SIGTERM, so that either way the demo cleans up."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():  # a second time: at once
+            sys.exit(128 + number)
+        stopped.set()
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

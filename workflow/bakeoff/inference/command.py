@@ -1,0 +1,324 @@
+"""`bakeoff predict EXPERIMENT PATH... --out DIR`: masks, outlines, and one line an image."""
+
+import csv
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bakeoff.appearing import storage_errors, write_text
+from bakeoff.datasets.decode import Undecodable, resize_classes, resize_image
+from bakeoff.errors import BakeoffError
+from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
+from bakeoff.inference.likeness import UNLIKE, Likeness, read_likeness
+from bakeoff.inference.pictures import SUFFIXES, find_pictures, open_mask, open_picture
+from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
+
+log = logging.getLogger(__name__)
+
+BATCH = 16
+# Pixels of originals that wait for their batch's answers, in bytes; a larger picture goes alone.
+WAITING_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A picture that waits for its answer; `pixels` are the original's, kept only where a mask is drawn into them."""
+
+    path: Path
+    name: str
+    height: int
+    width: int
+    prepared: np.ndarray
+    pixels: np.ndarray | None
+    truth: np.ndarray | None
+
+
+def predict_pictures(
+    experiment: str | None,
+    paths: Sequence[str],
+    out: Path,
+    *,
+    segment: str | None = None,
+    classify: str | None = None,
+    root: Path = Path(),
+    runtime: RuntimeName = "torch",
+    seed: int = 0,
+    fold: int = 0,
+    masks: Path | None = None,
+    as_stored: bool = False,
+    json_lines: bool = False,
+    batch: int = BATCH,
+) -> None:
+    """Write what an experiment, or two in a row, answers about images.
+
+    In `out`: `predictions.csv`, or `predictions.jsonl`, one line an image; `masks/NAME.png`, class indices at the
+    image's own size; `overlays/NAME.jpg`, the outlines of the mask; and `about.json`, how the answers came about.
+    Files of the same names are written over. An image that cannot be read does not keep the others from being answered.
+
+    Parameters
+    ----------
+    experiment
+        Its name in the book; None with `segment` and `classify`.
+    paths
+        See `bakeoff.inference.pictures.find_pictures`; what lies in `out` is left out.
+    segment, classify
+        Experiments that predict the mask and the class of the same images.
+    root, runtime, seed, fold
+        See `bakeoff.inference.predictors.open_predictor`.
+    masks
+        Folder of masks, of the images' names whatever the suffix, for an experiment that was trained on true masks.
+    as_stored
+        Ignore EXIF orientation, as the preparation of the data sets does.
+    json_lines
+        JSON lines in place of CSV.
+    batch
+        Images a time, at least 1; no answer depends on it.
+
+    Raises
+    ------
+    BakeoffError
+        If nothing can be predicted; or, when all else is done, if an image could not be read.
+    """
+    predictor = _open(experiment, segment, classify, root, runtime, seed, fold, masks)
+    files = _outside(find_pictures(paths), out)
+    likeness = _open_likeness(root, predictor)
+    if predictor.note:
+        log.warning("%s", predictor.note)
+    with storage_errors(out):
+        for folder in (out, *(out / name for name in ("masks", "overlays") if predictor.mask_classes)):
+            folder.mkdir(parents=True, exist_ok=True)
+    failures: dict[str, str] = {}
+    pictures = _read(files, predictor, masks, upright=not as_stored, failures=failures)
+    with _table(out, predictor, json_lines) as write:
+        for some in _batches(pictures, batch, WAITING_BYTES):
+            stacked = np.stack([each.prepared for each in some])
+            farther = likeness.farther(stacked).tolist() if likeness else [None] * len(some)
+            for each, answer, share in zip(some, _predict(predictor, some, stacked), farther, strict=True):
+                write({**_line(predictor, each, answer, share), **_draw(out, predictor, each, answer)})
+    about = _about(predictor, segment, runtime, seed, fold, as_stored, len(files), failures)
+    write_text(out / "about.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    log.info("%d of %d images answered, in %s", len(files) - len(failures), len(files), out)
+    if failures:
+        listed = "\n".join(f"  {file}: {reason}" for file, reason in failures.items())
+        raise BakeoffError(
+            f"{len(failures)} of {len(files)} files could not be used, mend them or leave them out:\n{listed}"
+        )
+
+
+def _open(
+    experiment: str | None,
+    segment: str | None,
+    classify: str | None,
+    root: Path,
+    runtime: RuntimeName,
+    seed: int,
+    fold: int,
+    masks: Path | None,
+) -> Predictor:
+    pair = segment is not None and classify is not None
+    if pair == (experiment is not None) or (segment is None) != (classify is None):
+        raise BakeoffError("Name one experiment, or two in a row with --segment NAME --classify NAME.")
+    if masks is not None and (pair or not masks.is_dir()):
+        why = "--segment predicts the masks: leave --masks out" if pair else f"{masks} is no folder: name that of masks"
+        raise BakeoffError(f"{why}.")
+    return open_predictor(
+        str(classify or experiment),
+        root,
+        runtime=runtime,
+        seed=seed,
+        fold=fold,
+        segmenter=segment,
+        masks_given=masks is not None,
+    )
+
+
+def _open_likeness(root: Path, predictor: Predictor) -> Likeness | None:
+    path = root / "results" / "audits" / f"{predictor.task}-likeness.json"
+    likeness = read_likeness(path)
+    if likeness and (likeness.size, likeness.channels) != (predictor.size, predictor.channels):
+        raise BakeoffError(f"{path} is of other pictures than '{predictor.experiment}' takes: audit the task again.")
+    return likeness
+
+
+def _outside(files: list[Path], out: Path) -> list[Path]:
+    """Files that do not lie in the output folder, where the masks and overlays of an earlier run are."""
+    kept = [file for file in files if out.resolve() not in file.resolve().parents]
+    if not kept:
+        raise BakeoffError(f"All images named lie in {out}, where the answers go: choose another --out.")
+    return kept
+
+
+def output_names(files: Sequence[Path]) -> list[str]:
+    """For every file its name without suffix, numbered where that is taken, on a file system that ignores case too."""
+    taken: set[str] = set()
+    names = []
+    for file in files:
+        name, number = file.stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{file.stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _read(
+    files: list[Path], predictor: Predictor, masks: Path | None, *, upright: bool, failures: dict[str, str]
+) -> Iterator[_Opened]:
+    """Open file after file; what cannot be read goes, with the reason, to `failures`."""
+    numbered = zip(files, output_names(files), strict=True)
+    for path, name in tqdm(numbered, total=len(files), desc=predictor.experiment, unit="image", disable=None):
+        try:
+            pixels = open_picture(path, predictor.channels, upright=upright)
+            truth = None if masks is None else _truth(masks, path, pixels.shape[:2], predictor)
+        except Undecodable as error:
+            failures[str(path)] = str(error)
+            continue
+        height, width = pixels.shape[:2]
+        prepared = resize_image(pixels, predictor.size)
+        yield _Opened(path, name, height, width, prepared, pixels if predictor.mask_classes else None, truth)
+
+
+def _truth(masks: Path, picture: Path, shape: tuple[int, ...], predictor: Predictor) -> np.ndarray:
+    """The mask handed in with a picture, uint8 (size, size)."""
+    named = [file for file in sorted(masks.glob("*")) if file.stem == picture.stem and file.suffix.lower() in SUFFIXES]
+    if len(named) != 1:
+        raise Undecodable(f"{masks} holds {len(named)} masks of that name")
+    try:
+        mask = open_mask(named[0], len(predictor.mask_classes))
+    except Undecodable as error:
+        raise Undecodable(f"its mask {named[0]}: {error}") from error
+    if mask.shape != shape:
+        raise Undecodable(f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels, and it {shape[1]} x {shape[0]}")
+    return resize_classes(mask, len(predictor.mask_classes), predictor.size)
+
+
+def _batches(pictures: Iterable[_Opened], count: int, limit: int) -> Iterator[list[_Opened]]:
+    """Up to `count` pictures at a time, fewer where their originals take more than `limit` bytes."""
+    some: list[_Opened] = []
+    bytes_ = 0
+    for each in pictures:
+        some.append(each)
+        bytes_ += each.pixels.nbytes if each.pixels is not None else 0
+        if len(some) >= count or bytes_ > limit:
+            yield some
+            some, bytes_ = [], 0
+    if some:
+        yield some
+
+
+def _predict(predictor: Predictor, some: list[_Opened], pictures: np.ndarray) -> list[Answer]:
+    truths = [each.truth for each in some if each.truth is not None]
+    if truths and isinstance(predictor, CascadePredictor):
+        return predictor.predict(pictures, np.stack(truths))
+    return predictor.predict(pictures)
+
+
+def _line(predictor: Predictor, picture: _Opened, answer: Answer, farther: float | None) -> dict[str, Any]:
+    """What is written of an image, `_draw` aside."""
+    line: dict[str, Any] = {"file": str(picture.path), "width": picture.width, "height": picture.height}
+    if answer.probabilities is not None:
+        line["label"] = predictor.classes[int(answer.probabilities.argmax())]
+        # Nine digits, from which float32 comes back bit for bit.
+        line["p"] = {
+            name: float(f"{value:.9g}") for name, value in zip(predictor.classes, answer.probabilities, strict=True)
+        }
+    if answer.mask is not None:
+        shares = np.bincount(answer.mask.ravel(), minlength=len(predictor.mask_classes)) / answer.mask.size
+        line["area"] = dict(zip(predictor.mask_classes, shares.round(6).tolist(), strict=True))
+    unlike = None if farther is None else farther < UNLIKE
+    return {**line, "farther": farther, "unlike": unlike, "seconds": round(answer.seconds, 6)}
+
+
+def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> dict[str, str]:
+    """Write mask and overlay; where they are."""
+    if answer.mask is None or picture.pixels is None:
+        return {}
+    mask = resize_mask(answer.mask, len(predictor.mask_classes), picture.height, picture.width)
+    path = out / "masks" / f"{picture.name}.png"
+    with storage_errors(out):
+        write_mask(path, mask)
+        overlay = write_overlay(out / "overlays", picture.name, outlined(picture.pixels, mask))
+    return {"mask": str(path.relative_to(out)), "overlay": str(overlay.relative_to(out))}
+
+
+@contextmanager
+def _table(out: Path, predictor: Predictor, json_lines: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """The file of lines, whole or not at all; what goes wrong half-way leaves what there was."""
+    path = out / f"predictions.{'jsonl' if json_lines else 'csv'}"
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with storage_errors(path):
+            file = beside.open("w", encoding="utf-8", newline="")
+        with file:
+            yield _json_writer(file) if json_lines else _csv_writer(file, predictor)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _json_writer(file: IO[str]) -> Callable[[dict[str, Any]], None]:
+    def write(line: dict[str, Any]) -> None:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _csv_writer(file: IO[str], predictor: Predictor) -> Callable[[dict[str, Any]], None]:
+    drawn = ["mask", "overlay"] if predictor.mask_classes else []
+    areas = [f"area_{name}" for name in predictor.mask_classes]
+    answered = ["label", *(f"p_{name}" for name in predictor.classes)] if predictor.target is not None else []
+    columns = ["file", "width", "height", *answered, *areas, "farther", "unlike", *drawn, "seconds"]
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+
+    def write(line: dict[str, Any]) -> None:
+        writer.writerow(dict(_flat(line)))
+
+    return write
+
+
+def _flat(line: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in line.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}_{name}", each) for name, each in value.items())
+        elif isinstance(value, bool):
+            yield key, str(value).lower()
+        else:
+            yield key, value
+
+
+def _about(
+    predictor: Predictor,
+    segment: str | None,
+    runtime: str,
+    seed: int,
+    fold: int,
+    as_stored: bool,
+    files: int,
+    failures: dict[str, str],
+) -> dict[str, Any]:
+    return {
+        "experiment": predictor.experiment,
+        "segmenter": segment,
+        "dataset": predictor.dataset,
+        "task": predictor.task,
+        "runtime": runtime,
+        "seed": seed,
+        "fold": fold,
+        "orientation": "as stored" if as_stored else "upright",
+        "size": predictor.size,
+        "channels": predictor.channels,
+        "classes": predictor.classes,
+        "mask_classes": predictor.mask_classes,
+        "files": files,
+        "failures": failures,
+        "note": predictor.note,
+    }

@@ -1,0 +1,94 @@
+"""Masks as files: at the image's own size, as a picture that shows its class indices, and as an outline."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from bakeoff.datasets.overlay import inner_edge
+
+# Background black, then the colours of Okabe and Ito (2008) that are told apart with any colour vision.
+COLOURS = (
+    (0, 0, 0),
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+# Outlines of a picture whose longer side has so many pixels are one pixel wide, of a larger one in proportion.
+PIXELS_AN_OUTLINE = 400
+LARGEST_JPEG_SIDE = 65_500
+
+
+def palette() -> np.ndarray:
+    """RGB of every class index, uint8 (256, 3); the colours repeat after the background."""
+    others = np.array(COLOURS[1:], np.uint8)
+    return np.vstack([np.array(COLOURS[:1], np.uint8), others[np.arange(255) % len(others)]])
+
+
+def resize_mask(mask: np.ndarray, classes: int, height: int, width: int) -> np.ndarray:
+    """Class indices (H, W), 0 to `classes` - 1, stretched to (height, width): the class with the largest share.
+
+    Shares are those of the area to shrink, and linear between pixels to enlarge, so that outlines come out without
+    stairs. A tie goes to the higher class, as in `bakeoff.datasets.decode.resize_classes`; at its own size a mask stays
+    as it is.
+    """
+    if mask.shape == (height, width):
+        return mask
+    best = np.zeros((height, width), np.uint8)
+    best_share = np.zeros((height, width), np.uint8)
+    for index in np.unique(mask[mask < classes]):
+        share = _stretched((mask == index).astype(np.uint8) * 255, height, width)
+        better = share >= best_share
+        best[better], best_share[better] = index, share[better]
+    return best
+
+
+def _stretched(levels: np.ndarray, height: int, width: int) -> np.ndarray:
+    smaller = (min(levels.shape[1], width), min(levels.shape[0], height))
+    shrunk = cv2.resize(levels, smaller, interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write class indices, uint8 (H, W), as a palette PNG: its indices are the classes, its colours for the eye."""
+    image = Image.fromarray(mask)
+    image.putpalette(palette().tobytes())
+    image.save(path)
+
+
+def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """An image with the inner edge of every region in its class's colour.
+
+    Parameters
+    ----------
+    pixels
+        uint8, (H, W, 1) or (H, W, 3).
+    mask
+        Class indices, uint8, (H, W).
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, (H, W, 3).
+    """
+    drawn = np.broadcast_to(pixels, (*mask.shape, 3)).copy()
+    edge = inner_edge(mask, max(1, round(max(mask.shape) / PIXELS_AN_OUTLINE)))
+    drawn[edge] = palette()[mask[edge]]
+    return drawn
+
+
+def write_overlay(folder: Path, name: str, pixels: np.ndarray) -> Path:
+    """Write a picture, uint8 (H, W, 3), as NAME.jpg, or as NAME.png if it is longer than a JPEG may be."""
+    image = Image.fromarray(pixels)
+    if max(image.size) > LARGEST_JPEG_SIDE:
+        path = folder / f"{name}.png"
+        image.save(path)
+    else:
+        path = folder / f"{name}.jpg"
+        image.save(path, quality=90, subsampling=0)  # thin coloured lines need every pixel's colour
+    return path

@@ -1,0 +1,106 @@
+"""The pictures that a user names: which files they are, and their pixels."""
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bakeoff.datasets.decode import PILLOW_ERRORS, Undecodable, decode
+from bakeoff.errors import BakeoffError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
+
+
+def open_picture(path: Path, channels: int, *, upright: bool = True) -> np.ndarray:
+    """Pixels of an image file, as those of the data sets were read.
+
+    Parameters
+    ----------
+    path
+        A file of any format that Pillow reads; see `bakeoff.datasets.decode.decode` for modes and depths.
+    channels
+        1 for grey levels, 3 for RGB.
+    upright
+        Turn the picture as its EXIF tag says. The data sets were not turned: to get the very answer that an evaluation
+        recorded for a file with such a tag, leave it as stored.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, (height, width, channels), contiguous.
+
+    Raises
+    ------
+    Undecodable
+        If the file cannot be read, or holds no usable picture.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Undecodable(error.strerror or str(error)) from error
+    return np.ascontiguousarray(decode(content, channels, upright=upright).pixels)
+
+
+def open_mask(path: Path, classes: int) -> np.ndarray:
+    """Class indices, uint8 (height, width), of a mask: of a palette the indices, else the grey levels.
+
+    Of two classes the foreground may be 255 in place of 1.
+
+    Raises
+    ------
+    Undecodable
+        If the file cannot be read, or holds a level that is no class.
+    """
+    try:
+        with Image.open(path) as image:
+            indices = np.array(image) if image.mode == "P" else None
+    except PILLOW_ERRORS as error:
+        raise Undecodable(str(error)) from error
+    mask = open_picture(path, 1, upright=False)[..., 0] if indices is None else indices
+    levels = np.unique(mask)
+    if classes == 2 and set(levels.tolist()) <= {0, 255}:
+        return (mask > 0).astype(np.uint8)
+    if levels[-1] >= classes:
+        raise Undecodable(f"level {levels[-1]} is no class: there are {classes}, 0 to {classes - 1}")
+    return mask.astype(np.uint8)
+
+
+def find_pictures(paths: Sequence[str]) -> list[Path]:
+    """Files that paths stand for, sorted, each once.
+
+    Parameters
+    ----------
+    paths
+        Files of any name; folders, which stand for the image files (`SUFFIXES`) at any depth below them, hidden ones
+        aside; and patterns (`scans/*.png`, `**` for any depth), which stand for what they match of both.
+
+    Raises
+    ------
+    BakeoffError
+        If a path stands for no file.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        files = _files(path)
+        if not files:
+            raise BakeoffError(f"{path} is no image, and no folder or pattern that holds one: check the path.")
+        found.update({file.resolve(): file for file in files if file.resolve() not in found})
+    return sorted(found.values())
+
+
+def _files(path: str) -> list[Path]:
+    place = Path(path)
+    # First of all as it stands: brackets and asterisks may well be part of a name.
+    places: Iterable[Path] = [place] if place.exists() else map(Path, glob.glob(path, recursive=True))  # noqa: PTH207
+    return [file for each in places for file in ([each] if each.is_file() else _below(each))]
+
+
+def _below(folder: Path) -> list[Path]:
+    def hidden(file: Path) -> bool:
+        return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+    return [
+        file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file() and not hidden(file)
+    ]

@@ -1,0 +1,491 @@
+"""Every experiment behind one method: prepared pictures in, masks and probabilities out.
+
+What an experiment needs is imported when it is opened, so that a network on ONNX Runtime waits for nothing but that.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from bakeoff.errors import BakeoffError
+from bakeoff.inference import medical_note
+
+if TYPE_CHECKING:
+    from bakeoff.baselines.classical import Classifier
+    from bakeoff.book import Book
+
+RuntimeName = Literal["torch", "onnx"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method says of one picture.
+
+    Attributes
+    ----------
+    mask
+        Class indices, uint8 (size, size); None of a method that predicts none.
+    probabilities
+        Of every class, float32 or float64 (k,), adding up to 1; None of a method that predicts masks alone.
+    seconds
+        The picture's share of the time that the method took for all that it was given with.
+    """
+
+    mask: np.ndarray | None
+    probabilities: np.ndarray | None
+    seconds: float
+
+
+class Predictor(Protocol):
+    """An experiment that is ready to answer.
+
+    Attributes
+    ----------
+    experiment, dataset, task
+        Their names in the book.
+    classes
+        Names of the classes; the position is the index in a mask, or among the probabilities where there is a target.
+    target
+        The label that is predicted of a whole picture; None for masks alone.
+    mask_classes
+        Names of the classes of the answers' masks; empty where there are none.
+    size, channels
+        Of the pictures that `predict` takes.
+    note
+        What has to be said with every answer, such as that this is no medical device; or "".
+    """
+
+    experiment: str
+    dataset: str
+    task: str
+    classes: list[str]
+    target: str | None
+    mask_classes: list[str]
+    size: int
+    channels: int
+    note: str
+
+    def predict(self, pictures: np.ndarray) -> list[Answer]:
+        """Answers about pictures, uint8 (n, size, size, channels), as `resize_image` makes them of whole images.
+
+        A picture's answer does not depend on the others.
+
+        Raises
+        ------
+        ValueError
+            If the pictures are of another type or shape.
+        """
+        ...
+
+
+class Network(Protocol):
+    """A trained network, whatever runs it."""
+
+    description: dict[str, Any]
+
+    def masks(self, pictures: np.ndarray) -> np.ndarray:
+        """Class indices, uint8 (n, H, W)."""
+        ...
+
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """Probability of every class, float32 (n, classes)."""
+        ...
+
+
+@dataclass
+class _Known:
+    """The attributes of `Predictor`."""
+
+    experiment: str
+    dataset: str
+    task: str
+    note: str
+    classes: list[str]
+    target: str | None
+    mask_classes: list[str]
+    size: int
+    channels: int
+
+    def _check(self, pictures: np.ndarray) -> None:
+        wanted = (self.size, self.size, self.channels)
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != wanted:
+            raise ValueError(f"pictures are {pictures.dtype} {pictures.shape}, not uint8 (n, {wanted})")
+
+
+@dataclass
+class ThresholdPredictor(_Known):
+    """A global threshold: `find` makes thresholds, (n, classes - 1), of histograms, `foreground` is the class taken."""
+
+    find: Callable[[np.ndarray], np.ndarray]
+    foreground: int
+
+    def predict(self, pictures: np.ndarray) -> list[Answer]:
+        """See `Predictor`."""
+        from bakeoff.baselines.foreground import foreground_masks
+        from bakeoff.baselines.histogram import grey, histogram
+
+        self._check(pictures)
+        if not len(pictures):
+            return []
+        began = time.perf_counter()
+        levels = [grey(picture) for picture in pictures]
+        # Of the type that prepared data sets keep: some thresholds depend on the precision of their sums.
+        counts = np.array([histogram(each) for each in levels]).astype(np.uint32)
+        foreground = np.full(len(levels), self.foreground)
+        return _answers(foreground_masks(levels, self.find(counts), foreground), None, began)
+
+
+@dataclass
+class ClassicalPredictor(_Known):
+    """A classifier of scikit-learn's."""
+
+    classifier: "Classifier"
+
+    def predict(self, pictures: np.ndarray) -> list[Answer]:
+        """See `Predictor`."""
+        self._check(pictures)
+        if not len(pictures):
+            return []
+        began = time.perf_counter()
+        return _answers(None, self.classifier.probabilities(list(pictures)), began)
+
+
+@dataclass
+class NetworkPredictor(_Known):
+    """A network."""
+
+    network: Network
+
+    def predict(self, pictures: np.ndarray) -> list[Answer]:
+        """See `Predictor`."""
+        self._check(pictures)
+        if not len(pictures):
+            return []
+        began = time.perf_counter()
+        if self.target is None:
+            return _answers(self.network.masks(pictures), None, began)
+        return _answers(None, self.network.probabilities(pictures), began)
+
+
+@dataclass
+class CascadePredictor(_Known):
+    """First the mask, then the class.
+
+    Attributes
+    ----------
+    segmenter
+        Where masks come from; None where they are handed in.
+    classifier
+        What looks at the picture, or, with `draw`, at what is made of picture and mask.
+    draw
+        Of pictures and masks the classifier's pictures, (n, size, size, 3); None: it sees the whole picture.
+    """
+
+    segmenter: Predictor | None
+    classifier: Predictor
+    draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None
+
+    def predict(self, pictures: np.ndarray, masks: np.ndarray | None = None) -> list[Answer]:
+        """See `Predictor`; `masks`, class indices uint8 (n, size, size), take the place of the segmenter's.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a segmenter nor masks.
+        """
+        self._check(pictures)
+        began = time.perf_counter()
+        if masks is None and self.segmenter is not None:
+            found = [answer.mask for answer in self.segmenter.predict(pictures)]
+            masks = np.array(found, np.uint8).reshape(-1, self.size, self.size)
+        if masks is None:
+            raise ValueError(f"{self.experiment} was trained on true masks: hand them in")
+        seen = self.draw(pictures, masks) if self.draw and len(pictures) else pictures
+        probabilities = [answer.probabilities for answer in self.classifier.predict(seen)] if len(pictures) else []
+        seconds = (time.perf_counter() - began) / max(len(pictures), 1)
+        return [Answer(mask, each, seconds) for mask, each in zip(masks, probabilities, strict=True)]
+
+
+def open_predictor(
+    experiment: str,
+    root: Path = Path(),
+    *,
+    runtime: RuntimeName = "torch",
+    seed: int = 0,
+    fold: int = 0,
+    segmenter: str | None = None,
+    masks_given: bool = False,
+) -> Predictor:
+    """Open an experiment of a clone in which it was run.
+
+    Parameters
+    ----------
+    experiment
+        Its name in the book.
+    root
+        The clone: the folder of `params.yaml`, `results` and `data`.
+    runtime
+        What runs networks: torch, from `results/models`, bit for bit as the evaluation did; or ONNX Runtime, from
+        `results/exports`. Thresholds and classical methods are the same under either.
+    seed, fold
+        Which of the trainings. A test image of a cross-validation is to be asked of the fold that tests it.
+    segmenter
+        An experiment whose mask is answered too. Where `experiment` was trained on pictures drawn from masks, these
+        masks take the place of its own segmenter's; else it sees the whole picture.
+    masks_given
+        For an experiment that was trained on pictures drawn from masks: masks are handed to `predict` with the
+        pictures (see `CascadePredictor.predict`).
+
+    Raises
+    ------
+    BakeoffError
+        If the book has no such experiment, what it left is missing or damaged, it needs the truth to answer, or the
+        segmenter is none of the same data set.
+    """
+    from bakeoff.book import read_book
+
+    clone = _Clone(root, read_book(root / "params.yaml"), runtime, seed, fold)
+    settings = clone.book.experiment(experiment)
+    if "input" in settings:
+        return _open_on_input(clone, experiment, settings, segmenter, masks_given)
+    predictor = _open_alone(clone, experiment, settings)
+    if masks_given:
+        raise BakeoffError(f"'{experiment}' was not trained on masks: leave the masks out.")
+    if segmenter is None:
+        return predictor
+    masks = _open_segmenter(clone, segmenter, experiment, settings["dataset"])
+    return _cascade(predictor, masks, None, _of(masks))
+
+
+@dataclass(frozen=True)
+class _Clone:
+    """Where and what to open."""
+
+    root: Path
+    book: "Book"
+    runtime: RuntimeName
+    seed: int
+    fold: int
+
+    def trained(self, experiment: str, folder: str, suffix: str, stage: str) -> Path:
+        """The file of one training in `results/FOLDER/EXPERIMENT`."""
+        place = self.root / "results" / folder / experiment
+        # As `bakeoff.datasets.prepared.run_name` has it: no fold without cross-validation.
+        names = [f"seed{self.seed}-fold{self.fold}", *([f"seed{self.seed}"] if self.fold == 0 else [])]
+        path = next((path for name in names if (path := place / f"{name}{suffix}").is_file()), None)
+        if path is None:
+            there = ", ".join(sorted(each.name for each in place.glob(f"*{suffix}")))
+            mend = f"there is {there}: choose another seed or fold" if there else f"run the stage that {stage} first"
+            raise BakeoffError(f"{place} holds no {names[-1]}{suffix}: {mend}.")
+        return path
+
+    def note(self, dataset: str) -> str:
+        entry = self.book.datasets.get(dataset)
+        return medical_note(entry.source if entry else None)
+
+    def about(self, dataset: str) -> tuple[list[str], int, int]:
+        """Classes, size and channels of a prepared data set."""
+        folder = self.root / "data" / "prepared" / dataset
+        try:
+            known = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+            channels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape[-1]
+        except FileNotFoundError as error:
+            raise BakeoffError(f"{error.filename} is missing: run `dvc repro prepare`.") from None
+        return known["classes"], known["size"], channels
+
+
+def _open_alone(clone: _Clone, name: str, settings: dict[str, Any]) -> Predictor:
+    """An experiment on a data set's own pictures, or one on drawn pictures, to be given those."""
+    opener = {"thresholds": _open_threshold, "classical": _open_classical}.get(settings["family"], _open_network)
+    place = {
+        "experiment": name,
+        "dataset": settings["dataset"],
+        "task": settings["task"],
+        "note": clone.note(settings["dataset"]),
+    }
+    return opener(clone, name, settings, place)
+
+
+def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, str]) -> Predictor:
+    from bakeoff.baselines.multiotsu import multiotsu
+    from bakeoff.baselines.thresholds import THRESHOLDS
+
+    def find(counts: np.ndarray) -> np.ndarray:
+        if settings["method"] == "multiotsu":
+            return multiotsu(counts, settings["classes"])
+        return THRESHOLDS[settings["method"]](counts)[:, None]
+
+    classes, size, channels = clone.about(settings["dataset"])
+    return ThresholdPredictor(
+        **place,
+        classes=classes,
+        target=None,
+        mask_classes=classes,
+        size=size,
+        channels=channels,
+        find=find,
+        foreground=_foreground(clone, name, settings),
+    )
+
+
+def _foreground(clone: _Clone, name: str, settings: dict[str, Any]) -> int:
+    """The class of grey levels that the evaluation took for foreground."""
+    from bakeoff.baselines.foreground import fixed_class
+
+    choice = settings["foreground"]
+    if choice == "oracle":
+        raise BakeoffError(
+            f"'{name}' takes what is best with each image's truth seen, which a new image has not: name an experiment "
+            "whose foreground is dark, bright, a number or train."
+        )
+    if choice != "train":
+        try:
+            return fixed_class(choice, settings.get("classes") or 2)
+        except ValueError as error:
+            raise BakeoffError(f"params.yaml: experiments.thresholds.{name}.foreground: {error} Change it.") from None
+    rows = _read_table(clone.root / "results" / "experiments" / name / "predictions.csv", "predicts")
+    chosen = {row["id"]: int(row["foreground"]) for row in rows}
+    if len(set(chosen.values())) > 1:  # every fold of a cross-validation chooses for itself
+        split = _read_table(clone.root / "data" / "splits" / f"{settings['task']}.csv", "splits")
+        tested = {row["id"] for row in split if row["fold"] == str(clone.fold) and row["split"] == "test"}
+        chosen = {id_: value for id_, value in chosen.items() if id_ in tested}
+    if not chosen:
+        raise BakeoffError(f"'{name}' has no fold {clone.fold}: choose another.")
+    return next(iter(chosen.values()))
+
+
+def _read_table(path: Path, stage: str) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} is missing: run the stage that {stage} first.") from None
+
+
+def _open_classical(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, str]) -> Predictor:
+    from bakeoff.baselines.classical import load_classifier
+
+    classifier = load_classifier(clone.trained(name, "models", ".skops", "fits"))
+    return ClassicalPredictor(
+        **place,
+        classes=classifier.classes,
+        target=settings["target"],
+        mask_classes=[],
+        size=classifier.shape[0],
+        channels=classifier.shape[2],
+        classifier=classifier,
+    )
+
+
+def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, str]) -> Predictor:
+    network: Network
+    if clone.runtime == "onnx":
+        from bakeoff.inference.onnx_runtime import OnnxNetwork
+
+        network = OnnxNetwork.open(clone.trained(name, "exports", ".onnx", "exports"))
+    else:
+        from bakeoff.inference.torch_runtime import TorchNetwork
+
+        network = TorchNetwork.open(clone.trained(name, "models", ".safetensors", "fits"))
+    known = network.description
+    return NetworkPredictor(
+        **place,
+        classes=known["classes"],
+        target=known["target"],
+        mask_classes=known["classes"] if known["target"] is None else [],
+        size=known["size"],
+        channels=known["in_channels"],
+        network=network,
+    )
+
+
+def _open_on_input(
+    clone: _Clone, name: str, settings: dict[str, Any], segmenter: str | None, masks_given: bool
+) -> Predictor:
+    """A classifier of pictures drawn from masks: the named segmenter's, handed-in ones, or its own segmenter's."""
+    from bakeoff.datasets.overlay import drawn
+
+    predicted = clone.book.predicted_inputs.get(settings["input"])
+    entry = (predicted or clone.book.inputs[settings["input"]]).model_dump()
+    if segmenter is not None:
+        masks = _open_segmenter(clone, segmenter, name, settings["dataset"])
+    elif masks_given:
+        masks = None
+    elif predicted is not None:
+        # Pictures of every seed are drawn from the masks of seed 0.
+        of_seed_0 = _Clone(clone.root, clone.book, clone.runtime, 0, clone.fold)
+        masks = _open_segmenter(of_seed_0, predicted.segmenter.experiment, name, settings["dataset"])
+    else:
+        raise BakeoffError(
+            f"'{name}' was trained on pictures with a mask drawn in that a new image has not: hand masks in with "
+            "--masks FOLDER, or name the experiment that predicts them with --segment and this one with --classify."
+        )
+    classifier = _open_alone(clone, name, settings)
+    known = clone.about(settings["dataset"]) if masks is None else _of(masks)
+
+    def draw(pictures: np.ndarray, found: np.ndarray) -> np.ndarray:
+        return drawn(entry, pictures, found, len(known[0]))
+
+    return _cascade(classifier, masks, draw, known)
+
+
+def _of(segmenter: Predictor) -> tuple[list[str], int, int]:
+    return segmenter.mask_classes, segmenter.size, segmenter.channels
+
+
+def _open_segmenter(clone: _Clone, name: str, classifier: str, dataset: str) -> Predictor:
+    settings = clone.book.experiment(name)
+    if settings["dataset"] != dataset:
+        raise BakeoffError(
+            f"'{name}' is of data set {settings['dataset']} and '{classifier}' of {dataset}: name two of the same."
+        )
+    if settings["target"] is not None:
+        raise BakeoffError(f"'{name}' predicts {settings['target']} and no masks: name a segmentation.")
+    return _open_alone(clone, name, settings)
+
+
+def _cascade(
+    classifier: Predictor,
+    segmenter: Predictor | None,
+    draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None,
+    known: tuple[list[str], int, int],
+) -> Predictor:
+    """Segmenter and classifier in a row; `known` are the masks' classes, and size and channels of the pictures."""
+    if classifier.target is None:
+        raise BakeoffError(f"'{classifier.experiment}' predicts masks and no class: name a classification.")
+    mask_classes, size, channels = known
+    if (classifier.size, classifier.channels) != (size, 3 if draw else channels):  # what is drawn has colours
+        raise BakeoffError(
+            f"'{classifier.experiment}' was trained on pictures of another size or depth than its masks: fit again."
+        )
+    return CascadePredictor(
+        experiment=classifier.experiment,
+        dataset=classifier.dataset,
+        task=classifier.task,
+        note=classifier.note,
+        classes=classifier.classes,
+        target=classifier.target,
+        mask_classes=mask_classes,
+        size=size,
+        channels=channels,
+        segmenter=segmenter,
+        classifier=classifier,
+        draw=draw,
+    )
+
+
+def _answers(masks: np.ndarray | None, probabilities: np.ndarray | None, began: float) -> list[Answer]:
+    count = len(masks) if masks is not None else len(probabilities if probabilities is not None else ())
+    seconds = (time.perf_counter() - began) / count
+    return [
+        Answer(
+            None if masks is None else masks[place], None if probabilities is None else probabilities[place], seconds
+        )
+        for place in range(count)
+    ]

@@ -1,0 +1,419 @@
+"""Write every trained network of an experiment as ONNX, and measure that it answers as torch does."""
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from bakeoff.appearing import appearing_folder, write_text
+from bakeoff.datasets.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.overlap import confusion_counts, dice
+from bakeoff.evaluation.paired import compare_paired
+from bakeoff.inference.onnx_runtime import METADATA_KEY, OnnxNetwork, class_indices
+from bakeoff.inference.quantisation import quantise
+from bakeoff.training.device import Runtime, set_up
+from bakeoff.training.inference import BATCH_SIZE, predict_masks, predict_probabilities
+from bakeoff.training.objective import DIMENSIONS, head
+from bakeoff.training.preprocessing import channels_first, normalise, to_unit_range
+from bakeoff.training.saved import Description, load_network
+
+logger = logging.getLogger(__name__)
+
+# The latest that torch's TorchScript exporter writes. Its successor takes twenty times as long and changes no result.
+OPSET = 20
+# The most that a logit may differ, and the margin of an answer below which another answer is a tie.
+TOLERANCE = 1e-3
+# Of a network that unpools, the share of answers that may differ by more: see `require_parity`.
+TIED_POOLINGS = 1e-3
+# Test images of a fold that parity is measured on, spread evenly over all of them, and how many at a time.
+PARITY_IMAGES, IMAGES_AT_A_TIME = 512, 64
+CALIBRATION_IMAGES = 64
+# The reference is torch in fp32 on the processor: a GPU's convolutions may be in TF32.
+CPU = ["CPUExecutionProvider"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained network's file, and the images that it was not trained on."""
+
+    path: Path
+    seed: int
+    fold: Fold
+
+
+def export(
+    name: str,
+    prepared: Path,
+    split: Path,
+    images: Path | None,
+    models: Path,
+    folder: Path,
+    *,
+    int8: bool,
+    resamples: int,
+    note: str = "",
+) -> None:
+    """Write `seedK.onnx` (with cross-validation `seedK-foldJ.onnx`) of every network, and `parity.json`.
+
+    Parameters
+    ----------
+    name
+        Of the experiment.
+    prepared
+        `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
+    images
+        `data/inputs/NAME`, pictures in place of the data set's; None for those.
+    models
+        `results/models/NAME`, as `fit` wrote it.
+    folder
+        `results/exports/NAME`, which appears whole or not at all.
+    int8
+        Whether to write `seedK-int8.onnx` too, and to measure what it loses.
+    resamples
+        Of the bootstrap behind the interval of that loss.
+    note
+        What whoever uses the network has to know, such as that it is no medical device; it goes into the files.
+
+    Raises
+    ------
+    BakeoffError
+        If there is no network, one is not for these data, or ONNX Runtime does not answer as torch does: see
+        `require_parity`.
+    """
+    data = open_prepared(prepared)
+    folds = read_folds(split, data)
+    trainings = _trainings(name, models, folds)
+    facts = {"name": name, "note": note, **{key: data.about.get(key) for key in ("title", "licence", "citation")}}
+    facts |= {"dataset": data.about["name"], "synthetic": data.about["synthetic"]}
+    with appearing_folder(folder) as beside:
+        files = [_export_network(training, data, images, beside, facts) for training in trainings]
+        parity = {
+            "name": name,
+            "opset": OPSET,
+            "tolerance": TOLERANCE,
+            "versions": {package: version(package) for package in ("torch", "onnx", "onnxruntime")},
+            "files": files,
+            "int8": _export_int8(trainings, data, images, beside, resamples) if int8 else None,
+        }
+        write_text(beside / "parity.json", json.dumps(parity, indent=2, allow_nan=False) + "\n")
+
+
+def _trainings(name: str, models: Path, folds: Sequence[Fold]) -> list[Training]:
+    seeds = sorted({json.loads(path.read_text())["seed"] for path in models.glob("seed*.json")})
+    found = [
+        Training(models / f"{run_name(seed, fold.number, len(folds))}.safetensors", seed, fold)
+        for seed in seeds
+        for fold in folds
+    ]
+    if not found:
+        raise BakeoffError(f"{models} holds no trained network of {name}: run the stage that fits first.")
+    return found
+
+
+def _export_network(
+    training: Training, data: Prepared, images: Path | None, folder: Path, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write one network, and say how its answers compare with torch's."""
+    network, description = load_network(training.path)
+    pictures = open_images(data, images, training.fold.number)
+    _check_data(training.path, description, data, pictures)
+    path = folder / f"{training.path.stem}.onnx"
+    write_onnx(network, description, path, facts)
+
+    exported = OnnxNetwork.open(path, providers=CPU)
+    shown = pictures[spread(training.fold.test, PARITY_IMAGES)]
+    heads = _measured(network, description, exported, shown)
+    found = {
+        "file": path.name,
+        "seed": training.seed,
+        "fold": training.fold.number,
+        "mib": round(path.stat().st_size / 2**20, 2),
+        "images": len(shown),
+        "unpools": _unpools(path),
+        "heads": heads,
+        "other_size": _other_size(network, exported, shown) if description.target is None else None,
+    }
+    require_parity(facts["name"], found)
+    for name, each in heads.items():
+        logger.info(
+            "%s, %s: logits of %s differ by %.1e at most, %d of %d answers on %d images",
+            *(facts["name"], path.name, name, each["largest_difference"], each["changed"], each["answers"]),
+            len(shown),
+        )
+    return found
+
+
+def _check_data(path: Path, description: Description, data: Prepared, pictures: np.ndarray) -> None:
+    classes = data.classes if description.target is None else data.targets(description.target)
+    if (description.in_channels, description.classes) != (pictures.shape[-1], classes):
+        raise BakeoffError(f"{path} was trained for other channels or classes than {data.folder} has: fit again.")
+
+
+def spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """Up to so many of the rows, (n,), evenly over all of them."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int))]
+
+
+class _ByHead(nn.Module):
+    """A network that returns the logits of its heads in a fixed order, as an ONNX file names them."""
+
+    def __init__(self, network: nn.Module, heads: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.heads = network, heads
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.network(images)
+        return tuple(head(outputs, name) for name in self.heads)
+
+
+def write_onnx(network: nn.Module, description: Description, path: Path, facts: Mapping[str, Any]) -> None:
+    """Write a network as one self-contained ONNX file, fp32.
+
+    The input `images` is float32 (batch, channels, height, width), normalised as the metadata say; the outputs are
+    logits, `mask` (batch, outputs, height, width) and `class` (batch, outputs), whichever there are. The batch is of
+    any size, and of a network that predicts masks height and width are too.
+
+    Parameters
+    ----------
+    network
+        On the processor; its batch norms and dropouts are exported as they predict.
+    description
+        Goes into the metadata as JSON, under `METADATA_KEY`.
+    path
+        The file to write.
+    facts
+        Goes there too.
+    """
+    network.eval()
+    example = torch.zeros(2, description.in_channels, description.size, description.size)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # That the exporter has a successor, and that shapes which all images share are taken for constants.
+        warnings.simplefilter("ignore")
+        outputs = network(example)
+        heads = sorted(outputs) if isinstance(outputs, dict) else [_head_of(outputs)]
+        torch.onnx.export(
+            # In prediction mode itself: the exporter puts every part back into the mode that the whole was in.
+            _ByHead(network, heads).eval(),
+            (example,),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=heads,
+            dynamic_axes=_dynamic_axes(heads, any_size=description.target is None),
+        )
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps({**asdict(description), **facts}, sort_keys=True)})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _unpools(path: Path) -> bool:
+    """Whether a network puts values back where the maximum of a pooling was."""
+    nodes = onnx.load(path, load_external_data=False).graph.node
+    return any(node.op_type == "MaxPool" and len(node.output) > 1 for node in nodes)
+
+
+def _head_of(logits: Tensor) -> str:
+    return next(name for name, dimensions in DIMENSIONS.items() if dimensions == logits.ndim)
+
+
+def _dynamic_axes(heads: Sequence[str], *, any_size: bool) -> dict[str, dict[int, str]]:
+    sides = {2: "height", 3: "width"} if any_size else {}
+    axes = {name: {0: "batch", **(sides if DIMENSIONS[name] == 4 else {})} for name in heads}
+    return {"images": {0: "batch", **sides}, **axes}
+
+
+# Parity
+
+
+def _measured(
+    network: nn.Module, description: Description, exported: OnnxNetwork, pictures: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """How ONNX Runtime's logits and answers compare with torch's, by head."""
+    evaluated = set_up(description.precision)  # which also makes every kernel deterministic
+    network.to(memory_format=torch.channels_last)
+    counted: dict[str, list[dict[str, Any]]] = {name: [] for name in exported.heads}
+    answers: dict[str, list[np.ndarray]] = {name: [] for name in exported.heads}
+    for start in range(0, len(pictures), IMAGES_AT_A_TIME):
+        some = pictures[start : start + IMAGES_AT_A_TIME]
+        ours, theirs = exported.logits(some), _torch_logits(network, some, exported.heads)
+        for name in exported.heads:
+            counted[name].append(compare_logits(theirs[name], ours[name]))
+            answers[name].append(class_indices(ours[name]))
+    network.to(evaluated.device)
+    found = {}
+    for name in exported.heads:
+        changed = np.concatenate(answers[name]) != _evaluated(network, name, pictures, evaluated)
+        of_evaluation = {"evaluated_in": evaluated.precision, "changed_from_evaluated": int(changed.sum())}
+        found[name] = merged(counted[name]) | of_evaluation
+    return found
+
+
+@torch.inference_mode()
+def _torch_logits(network: nn.Module, pictures: np.ndarray, heads: Sequence[str]) -> dict[str, np.ndarray]:
+    """Logits in fp32 on the processor, of uint8 (n, height, width, channels)."""
+    parts: list[list[np.ndarray]] = []
+    for batch in channels_first(pictures).split(BATCH_SIZE):
+        outputs = network(normalise(to_unit_range(batch), network))  # type: ignore[arg-type]
+        parts.append([head(outputs, name).numpy() for name in heads])
+    return {name: np.concatenate(each) for name, each in zip(heads, zip(*parts, strict=True), strict=True)}
+
+
+def _evaluated(network: nn.Module, name: str, pictures: np.ndarray, runtime: Runtime) -> np.ndarray:
+    """The answers in the precision, and on the device, of the evaluation."""
+    if name == "mask":
+        return predict_masks(network, channels_first(pictures), runtime)
+    answers: np.ndarray = predict_probabilities(network, channels_first(pictures), runtime).argmax(axis=1)
+    return answers
+
+
+def _other_size(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray) -> dict[str, Any]:
+    """The same of part of an image whose sides are odd and differ."""
+    height, width = (pictures.shape[1] * 3 // 4) | 1, (pictures.shape[2] // 2) | 1
+    part = pictures[:1, :height, :width]
+    theirs, ours = _torch_logits(network.cpu(), part, ["mask"])["mask"], exported.logits(part)["mask"]
+    found = compare_logits(theirs, ours)
+    return {"height": part.shape[1], "width": part.shape[2], **found}
+
+
+def compare_logits(torch_logits: np.ndarray, onnx_logits: np.ndarray) -> dict[str, Any]:
+    """How two runtimes' logits of the same images differ.
+
+    Parameters
+    ----------
+    torch_logits, onnx_logits
+        float32, (batch, outputs, ...).
+
+    Returns
+    -------
+    dict
+        `largest_difference` and `largest_logit` (torch's), in magnitude; `answers`, how many pixels or images there
+        are; `beyond_tolerance`, those of them with a logit that differs by more than `TOLERANCE`; `changed`, those that
+        get another class; `changed_beyond_ties`, those of the changed where torch's answer leads by more than
+        `TOLERANCE`. The lead of one logit is its magnitude, of several that of the greatest over the second.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if torch_logits.shape != onnx_logits.shape:
+        raise ValueError(f"Logits {torch_logits.shape} of torch and {onnx_logits.shape} of ONNX differ in shape.")
+    changed = class_indices(torch_logits) != class_indices(onnx_logits)
+    apart = np.abs(torch_logits - onnx_logits).max(axis=1)
+    return {
+        "largest_difference": float(apart.max()),
+        "largest_logit": float(np.abs(torch_logits).max()),
+        "answers": changed.size,
+        "beyond_tolerance": int(np.sum(~(apart <= TOLERANCE))),  # what is no number is beyond
+        "changed": int(changed.sum()),
+        "changed_beyond_ties": int(np.sum(changed & (_leads(torch_logits) > TOLERANCE))),
+    }
+
+
+def _leads(logits: np.ndarray) -> np.ndarray:
+    """By how much the best answer is ahead of the next, (batch, ...)."""
+    if logits.shape[1] == 1:
+        return np.abs(logits[:, 0])
+    second, first = np.moveaxis(np.partition(logits, -2, axis=1)[:, -2:], 1, 0)
+    return first - second
+
+
+def merged(counted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What `compare_logits` says of several parts, of all of them together: the largest, and the counts' sums."""
+    return {
+        key: max(each[key] for each in counted) if key.startswith("largest") else sum(each[key] for each in counted)
+        for key in counted[0]
+    }
+
+
+def require_parity(name: str, found: Mapping[str, Any]) -> None:
+    """Check that ONNX Runtime answers as torch does.
+
+    No logit may differ by more than `TOLERANCE`, and no answer where it leads by more. A network that unpools (SegNet)
+    is no continuous function of its image: where two values of a pooling agree to the last bits, rounding decides which
+    is the maximum, and so where it is put back. torch's own answer then differs from that of exact arithmetic as much.
+    Of its answers a share `TIED_POOLINGS` may be further apart; a graph that is not the network's would move them all.
+
+    Parameters
+    ----------
+    name
+        Of the experiment.
+    found
+        An entry of `files` in `parity.json`.
+
+    Raises
+    ------
+    BakeoffError
+        If it does not.
+    """
+    for where in (*found["heads"].values(), *([found["other_size"]] if found["other_size"] else [])):
+        allowed = TIED_POOLINGS * where["answers"] if found["unpools"] else 0
+        if max(where["beyond_tolerance"], where["changed_beyond_ties"]) > allowed:
+            raise BakeoffError(
+                f"{name}: ONNX Runtime does not answer as torch does for {found['file']}: logits differ by up to "
+                f"{where['largest_difference']:.2g} ({TOLERANCE:g} is allowed) and {where['changed_beyond_ties']} of "
+                f"{where['answers']} answers differ beyond ties: change the model's code to what ONNX can express."
+            )
+
+
+# int8
+
+
+def _export_int8(
+    trainings: Sequence[Training], data: Prepared, images: Path | None, folder: Path, resamples: int
+) -> dict[str, Any]:
+    """Write the networks with 8 bits, and say by how much they score lower than those in fp32, in `folder` too."""
+    rows = np.concatenate(
+        [spread(each.fold.test, PARITY_IMAGES) for each in trainings if each.seed == trainings[0].seed]
+    )
+    scores: dict[str, dict[int, list[np.ndarray]]] = {"fp32": {}, "int8": {}}
+    files: list[dict[str, Any]] = []
+    for training in trainings:
+        pictures = open_images(data, images, training.fold.number)
+        fp32, int8 = (folder / f"{training.path.stem}{suffix}.onnx" for suffix in ("", "-int8"))
+        quantise(fp32, int8, pictures[spread(training.fold.train, CALIBRATION_IMAGES)])
+        tested = spread(training.fold.test, PARITY_IMAGES)
+        for precision, path in (("fp32", fp32), ("int8", int8)):
+            scored = _scores(OnnxNetwork.open(path, providers=CPU), pictures, tested, data)
+            scores[precision].setdefault(training.seed, []).append(scored)
+        files.append({"file": int8.name, "mib": round(int8.stat().st_size / 2**20, 2)})
+    by_seed = {each: np.stack([np.concatenate(parts) for parts in found.values()], 1) for each, found in scores.items()}
+    binary = OnnxNetwork.open(folder / files[0]["file"], providers=CPU).description["target"] is not None
+    groups = data.index["group"].to_numpy()[rows]
+    found = compare_paired(by_seed["int8"], by_seed["fp32"], groups=groups, binary=binary, resamples=resamples)
+    logger.info("int8: %+.4f (%+.4f to %+.4f) on %d images", found.difference, found.low, found.high, found.images)
+    return {
+        "files": files,
+        "score": "accuracy" if binary else "dice",
+        **{precision: float(values.mean()) for precision, values in by_seed.items()},
+        **{key: getattr(found, key) for key in ("difference", "low", "high", "images")},
+        "seeds": by_seed["int8"].shape[1],
+        "calibration_images": min(CALIBRATION_IMAGES, *(len(each.fold.train) for each in trainings)),
+    }
+
+
+def _scores(network: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray, data: Prepared) -> np.ndarray:
+    """Dice of class 1, or whether the class is right, float64 (rows,)."""
+    parts = []
+    for start in range(0, len(rows), IMAGES_AT_A_TIME):
+        some = rows[start : start + IMAGES_AT_A_TIME]
+        if (target := network.description["target"]) is not None:
+            parts.append(network.probabilities(pictures[some]).argmax(axis=1) == data.labels(target)[some])
+        else:
+            pairs = zip(data.true_masks()[some], network.masks(pictures[some]), strict=True)
+            parts.append(np.array([dice(confusion_counts(truth == 1, mask == 1)) for truth, mask in pairs]))
+    return np.concatenate(parts).astype(np.float64)
