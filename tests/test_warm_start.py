@@ -136,7 +136,7 @@ def test_warm_processes_end_with_their_owner_however_it_ends(tmp_path: Path) -> 
         assert process.stdout is not None
         folder = Path(json.loads(process.stdout.readline())[0])
         (server,) = psutil.Process(process.pid).children()
-        wait_until(lambda: (folder / "tables").exists())
+        wait_until((folder / "tables").exists)
         process.kill()
         server.wait(30)
         wait_until(lambda: not folder.exists())

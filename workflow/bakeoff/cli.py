@@ -227,7 +227,8 @@ def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **
     Without a PATH this is the pipeline's stage: it predicts the test images with everything that EXPERIMENT trained.
     """
     if experiment is not None and (options["segment"] or options["classify"]):
-        experiment, paths = None, (experiment, *paths)
+        paths = (experiment, *paths)
+        experiment = None
     if not paths:
         _predict_tested(experiment)
         return
