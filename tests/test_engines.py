@@ -221,7 +221,7 @@ def test_a_fresh_clone_with_a_remote_executes_nothing(
 def test_an_experiment_with_pretrained_weights_added_runs_alone(pretrained: tuple[Clone, set[str]]) -> None:
     clone, executed = pretrained
     name = "lungs-deeplabv3plus"
-    steps = {f"{step}-pretrained@{name}" for step in ("fit", "predict", "score")}
+    steps = {f"{step}-pretrained@{name}" for step in ("fit", "predict", "export", "score")}
     assert executed == {"weights@resnet50", *steps, "compare@lungs", *FOLLOWING}
     clone.assert_clean()
     assert clone.executed("dvc", "repro") == set()

@@ -56,6 +56,8 @@ class Task:
         Best first, as far as they have been compared.
     ranked
         Whether they all have been.
+    masks
+        Whether any of them answers with a mask.
     note
         What has to be said beside every answer, or "".
     """
@@ -68,6 +70,7 @@ class Task:
     likeness: Likeness | None
     methods: list[Method]
     ranked: bool
+    masks: bool
     note: str
 
     @property
@@ -166,6 +169,7 @@ def _task(root: Path, book: Book, name: str, usable: Mapping[str, Mapping[str, A
         likeness=_likeness(root / "results" / "audits" / f"{name}-likeness.json", data),
         methods=_methods(labels, mine),
         ranked=set(mine) <= set(labels),
+        masks=settings.target is None or any("input" in each for each in mine.values()),
         note=medical_note(source),
     )
 

@@ -54,7 +54,7 @@ class Demo:
     """
 
     def __init__(self, tasks: Mapping[str, Task], pool: Pool, uploads: Uploads) -> None:
-        self._tasks, self._pool, self._uploads = tasks, pool, uploads
+        self.tasks, self._pool, self._uploads = tasks, pool, uploads
 
     def task(self, name: str) -> Task:
         """The task of that name.
@@ -64,9 +64,9 @@ class Demo:
         BakeoffError
             If there is none.
         """
-        if name not in self._tasks:
-            raise BakeoffError(f"There is no task '{name}': choose among {', '.join(self._tasks)}.")
-        return self._tasks[name]
+        if name not in self.tasks:
+            raise BakeoffError(f"There is no task '{name}': choose among {', '.join(self.tasks)}.")
+        return self.tasks[name]
 
     def compare(
         self,
@@ -154,7 +154,7 @@ def build_page(tasks: Mapping[str, Task], pool: Pool, uploads: Uploads) -> gr.Bl
                 with gr.Row(equal_height=True):
                     button = gr.Button("Compare", variant="primary", min_width=140)
                     opacity = gr.Slider(
-                        0, 1, value=0.5, step=0.05, label="Opacity of the masks", visible=first.target is None, scale=2
+                        0, 1, value=0.5, step=0.05, label="Opacity of the masks", visible=first.masks, scale=2
                     )
                 results = gr.HTML(_welcome(first), elem_id="results")
         example = gr.State("")
@@ -183,7 +183,7 @@ def _connect(
 
     def choose(name: str) -> tuple[Any, ...]:
         chosen = demo.task(name)
-        masks = gr.Slider(visible=chosen.target is None)
+        masks = gr.Slider(visible=chosen.masks)
         return gr.Gallery(**_gallery(chosen)), gr.CheckboxGroup(**_methods(chosen)), masks, None, "", _welcome(chosen)
 
     def hand_in(name: str, ticked: list[str], given: File | None, request: gr.Request, told: Any = progress) -> Any:
@@ -212,7 +212,7 @@ def _offer(demo: Demo) -> None:
 
     def tasks() -> list[dict[str, Any]]:
         """Every task with its methods (best first) and the ids of some test images."""
-        return [describe(each) for each in demo._tasks.values()]
+        return [describe(each) for each in demo.tasks.values()]
 
     def predict(
         task: str,
