@@ -27,6 +27,9 @@ LAYERS = {
     "training": ("errors", "provenance", "evaluation"),
     "report": ("errors", "provenance", "predictions", "datasets", "evaluation"),
     "claims": ("errors",),
+    "cards": ("errors", "datasets"),
+    "inference": ("appearing", "book", "errors", "provenance", "datasets", "baselines", "training"),
+    "demo": ("book", "errors", "datasets", "evaluation", "inference", "report"),
 }
 
 
