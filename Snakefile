@@ -25,8 +25,13 @@ stages = Stages(workflow.basedir, judge=MAIN_PROCESS)
 SAMPLE = stages.parameter("profile") == "sample"
 NETWORK_THREADS = 1 if SAMPLE else 8
 PREDICTION_GPUS = 0 if SAMPLE else 1
-if SAMPLE and MAIN_PROCESS and stages.changed:
-    warm_processes = WarmProcesses()
+warm_processes = []
+
+
+onstart:
+    # Not for a dry run, nor for a report.
+    if SAMPLE and MAIN_PROCESS and stages.changed:
+        warm_processes.append(WarmProcesses())
 
 
 report: "workflow/report/workflow.rst"

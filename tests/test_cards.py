@@ -40,6 +40,7 @@ CLASSES: dict[str, Any] = {
     **{"temperature": 1.2, "aurc_optimal": 0.01, "images": 12, "seeds": 2, "classes": 2, "folds": 2},
 }
 COST: dict[str, Any] = {"parameters": 8_629_921, "latency_ms": 26.03, "device": "CPU", "note": "means over 1 trainings"}
+COST["manifest"] = {"revision": "0123456789abcdef"}
 AUDIT = {
     "checks": [
         {
@@ -63,6 +64,7 @@ def made(name: str, **changes: Any) -> str:
         "cost": COST,
         "task": task,
         "folds": FOLDS,
+        "audit": AUDIT,
         "source": "pets",
         "shown": inputs[settings["input"]].model_dump()
         if settings.get("input") in (inputs := {**BOOK.inputs, **BOOK.predicted_inputs})
@@ -119,6 +121,8 @@ def test_what_a_card_says_of_data_protocol_scores_and_cost() -> None:
         "    bakeoff predict pets-unet picture.jpg --out answers --runtime onnx",
         "- O. M. Parkhi et al. Cats and Dogs. 2012.",
         "O. Ronneberger, P. Fischer, T. Brox.",
+        "- Bakeoff, revision 0123456789abcdef, experiment pets-unet.",
+        "counts the answers that change",
     ):
         assert words in text, words
     assert front_matter(text)["datasets"] == ["timm/oxford-iiit-pet"]
@@ -152,11 +156,27 @@ def test_an_oracle_is_no_method_to_use() -> None:
 
 
 def test_limits_are_what_the_audit_found() -> None:
-    text = made("pets-unet", audit=AUDIT)
+    text = made("pets-unet")
     assert "The audit says (fail, groups): 3 groups lie on both sides. Scores are high." in text
     assert "None found." not in text
-    assert "not audited" not in text
-    assert "The split was not audited for leaks." in made("pets-unet")
+
+
+def test_a_threshold_marks_one_class_of_several() -> None:
+    text = made("pets-otsu")
+    assert "Otsu's threshold that marks pet in pictures" in text
+    assert "parity.json" not in text
+
+
+def test_a_network_on_anothers_encoder_cites_both() -> None:
+    text = made("pets-resnet50-unet")
+    assert "O. Ronneberger" in text
+    assert "K. He, X. Zhang, S. Ren, J. Sun." in text
+    assert "P. Iakubovskii" in made("pets-reference")
+
+
+def test_a_recipe_is_part_of_the_protocol() -> None:
+    text = made("pets-unet", recipe={"epochs": 6, "augmentation": {"rotate": 15}})
+    assert "Training, recipe photographs: epochs 6, augmentation (rotate 15)." in text
 
 
 def test_folds_and_a_score_that_is_not_known() -> None:

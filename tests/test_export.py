@@ -3,6 +3,7 @@
 torch is the reference: numpy and ONNX Runtime have to give its logits, classes, probabilities and preprocessing.
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pandas as pd
 import pytest
 import torch
 from bakeoff.errors import BakeoffError
+from bakeoff.inference import NO_MEDICAL_DEVICE
 from bakeoff.inference.onnx_runtime import OnnxNetwork, class_indices, probabilities
 from bakeoff.stages.export import compare_logits, export, merged, require_parity, spread, write_onnx
 from bakeoff.training import preprocessing
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 
 COUNT, SIDE = 14, 16
 CPU = ["CPUExecutionProvider"]
-NOTE = "This is no medical device."
+NOTE = NO_MEDICAL_DEVICE
 # Two folds; the last image is left out.
 FOLDS = ("eeeeettttttvv-", "ttttvveeeeeee-")
 UNET = {"channels": [4, 8], "norm": "batch"}
@@ -138,7 +140,7 @@ def write_network(root: Path, run: str, network: nn.Module, description: Descrip
 def exported(root: Path, *, int8: bool = False) -> Path:
     folder = root / "exports" / "cells-network"
     places = (root / "prepared", root / "split.csv", None, root / "models", folder)
-    export("cells-network", *places, int8=int8, resamples=200, note=NOTE)
+    export("cells-network", *places, int8=int8, resamples=200, source="lungs")
     return folder
 
 
@@ -277,8 +279,10 @@ def test_a_file_says_what_it_is(masks: Path) -> None:
     for path in masks.glob("*.onnx"):
         (metadata,) = onnx.load(path).metadata_props
         assert metadata.key == "bakeoff"
-        assert json.loads(metadata.value) == expected
-        assert OnnxNetwork.open(path, providers=CPU).description == expected
+        weights = masks.parent.parent / "models" / f"{path.stem.removesuffix('-int8')}.safetensors"
+        said = {**expected, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+        assert json.loads(metadata.value) == said
+        assert OnnxNetwork.open(path, providers=CPU).description == said
 
 
 def test_the_same_networks_give_the_same_bytes(masks: Path) -> None:

@@ -1,13 +1,14 @@
 """What our DVC does faster, with the same result."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import patient_dvc
 import pytest
 from dvc import dvcfile, rwlock
 from dvc.dependency import param
@@ -25,6 +26,7 @@ from patient_dvc import (
     locked_once,
     looked_up,
     modify_lock,
+    remember,
     remembered,
     with_fast_lock,
     with_memory,
@@ -67,6 +69,41 @@ def test_what_is_written_is_read_the_same(tmp_path_factory: pytest.TempPathFacto
         changed(path, name, entry)
     assert parse_yaml(path.read_text(), path) == {"schema": "2.0", "stages": entries}
     assert YAML(typ="safe", pure=True).load(path.read_text()) == {"schema": "2.0", "stages": entries}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b@x", "c", "1"]), values), min_size=1, max_size=6))
+def test_what_has_not_changed_keeps_its_lines(tmp_path_factory: pytest.TempPathFactory, entries: list[Any]) -> None:
+    spliced = tmp_path_factory.mktemp("lock") / "dvc.lock"
+    (spliced.parent / ".bakeoff").mkdir()  # where what it says is remembered
+    for name, entry in entries:
+        changed(spliced, name, entry)
+    anew = tmp_path_factory.mktemp("lock") / "dvc.lock"
+    for name, entry in entries:
+        changed(anew, name, entry)
+    assert spliced.read_bytes() == anew.read_bytes()
+
+
+def test_only_the_stage_that_has_changed_is_written_anew(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(clone, "b", {"cmd": "y", "params": {"p": 1}})
+    written = []
+
+    def dump(values: Any, dumped: Callable[[Any], str] = patient_dvc._dumped) -> str:
+        written.append(values)
+        return dumped(values)
+
+    monkeypatch.setattr(patient_dvc, "_dumped", dump)
+    changed(clone, "b", {"cmd": "y", "params": {"p": True}})
+    with modify_lock(clone) as data:
+        del data["stages"]["a"]
+    assert written == [{"b": {"cmd": "y", "params": {"p": True}}}]
+    assert parse_yaml(clone.read_text(), clone)["stages"] == {"b": {"cmd": "y", "params": {"p": True}}}
+
+
+def test_a_lock_that_others_wrote_is_written_anew(clone: Path) -> None:
+    clone.write_text("schema: '2.0'\nstages:\n    a:\n        cmd: x\n    # by hand\n    b: {cmd: y}\n")
+    remember(clone, parse_yaml(clone.read_text(), clone))
+    changed(clone, "b", {"cmd": "z"})
+    assert clone.read_text() == "schema: '2.0'\nstages:\n  a:\n    cmd: x\n  b:\n    cmd: z\n"
 
 
 def test_the_projects_own_lock_says_the_same_to_dvc_and_stays_as_it_is(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ waits are the default, and a whole `dvc repro` waits for a Snakemake that runs i
 started at once on one clone, and a run started again waits for a training that the last one left behind.
 
 DVC also spends, with two hundred stages, more time on its own files than most stages take. Here it does the same with
-less: libyaml writes `dvc.lock`, with the same values in the same order (long lines are not folded), and the file is
-replaced and never half written; what the file says is kept as JSON beside, which is read in a tenth of the time, and
-believed only of the very file that it was made from; the book is parsed once a run, and a key of it is looked up and
-not searched for; what many stages depend on is hashed once until a stage runs; and a path that this process holds is
-not locked again. Nothing else of DVC changes.
+less: libyaml writes `dvc.lock`, with the same values in the same order (long lines are not folded), and of it only the
+stages that have changed; the file is replaced and never half written; what the file says is kept as JSON beside, which
+is read in a tenth of the time, and believed only of the very file that it was made from; the book is parsed once a
+run, and a key of it is looked up and not searched for; what many stages depend on is hashed once until a stage runs;
+and a path that this process holds is not locked again. Nothing else of DVC changes.
 """
 
 import contextlib
@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from textwrap import indent
+from typing import Any, NamedTuple
 
 from bakeoff.engine import hold_clone
 from ruamel.yaml import YAML
@@ -32,10 +33,13 @@ POLL_SECONDS = 1.0
 REMEMBERED_LOCK = ".bakeoff/dvc.lock.json"
 
 
-def waiting(reproduce: Callable[..., Any], poll_seconds: float = POLL_SECONDS) -> Callable[..., Any]:
+def waiting(
+    reproduce: Callable[..., Any], forget: Callable[[], object], poll_seconds: float = POLL_SECONDS
+) -> Callable[..., Any]:
     """Wrap `Stage.reproduce`: while another process holds a path of the stage, wait with the repository unlocked.
 
-    The repository's lock has to be given back meanwhile, since the other process needs it to finish.
+    The repository's lock has to be given back meanwhile, since the other process needs it to finish. What is known of
+    files is forgotten afterwards: the other process has changed some.
     """
     from dvc.lock import LockError
 
@@ -57,6 +61,7 @@ def waiting(reproduce: Callable[..., Any], poll_seconds: float = POLL_SECONDS) -
                 stage.repo._reset()
                 time.sleep(poll_seconds)
                 stage.repo.lock.lock()
+                forget()
 
     return patiently
 
@@ -70,6 +75,14 @@ def modify_lock(path: str | Path) -> Iterator[dict[str, Any]]:
         values = YAML(typ="safe").load(place.read_text(encoding="utf-8"))
     values = values or {}
     yield values
+    text = _spliced(place, values) or _dumped(values)
+    beside = place.with_name(f".{place.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(place)
+    remember(place, values, written_here=True)
+
+
+def _dumped(values: Any) -> str:
     writer = YAML(typ="safe")
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -77,29 +90,69 @@ def modify_lock(path: str | Path) -> Iterator[dict[str, Any]]:
     writer.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", ""))
     text = StringIO()
     writer.dump(values, text)
-    beside = place.with_name(f".{place.name}.part")
     # libyaml leaves a space before the nothing that stands for null.
-    beside.write_text(re.sub(r"(?m): $", ":", text.getvalue()), encoding="utf-8")
-    beside.replace(place)
-    remember(place, values)
+    return re.sub(r"(?m): $", ":", text.getvalue())
+
+
+def _spliced(place: Path, values: dict[str, Any]) -> str | None:
+    """The lock's new text, in which stages that say what they said keep their lines; None if it must be made anew.
+
+    A run of two hundred stages would otherwise write two hundred times what two hundred stages say.
+    """
+    before = _memory(place)
+    if before is None or not before.written_here or list(before.values) != ["schema", "stages"]:
+        return None
+    if list(values) != ["schema", "stages"] or values["schema"] != before.values["schema"]:
+        return None
+    head, *blocks = re.split(r"(?m)^(?=  [^ \n])", place.read_text(encoding="utf-8"))
+    stages = before.values["stages"]
+    if len(blocks) != len(stages):
+        return None
+    # Compared as JSON, to which 1, 1.0 and true are not the same, and neither are two orders.
+    known = {(name, _as_json(stages[name])): block for name, block in zip(stages, blocks, strict=True)}
+    parts = [
+        known.get((name, _as_json(stage))) or indent(_dumped({name: stage}), "  ")
+        for name, stage in values["stages"].items()
+    ]
+    return "".join([head, *parts])
+
+
+def _as_json(value: Any) -> str | None:
+    """A value as JSON; None, which no stage that is remembered has, if JSON cannot say it."""
+    try:
+        return json.dumps(value)
+    except TypeError:
+        return None
+
+
+class _Memory(NamedTuple):
+    """What a lock file says, and whether `modify_lock` wrote it, so that its layout is known."""
+
+    values: dict[str, Any]
+    written_here: bool
+
+
+def _memory(lock: Path) -> _Memory | None:
+    try:
+        about, *memory = json.loads((lock.parent / REMEMBERED_LOCK).read_text(encoding="utf-8"))
+        return _Memory(*memory) if about == _identity(lock) else None
+    except (OSError, TypeError, ValueError):
+        return None
 
 
 def remembered(lock: Path) -> dict[str, Any] | None:
     """What a lock file says, if that was remembered of the file as it is now."""
-    try:
-        about, values = json.loads((lock.parent / REMEMBERED_LOCK).read_text(encoding="utf-8"))
-        return values if about == _identity(lock) else None
-    except (OSError, ValueError):
-        return None
+    memory = _memory(lock)
+    return None if memory is None else memory.values
 
 
-def remember(lock: Path, values: dict[str, Any]) -> None:
+def remember(lock: Path, values: dict[str, Any], *, written_here: bool = False) -> None:
     """Keep what a lock file says, unless JSON would say something else (a date, a key that is a number)."""
     place = lock.parent / REMEMBERED_LOCK
     if not place.parent.is_dir():  # no engine has worked here yet
         return
     with contextlib.suppress(OSError, TypeError, ValueError):
-        text = json.dumps([_identity(lock), values])
+        text = json.dumps([_identity(lock), values, written_here])
         if json.loads(text)[1] == values:
             beside = place.with_name(f"{place.name}.part")
             beside.write_text(text, encoding="utf-8")
@@ -248,8 +301,8 @@ def forgetting(change: Callable[..., Any], hashes: Hashes) -> Callable[..., Any]
     return changed
 
 
-def spare_dvc() -> None:
-    """Let DVC, in this process, do no work of its own twice; see the top of this file."""
+def spare_dvc() -> Hashes:
+    """Let DVC, in this process, do no work of its own twice; the hashes that it keeps. See the top of this file."""
     from dvc import dvcfile, rwlock
     from dvc.dependency import Dependency, param
     from dvc.stage import Stage
@@ -263,6 +316,7 @@ def spare_dvc() -> None:
     rwlock.rwlock = locked_once(rwlock.rwlock)
     dvcfile.modify_yaml = with_fast_lock(dvcfile.modify_yaml)
     dvcfile.Lockfile._load_yaml = with_memory(dvcfile.Lockfile._load_yaml)
+    return hashes
 
 
 def runs_the_pipeline(arguments: list[str]) -> bool:
@@ -282,6 +336,6 @@ def main() -> int:
         with contextlib.suppress(NotDvcRepoError):  # DVC says so itself, in its own words
             hold_clone(Path(Repo.find_root()))
 
-    Stage.reproduce = waiting(Stage.reproduce)
-    spare_dvc()
+    hashes = spare_dvc()
+    Stage.reproduce = waiting(Stage.reproduce, hashes.clear)
     return dvc(["--wait-for-lock", *sys.argv[1:]])

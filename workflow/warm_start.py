@@ -5,17 +5,19 @@ networks take to train. So Snakemake, when it has small work to do, lets `WarmPr
 of command. They import what commands of their kind need, listen on a socket, and live as long as Snakemake. The
 commands `dvc` and `bakeoff` begin here: where there is such a process, of this very environment and code, it forks,
 and the fork becomes the command, with the caller's arguments, environment, folder and standard streams; the caller
-waits, passes signals on, and ends with the fork's status. Elsewhere a command imports what it needs, as any other does.
+waits, passes signals on to the fork and all that it started, and ends with the fork's status. Elsewhere, and once a
+file of the code was edited, a command imports what it needs, as any other does.
 
 Memory: a fork shares what its parent has imported, and its peak counts all of that.
 """
 
 import array
+import atexit
 import contextlib
 import gc
+import hashlib
 import importlib
 import json
-import logging
 import os
 import shutil
 import signal
@@ -39,7 +41,11 @@ PROGRAMS = {"bakeoff": ("bakeoff.cli", "main"), "dvc": ("patient_dvc", "main")}
 NETWORK_COMMANDS = ("fit", "predict", "predicted", "weights", "export")
 # What commands of each kind import, most of it by the way.
 IMPORTS: dict[str, tuple[str, ...]] = {
-    "dvc": ("patient_dvc", "dvc.cli.parser", "dvc.repo", "dvc.repo.reproduce", "dvc.stage.run", "dvc.dependency.param"),
+    "dvc": (
+        *("patient_dvc", "dvc.cli.parser", "dvc.repo", "dvc.repo.reproduce", "dvc.stage.run", "dvc.dependency.param"),
+        *("dvc.lock", "dvc.rwlock", "dvc.cachemgr", "dvc.data_cloud", "dvc.scm", "scmrepo.git"),
+        *(f"dvc.repo.{name}" for name in ("artifacts", "datasets", "metrics", "params", "plots", "stage")),
+    ),
     "tables": (
         "bakeoff.cli",
         "bakeoff.book",
@@ -54,7 +60,7 @@ IMPORTS: dict[str, tuple[str, ...]] = {
     "networks": (
         "bakeoff.cli",
         "bakeoff.book",
-        *(f"bakeoff.stages.{name}" for name in ("weights", "fit", "predict", "predicted", "classical")),
+        *(f"bakeoff.stages.{name}" for name in ("weights", "fit", "predict", "predicted", "classical", "export")),
         "bakeoff.models",
     ),
 }
@@ -109,15 +115,30 @@ class Request(NamedTuple):
 
 
 def _identity() -> list[str]:
-    """Environment and code: a fork of others would be another command."""
-    return [sys.prefix, str(Path(__file__).resolve())]
+    """Environment and code, down to its last edit: a fork of others would be another command."""
+    code = Path(__file__).resolve()
+    return [sys.prefix, str(code), edits(code.parent)]
+
+
+def edits(folder: Path) -> str:
+    """64 hex digits that change with every edit of a Python file below a folder."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".py"):
+                about = os.stat(f"{parent}/{name}")  # noqa: PTH116 -- at every command
+                found.append((parent, name, about.st_mtime_ns, about.st_size))
+    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def _run(program: str) -> Any:
     kind = kind_of(program, sys.argv[1:])
     if kind is not None and (connection := _connected(kind)) is not None:
         with connection:
-            return _as_fork(connection, program)
+            status = _as_fork(connection, program)
+        if status is not None:
+            return status
     module, function = PROGRAMS[program]
     return getattr(importlib.import_module(module), function)()
 
@@ -134,24 +155,34 @@ def _connected(kind: str) -> socket.socket | None:
     return connection
 
 
-def _as_fork(connection: socket.socket, program: str) -> int:
-    """Let a fork be this command; its exit status."""
+def _as_fork(connection: socket.socket, program: str) -> int | None:
+    """Let a fork be this command; its exit status, or None if there came to be no fork."""
     request = Request(program, sys.argv, str(Path.cwd()), dict(os.environ))
     streams = array.array("i", [0, 1, 2]).tobytes()
     message = json.dumps(request).encode()
-    connection.sendmsg([len(message).to_bytes(8)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
-    connection.sendall(message)
-    with connection.makefile("rb") as answers:
-        process = int(answers.readline())
+    try:
+        connection.sendmsg([len(message).to_bytes(8)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
+        connection.sendall(message)
+        answers = connection.makefile("rb")
+        first = answers.readline()
+    except ConnectionError:
+        return None
+    if not first:
+        return None
+    group = int(first)
 
-        def pass_on(number: int, _: FrameType | None) -> None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, number)
+    def pass_on(number: int, _: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
 
-        for number in SIGNALS:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, pass_on)
-        status = answers.readline()
-    return int(status) if status else 128 + signal.SIGKILL  # nothing is said by one that was killed
+    ended = answers.readline()
+    # As shells have it, a command that a signal ended has 128 more than its number. Nothing is said of one that was
+    # killed together with the warm process.
+    status = int(ended) if ended else -signal.SIGKILL
+    return status if status >= 0 else 128 - status
 
 
 def _serve(kind: str, folder: Path) -> None:
@@ -165,11 +196,7 @@ def _serve(kind: str, folder: Path) -> None:
         gc.freeze()  # else a fork's first collection would touch, and so copy, all of it
         while True:
             connection, _ = listening.accept()
-            with connection:
-                _fork(connection, listening)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+            _fork(connection, listening)
 
 
 def _end_with_input(folder: Path) -> None:
@@ -189,18 +216,31 @@ def _import(kind: str) -> None:
 
 
 def _fork(connection: socket.socket, listening: socket.socket) -> None:
-    size, streams = _received(connection)
+    """Fork, if the request is whole and the system can; the caller sees the connection's end otherwise."""
+    streams: list[int] = []
     try:
+        size, streams = _received(connection)
         if size is None:
+            connection.close()
             return
-        message = b"".join(_exactly(connection, size))
+        request = Request(*json.loads(b"".join(_exactly(connection, size))))
         process = os.fork()
         if process == 0:
             listening.close()
-            _become(Request(*json.loads(message)), connection, streams)
+            _become(request, connection, streams)
+        threading.Thread(target=_say_end, args=[process, connection], daemon=True).start()
+    except (OSError, ValueError):
+        connection.close()
     finally:
         for stream in streams:
             os.close(stream)
+
+
+def _say_end(process: int, connection: socket.socket) -> None:
+    """Tell the caller how its fork ended, be it by a signal."""
+    _, status = os.waitpid(process, 0)
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
 def _received(connection: socket.socket) -> tuple[int | None, list[int]]:
@@ -216,30 +256,32 @@ def _exactly(connection: socket.socket, size: int) -> Iterator[bytes]:
 
 
 def _become(request: Request, connection: socket.socket, streams: list[int]) -> NoReturn:
-    """Be the command, say the exit status, and end."""
+    """Be the command, and end with its status."""
     status = 1
     try:
+        # A group of its own, of what it starts as well: signals that the caller passes on are for all of them.
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         os.environ.clear()
         os.environ.update({**request.environment, FORKED: "1"})
-        os.chdir(request.folder)
         sys.argv = request.arguments
         connection.sendall(b"%d\n" % os.getpid())
         threading.Thread(target=_end_with_caller, args=[connection], daemon=True).start()
+        os.chdir(request.folder)
         module, function = PROGRAMS[request.program]
         status = _status(getattr(sys.modules[module], function))
     except BaseException:
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
-            logging.shutdown()
+            atexit._run_exitfuncs()
+        with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-            connection.sendall(b"%d\n" % status)
-        os._exit(status)
+        os._exit(status & 0xFF)
 
 
 def _status(command: Callable[[], Any]) -> int:
@@ -259,7 +301,7 @@ def _end_with_caller(connection: socket.socket) -> None:
     """A command that was killed takes its fork with it."""
     with contextlib.suppress(OSError):
         if not connection.recv(1):
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -214,14 +214,21 @@ def fit(experiment: str) -> None:
 @click.option("--segment", metavar="NAME", help="With --classify, in place of EXPERIMENT: whose masks.")
 @click.option("--classify", metavar="NAME", help="With --segment: whose classes.")
 @click.option(
-    "--runtime", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True, help="What networks run on."
+    "--runtime",
+    type=click.Choice(["torch", "onnx", "onnx-int8"]),
+    default="torch",
+    show_default=True,
+    help="What networks run on.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which training.")
 @click.option("--fold", type=click.IntRange(0), default=0, show_default=True, help="Which fold's training.")
 @click.option("--masks", type=click.Path(path_type=Path), help="Folder of masks, for what was trained on true ones.")
 @click.option("--as-stored", is_flag=True, help="Do not turn images as their EXIF tag says.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines in place of CSV.")
-def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **options: Any) -> None:
+@click.pass_context
+def predict(
+    context: click.Context, experiment: str | None, paths: tuple[str, ...], out: Path | None, **options: Any
+) -> None:
     """Say what EXPERIMENT makes of the images at each PATH: files, folders, patterns.
 
     Without a PATH this is the pipeline's stage: it predicts the test images with everything that EXPERIMENT trained.
@@ -230,6 +237,7 @@ def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **
         paths = (experiment, *paths)
         experiment = None
     if not paths:
+        _refuse_options(context)
         _predict_tested(experiment)
         return
     if out is None:
@@ -237,6 +245,17 @@ def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **
     from bakeoff.inference.command import predict_pictures
 
     predict_pictures(experiment, paths, out, **options)
+
+
+def _refuse_options(context: click.Context) -> None:
+    """The stage takes no option: one that is given without a PATH would run it over results that nobody asked for."""
+    default = click.core.ParameterSource.DEFAULT
+    for option in (each for each in context.command.params if isinstance(each, click.Option)):
+        if context.get_parameter_source(str(option.name)) is not default:
+            raise BakeoffError(
+                f"{option.opts[0]} is about images of one's own, and no PATH is given: name images, as in "
+                "`bakeoff predict EXPERIMENT PATH... --out FOLDER`."
+            )
 
 
 def _predict_tested(experiment: str | None) -> None:
@@ -261,7 +280,6 @@ def export(experiment: str) -> None:
     """Write every network of EXPERIMENT as ONNX, and how near its answers are to torch's."""
     book = _book()
     settings = _experiment(experiment, *(family for family in TRAINED if family != "classical"))
-    from bakeoff.inference import medical_note
     from bakeoff.stages.export import export as run
 
     run(
@@ -273,7 +291,7 @@ def export(experiment: str) -> None:
         RESULTS / "exports" / experiment,
         int8=book.export.int8,
         resamples=book.resamples,
-        note=medical_note(_source(book, settings["dataset"])),
+        source=_source(book, settings["dataset"]),
     )
 
 
@@ -283,11 +301,9 @@ def score(experiment: str) -> None:
     """Score the predictions of EXPERIMENT against the truth, and write its card."""
     book = _book()
     settings = book.experiment(experiment)
-    from bakeoff.inference import medical_note
     from bakeoff.stages.score import describe
     from bakeoff.stages.score import score as run
 
-    source = _source(book, settings["dataset"])
     where = (
         DATA / "prepared" / settings["dataset"],
         _split(settings["task"]),
@@ -300,8 +316,9 @@ def score(experiment: str) -> None:
         settings,
         book.task(settings["task"]),
         *where,
-        source=source,
-        note=medical_note(source),
+        RESULTS / "audits" / f"{settings['task']}.json",
+        source=_source(book, settings["dataset"]),
+        recipe=book.recipes[settings["recipe"]].at(book.profile) if "recipe" in settings else None,
         shown=shown.model_dump() if shown else None,
     )
 
@@ -381,7 +398,7 @@ def claims() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 is this machine alone.")
-@click.option("--port", default=7860, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, show_default=True)
 @click.option("--browser", is_flag=True, help="Open the page.")
 @click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True)
 def demo(host: str, port: int, browser: bool, runtime: str) -> None:

@@ -35,6 +35,9 @@ SCORES: dict[str, tuple[str, str | None]] = {
     "dataset_dice": ("Dice over all pixels", None),
     "dataset_iou": ("IoU over all pixels", None),
     "dataset_mean_iou": ("mean IoU over all pixels and classes", None),
+    "iou_border_as_foreground": ("IoU, the border part of the foreground", None),
+    "dataset_iou_border_as_foreground": ("IoU over all pixels, the border part of the foreground", None),
+    "dataset_iou_border_ignored": ("IoU over all pixels but the border's", None),
     "accuracy": ("accuracy", "accuracy"),
     "balanced_accuracy": ("balanced accuracy", "balanced_accuracy"),
     "macro_f1": ("macro F1", "f1"),
@@ -66,11 +69,11 @@ def card(
     *,
     task: Mapping[str, Any],
     folds: Sequence[Fold],
+    audit: Mapping[str, Any],
     source: str | None = None,
     note: str = "",
     recipe: Mapping[str, Any] | None = None,
     shown: Mapping[str, Any] | None = None,
-    audit: Mapping[str, Any] | None = None,
 ) -> str:
     """A model card of an experiment, of any family.
 
@@ -88,6 +91,8 @@ def card(
         The book's entry of its task: `kind`, `target`, `split`.
     folds
         Of that task's split.
+    audit
+        `results/audits/TASK.json`.
     source
         `datasets.NAME.source` of the book; None for a folder of one's own.
     note
@@ -96,8 +101,6 @@ def card(
         What its networks were trained by; None where there is none.
     shown
         The book's entry of its input, of an experiment on pictures made from others.
-    audit
-        `results/audits/TASK.json`, where there is one.
 
     Returns
     -------
@@ -123,7 +126,8 @@ def card(
         intended=_intended(settings, note),
         limits=_limits(settings, about, metrics, audit),
         usage=_usage(name, settings, shown),
-        citations=[about["citation"], *([method["cite"]] if method["cite"] else [])],
+        citations=[about["citation"], *method["cite"]],
+        revision=cost.get("manifest", {}).get("revision"),
     )
 
 
@@ -170,14 +174,15 @@ def _front_matter(
     published: Mapping[str, Any],
 ) -> str:
     synthetic, pipeline = about["synthetic"], PIPELINES[task["kind"]]
-    headlines = {key: hub for key, (_, hub) in SCORES.items() if hub and _known(metrics.get(key))}
+    headlines = {key: score for key, (_, score) in SCORES.items() if score and _known(metrics.get(key))}
     data = f"{about['title']} (synthetic stand-in)" if synthetic else about["title"]
+    hub = published.get("hub", settings["dataset"]) if not synthetic else settings["dataset"]
     result = {
         "task": {"type": pipeline, "name": settings["task"]},
-        "dataset": {"type": settings["dataset"], "name": data, "split": "test"},
+        "dataset": {"type": hub, "name": data, "split": "test"},
         "metrics": [
-            {"type": hub, "name": SCORES[key][0], "value": round(metrics[key]["mean"], 6)}
-            for key, hub in headlines.items()
+            {"type": score, "name": SCORES[key][0], "value": round(metrics[key]["mean"], 6)}
+            for key, score in headlines.items()
         ],
     }
     # Weights are made of data and of other weights: no single licence is theirs to name.
@@ -185,7 +190,6 @@ def _front_matter(
     if "page" in published and not synthetic:
         licence["license_link"] = published["page"]
     found = {
-        "language": "en",
         **licence,
         "library_name": LIBRARY,
         "pipeline_tag": pipeline,
@@ -209,7 +213,8 @@ def _method(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "by" in found:
         name = settings["settings"].get(found["by"], name)
         found = found.get(name, {})
-    return {"title": name, "cite": None, **found}
+    cited = found.get("cite") or []
+    return {"title": name, **found, "cite": [cited] if isinstance(cited, str) else cited}
 
 
 def _what(
@@ -217,7 +222,9 @@ def _what(
 ) -> str:
     title = method["title"][0].upper() + method["title"][1:]
     if task["kind"] == "segmentation":
-        return f"{title} that marks {_listed(about['classes'][1:])} in pictures of the data set {about['title']}."
+        # A threshold tells one class from all else, however many there are.
+        marked = about["classes"][1:2] if settings["family"] == "thresholds" else about["classes"][1:]
+        return f"{title} that marks {_listed(marked)} in pictures of the data set {about['title']}."
     return f"{title} that tells the {task['target']} of pictures of the data set {about['title']}."
 
 
@@ -316,7 +323,7 @@ def _intended(settings: Mapping[str, Any], note: str) -> str:
 
 
 def _limits(
-    settings: Mapping[str, Any], about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any] | None
+    settings: Mapping[str, Any], about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> list[str]:
     found = [
         f"It was scored on {metrics['images']} images of one data set; of other cameras, places and subjects nothing "
@@ -326,14 +333,16 @@ def _limits(
     ]
     if settings["family"] in NETWORKS and metrics["seeds"] == 1:
         found.append("It was trained once: the intervals do not say what another seed would give.")
-    checks = audit["checks"] if audit else []
+    if settings["family"] in NETWORKS:
+        found.append(
+            "The scores are of the precision that it was evaluated in. Its ONNX file computes in fp32: the parity.json "
+            "beside that counts the answers that change."
+        )
     found += [
         f"The audit says ({check['verdict']}, {check['check']}): {check['finding']} {check['explanation']}"
-        for check in checks
+        for check in audit["checks"]
         if check["verdict"] != "pass"
     ]
-    if audit is None:
-        found.append("The split was not audited for leaks.")
     return found
 
 

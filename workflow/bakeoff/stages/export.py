@@ -1,10 +1,11 @@
 """Write every trained network of an experiment as ONNX, and measure that it answers as torch does."""
 
+import hashlib
 import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bakeoff.datasets.prepared import Fold, Prepared, open_images, open_prepared
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.overlap import confusion_counts, dice
 from bakeoff.evaluation.paired import compare_paired
+from bakeoff.inference import medical_note
 from bakeoff.inference.onnx_runtime import METADATA_KEY, OnnxNetwork, class_indices
 from bakeoff.inference.quantisation import quantise
 from bakeoff.training.device import Runtime, set_up
@@ -33,13 +35,15 @@ logger = logging.getLogger(__name__)
 OPSET = 20
 # The most that a logit may differ, and the margin of an answer below which another answer is a tie.
 TOLERANCE = 1e-3
-# Of a network that unpools, the shares of answers whose logits may differ by more, and that may change beyond ties; on
-# how many images it is compared with exact arithmetic, and how many of another size may be tried: see `require_parity`.
+# Of a network that unpools, the shares of answers whose logits may differ by more, and that may change beyond ties: see
+# `require_parity`.
 UNPOOLED_BEYOND, UNPOOLED_CHANGED = 0.05, 1e-3
-EXACT_IMAGES, OTHER_SIZE_TRIES = 16, 8
-# Test images of a fold that parity is measured on, spread evenly over all of them, and how many at a time.
-PARITY_IMAGES, IMAGES_AT_A_TIME = 512, 64
-CALIBRATION_IMAGES = 64
+# On how many of the test images, spread evenly over all, a network is run at another size, and one that unpools is
+# compared with exact arithmetic.
+OTHER_SIZE_IMAGES, EXACT_IMAGES = 8, 16
+IMAGES_AT_A_TIME = 64
+# Of the training images for 8 bits, and of the test images for what those lose.
+CALIBRATION_IMAGES, INT8_IMAGES = 64, 512
 # The reference is torch in fp32 on the processor: a GPU's convolutions may be in TF32.
 CPU = ["CPUExecutionProvider"]
 
@@ -63,7 +67,7 @@ def export(
     *,
     int8: bool,
     resamples: int,
-    note: str = "",
+    source: str | None,
 ) -> None:
     """Write `seedK.onnx` (with cross-validation `seedK-foldJ.onnx`) of every network, and `parity.json`.
 
@@ -85,8 +89,9 @@ def export(
         Whether to write `seedK-int8.onnx` too, and to measure what it loses.
     resamples
         Of the bootstrap behind the interval of that loss.
-    note
-        What whoever uses the network has to know, such as that it is no medical device; it goes into the files.
+    source
+        The package of the data set; None for a folder of one's own. Files for patients' pictures say that they are no
+        medical device.
 
     Raises
     ------
@@ -97,7 +102,11 @@ def export(
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     trainings = _trainings(name, models, folds)
-    facts = {"name": name, "note": note, **{key: data.about.get(key) for key in ("title", "licence", "citation")}}
+    facts = {
+        "name": name,
+        "note": medical_note(source),
+        **{key: data.about.get(key) for key in ("title", "licence", "citation")},
+    }
     facts |= {"dataset": data.about["name"], "synthetic": data.about["synthetic"]}
     with appearing_folder(folder) as beside:
         files = [_export_network(training, data, images, beside, facts) for training in trainings]
@@ -132,30 +141,35 @@ def _export_network(
     pictures = open_images(data, images, training.fold.number)
     _check_data(training.path, description, data, pictures)
     path = folder / f"{training.path.stem}.onnx"
-    write_onnx(network, description, path, facts)
+    write_onnx(network, description, path, {**facts, "weights_sha256": _sha256(training.path)})
 
-    exported = OnnxNetwork.open(path, providers=CPU)
-    shown = pictures[spread(training.fold.test, PARITY_IMAGES)]
-    heads, unpools = _measured(network, description, exported, shown), _unpools(path)
+    exported, tested = OnnxNetwork.open(path, providers=CPU), training.fold.test
+    heads, unpools = _measured(network, description, exported, pictures, tested), _unpools(path)
+    some = pictures[spread(tested, OTHER_SIZE_IMAGES)]
     found = {
         "file": path.name,
         "seed": training.seed,
         "fold": training.fold.number,
         "mib": round(path.stat().st_size / 2**20, 2),
-        "images": len(shown),
+        "images": len(tested),
         "unpools": unpools,
         "heads": heads,
-        "other_size": _other_size(network, exported, shown, unpools) if description.target is None else None,
-        "rounding": _rounding(network, exported, shown) if unpools else None,
+        "other_size": _other_size(network, exported, some) if description.target is None else None,
+        "rounding": _rounding(network, exported, pictures[spread(tested, EXACT_IMAGES)]) if unpools else None,
     }
     require_parity(facts["name"], found)
     for name, each in heads.items():
         logger.info(
             "%s, %s: logits of %s differ by %.1e at most, %d of %d answers on %d images",
             *(facts["name"], path.name, name, each["largest_difference"], each["changed"], each["answers"]),
-            len(shown),
+            len(tested),
         )
     return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_data(path: Path, description: Description, data: Prepared, pictures: np.ndarray) -> None:
@@ -243,26 +257,21 @@ def _dynamic_axes(heads: Sequence[str], *, any_size: bool) -> dict[str, dict[int
 
 
 def _measured(
-    network: nn.Module, description: Description, exported: OnnxNetwork, pictures: np.ndarray
+    network: nn.Module, description: Description, exported: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    """How ONNX Runtime's logits and answers compare with torch's, by head."""
-    evaluated = set_up(description.precision)  # which also makes every kernel deterministic
+    """How ONNX Runtime's logits and answers of some of the pictures compare with torch's, by head."""
+    # Which also makes every kernel deterministic. A GPU is for those who asked for one.
+    evaluated = replace(set_up(description.precision), device=torch.device("cpu"))
     network.to(memory_format=torch.channels_last)
     counted: dict[str, list[dict[str, Any]]] = {name: [] for name in exported.heads}
-    answers: dict[str, list[np.ndarray]] = {name: [] for name in exported.heads}
-    for start in range(0, len(pictures), IMAGES_AT_A_TIME):
-        some = pictures[start : start + IMAGES_AT_A_TIME]
+    for start in range(0, len(rows), IMAGES_AT_A_TIME):
+        some = pictures[rows[start : start + IMAGES_AT_A_TIME]]
         ours, theirs = exported.logits(some), _torch_logits(network, some, exported.heads)
         for name in exported.heads:
-            counted[name].append(compare_logits(theirs[name], ours[name]))
-            answers[name].append(class_indices(ours[name]))
-    network.to(evaluated.device)
-    found = {}
-    for name in exported.heads:
-        changed = np.concatenate(answers[name]) != _evaluated(network, name, pictures, evaluated)
-        of_evaluation = {"evaluated_in": evaluated.precision, "changed_from_evaluated": int(changed.sum())}
-        found[name] = merged(counted[name]) | of_evaluation
-    return found
+            changed = class_indices(ours[name]) != _evaluated(network, name, some, evaluated)
+            found = {"changed_from_evaluated": int(changed.sum())}
+            counted[name].append(compare_logits(theirs[name], ours[name]) | found)
+    return {name: merged(each) | {"evaluated_in": evaluated.precision} for name, each in counted.items()}
 
 
 @torch.inference_mode()
@@ -277,35 +286,31 @@ def _torch_logits(network: nn.Module, pictures: np.ndarray, heads: Sequence[str]
 
 
 def _evaluated(network: nn.Module, name: str, pictures: np.ndarray, runtime: Runtime) -> np.ndarray:
-    """The answers in the precision, and on the device, of the evaluation."""
+    """The answers in the precision of the evaluation."""
     if name == "mask":
         return predict_masks(network, channels_first(pictures), runtime)
     answers: np.ndarray = predict_probabilities(network, channels_first(pictures), runtime).argmax(axis=1)
     return answers
 
 
-def _other_size(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray, unpools: bool) -> dict[str, Any]:
-    """The same of part of an image whose sides are odd and differ: the first, or the first where no pooling is tied."""
+def _other_size(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray) -> dict[str, Any]:
+    """The same of parts of images whose sides are odd and differ."""
     height, width = (pictures.shape[1] * 3 // 4) | 1, (pictures.shape[2] // 2) | 1
-    network.cpu()
-    for picture in pictures[: OTHER_SIZE_TRIES if unpools else 1]:
-        part = picture[None, :height, :width]
-        found = compare_logits(_torch_logits(network, part, ["mask"])["mask"], exported.logits(part)["mask"])
-        if not found["beyond_tolerance"]:
-            break
-    return {"height": part.shape[1], "width": part.shape[2], **found}
+    parts = pictures[:, :height, :width]
+    found = compare_logits(_torch_logits(network, parts, ["mask"])["mask"], exported.logits(parts)["mask"])
+    return {"height": height, "width": width, "images": len(parts), **found}
 
 
 def _rounding(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray) -> dict[str, Any]:
     """How far torch in fp32, and ONNX Runtime, are from torch in fp64; leaves the network in that."""
-    some, heads = pictures[:: -(-len(pictures) // EXACT_IMAGES)], exported.heads
-    found = {"torch": _torch_logits(network.cpu(), some, heads), "onnx": exported.logits(some)}
-    exact = _torch_logits(network.double(), some, heads)
+    heads = exported.heads
+    found = {"torch": _torch_logits(network, pictures, heads), "onnx": exported.logits(pictures)}
+    exact = _torch_logits(network.double(), pictures, heads)
     compared = {
         runtime: {name: compare_logits(exact[name], logits[name]) for name in heads}
         for runtime, logits in found.items()
     }
-    return {"images": len(some), **compared}
+    return {"images": len(pictures), **compared}
 
 
 def compare_logits(torch_logits: np.ndarray, onnx_logits: np.ndarray) -> dict[str, Any]:
@@ -398,16 +403,14 @@ def _export_int8(
     trainings: Sequence[Training], data: Prepared, images: Path | None, folder: Path, resamples: int
 ) -> dict[str, Any]:
     """Write the networks with 8 bits, and say by how much they score lower than those in fp32, in `folder` too."""
-    rows = np.concatenate(
-        [spread(each.fold.test, PARITY_IMAGES) for each in trainings if each.seed == trainings[0].seed]
-    )
+    rows = np.concatenate([spread(each.fold.test, INT8_IMAGES) for each in trainings if each.seed == trainings[0].seed])
     scores: dict[str, dict[int, list[np.ndarray]]] = {"fp32": {}, "int8": {}}
     files: list[dict[str, Any]] = []
     for training in trainings:
         pictures = open_images(data, images, training.fold.number)
         fp32, int8 = (folder / f"{training.path.stem}{suffix}.onnx" for suffix in ("", "-int8"))
         quantise(fp32, int8, pictures[spread(training.fold.train, CALIBRATION_IMAGES)])
-        tested = spread(training.fold.test, PARITY_IMAGES)
+        tested = spread(training.fold.test, INT8_IMAGES)
         for precision, path in (("fp32", fp32), ("int8", int8)):
             scored = _scores(OnnxNetwork.open(path, providers=CPU), pictures, tested, data)
             scores[precision].setdefault(training.seed, []).append(scored)

@@ -17,6 +17,7 @@ from bakeoff.evaluation import classification
 from bakeoff.evaluation.calibration import calibrate
 from bakeoff.evaluation.curves import curves, optimal_aurc
 from bakeoff.evaluation.scores import dataset_headline, headline, score_masks
+from bakeoff.inference import medical_note
 from bakeoff.predictions import (
     PROBABILITY_FILES,
     Part,
@@ -69,9 +70,10 @@ def describe(
     prepared: Path,
     split: Path,
     folder: Path,
+    audit: Path,
     *,
     source: str | None,
-    note: str,
+    recipe: Mapping[str, Any] | None,
     shown: Mapping[str, Any] | None,
 ) -> None:
     """Write `card.md`, the model card of an experiment that is scored.
@@ -82,22 +84,25 @@ def describe(
         The experiment and its task, as in the book.
     prepared, split, folder
         As for `score`.
+    audit
+        `results/audits/TASK.json`.
     source
         The package of the data set; None for a folder of one's own.
-    note
-        What whoever uses the experiment has to know before all else.
+    recipe
+        What its networks were trained by; None where there is none.
     shown
         The book's entry of the pictures that it sees in place of the data set's; None for those.
 
     Raises
     ------
     BakeoffError
-        If the experiment's cost is missing.
+        If the experiment's cost or its task's audit is missing.
     """
     data = open_prepared(prepared)
     metrics, cost = (folder / "metrics.json", folder / "cost.json")
-    if not cost.is_file():
-        raise BakeoffError(f"{cost} is missing: run the stage that predicts first.")
+    for path, stage in ((cost, "predicts"), (audit, "audits the task")):
+        if not path.is_file():
+            raise BakeoffError(f"{path} is missing: run the stage that {stage} first.")
     text = card(
         name,
         settings,
@@ -106,8 +111,10 @@ def describe(
         json.loads(cost.read_text()),
         task=task,
         folds=read_folds(split, data),
+        audit=json.loads(audit.read_text()),
         source=source,
-        note=note,
+        note=medical_note(source),
+        recipe=recipe,
         shown=shown,
     )
     write_text(folder / "card.md", text)
