@@ -1,6 +1,7 @@
 """What our DVC does faster, with the same result."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
@@ -97,6 +98,16 @@ def test_only_the_stage_that_has_changed_is_written_anew(clone: Path, monkeypatc
         del data["stages"]["a"]
     assert written == [{"b": {"cmd": "y", "params": {"p": True}}}]
     assert parse_yaml(clone.read_text(), clone)["stages"] == {"b": {"cmd": "y", "params": {"p": True}}}
+
+
+def test_what_dvc_hands_over_in_order_is_written_as_any_mapping(clone: Path) -> None:
+    entry = OrderedDict(cmd="y", params=OrderedDict(z=1, a=[OrderedDict(path="p")]))
+    changed(clone, "b", entry)
+    (clone.parent / REMEMBERED_LOCK).unlink()
+    text = clone.read_text()
+    changed(clone, "b", entry)  # all anew
+    assert clone.read_text() == text
+    assert text.endswith("  b:\n    cmd: y\n    params:\n      z: 1\n      a:\n      - path: p\n")
 
 
 def test_a_lock_that_others_wrote_is_written_anew(clone: Path) -> None:

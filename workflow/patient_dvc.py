@@ -18,6 +18,7 @@ import json
 import re
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import wraps
 from io import StringIO
@@ -88,6 +89,8 @@ def _dumped(values: Any) -> str:
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.width = 1_000_000
     writer.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", ""))
+    # What DVC hands over for a stage is one; without this it would be written as `!!omap`, a list of pairs.
+    writer.representer.add_representer(OrderedDict, lambda r, pairs: r.represent_dict(pairs))
     text = StringIO()
     writer.dump(values, text)
     # libyaml leaves a space before the nothing that stands for null.
