@@ -39,7 +39,7 @@ CLASSES: dict[str, Any] = {
     **{"accuracy": SCORE, "macro_f1": SCORE, "roc_auc": {"mean": None, "low": None, "high": None}},
     **{"temperature": 1.2, "aurc_optimal": 0.01, "images": 12, "seeds": 2, "classes": 2, "folds": 2},
 }
-COST: dict[str, Any] = {"parameters": 8_629_921, "latency_ms": 26.03, "device": "CPU", "note": "means over 1 trainings"}
+COST: dict[str, Any] = {"parameters": 8_629_921, "latency_ms": 26.03, "device": "CPU", "note": "means over 1 training"}
 COST["manifest"] = {"revision": "0123456789abcdef"}
 AUDIT = {
     "checks": [

@@ -50,7 +50,8 @@ def manifest() -> dict[str, Any]:
 
     The GPU, where one was used, is named by the stage that used it, so that this module needs no torch.
     """
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", "workflow", "dvc.yaml", "params.yaml")
+    # A file that is not tracked counts: it may be the model.
+    status = _git("status", "--porcelain", "--untracked-files=normal", "--", "workflow", "dvc.yaml", "params.yaml")
     return {
         "revision": _git("rev-parse", "HEAD"),
         "uncommitted_changes": None if status is None else bool(status),

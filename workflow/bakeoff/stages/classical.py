@@ -227,6 +227,6 @@ def _cost(records: list[dict[str, Any]], speeds: list[float], latency: float) ->
         latency_ms=latency,
         model_mib=max(record["model_mib"] for record in records),
         device="cpu",
-        note=f"means over {len(records)} trainings, with the time that features take; peak memory is that of "
-        f"training, the highest of them; the first: {records[0]['note']}",
+        note=f"means over {len(records)} training{'s'[: len(records) > 1]}, with the time that features take; peak "
+        f"memory is that of training, the highest of them; the first: {records[0]['note']}",
     )

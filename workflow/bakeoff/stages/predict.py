@@ -184,5 +184,6 @@ def _cost(runs: list[Run], model_mib: float) -> dict[str, Any]:
         model_mib=model_mib,
         device=runs[0].device,
         weights=_origin(records[0]["weights"]),
-        note=f"means over {len(records)} trainings; peak memory is that of training, the highest of them",
+        note=f"means over {len(records)} training{'s'[: len(records) > 1]}; peak memory is that of training, the "
+        "highest of them",
     )
