@@ -1,7 +1,9 @@
 """Twenty people at once: a real `bakeoff demo` in a process of its own, asked by as many clients.
 
 Every client hands in its own images, one after the other, and compares what it is told with what the same method says
-of the same image alone, in this process. Of the server the resident memory is read after 50 and after 200 answers.
+of the same image alone, in this process. Of the server the resident memory is read after a quarter of the answers, by
+when every method is loaded, and after the last. It exits with status 1 if an answer is wrong or missing, or if memory
+grew by more than `MOST_GROWTH` in between.
 
     python benchmarks/demo.py [--root .] [--task lungs] [--methods lungs-otsu lungs-unet] [--clients 20] [--images 10]
 """
@@ -9,6 +11,7 @@ of the same image alone, in this process. Of the server the resident memory is r
 import argparse
 import base64
 import io
+import math
 import os
 import socket
 import subprocess
@@ -31,29 +34,42 @@ from bakeoff.demo.comparing import picture_of_file
 from bakeoff.demo.server import open_method
 from PIL import Image
 
-EARLY, LATE = 50, 200
+# Of resident memory, as a share of what it was early: what caches and a fragmented heap may take, and no leak would.
+MOST_GROWTH = 0.1
 
 
 class Served:
-    """The answers so far, and the memory of the server after `EARLY` and after `LATE` of them."""
+    """The answers so far, and the memory of the server in MiB after a quarter of those asked for and after the last."""
 
-    def __init__(self, server: psutil.Process) -> None:
+    def __init__(self, server: psutil.Process, asked: int) -> None:
         self._server, self._lock = server, threading.Lock()
+        self.asked, self._early = asked, max(1, asked // 4)
         self.seconds: list[float] = []
         self.failures: list[str] = []
         self.wrong = 0
-        self.memory: dict[int, float] = {}
+        self.early_mib = self.late_mib = math.nan
 
     def add(self, seconds: float, right: bool) -> None:
         with self._lock:
             self.seconds.append(seconds)
             self.wrong += not right
-            if len(self.seconds) in (EARLY, LATE):
-                self.memory[len(self.seconds)] = self._server.memory_info().rss / 2**20
+            self.late_mib = self._server.memory_info().rss / 2**20
+            if len(self.seconds) == self._early:
+                self.early_mib = self.late_mib
 
     def fail(self, reason: str) -> None:
         with self._lock:
             self.failures.append(reason)
+
+    @property
+    def growth(self) -> float:
+        """Of memory, as a share of what it was early; not a number where too few were answered."""
+        return self.late_mib / self.early_mib - 1
+
+    @property
+    def passed(self) -> bool:
+        """Whether all was answered, rightly, in memory that stayed."""
+        return self.wrong == 0 and len(self.seconds) == self.asked and self.growth <= MOST_GROWTH
 
 
 def write_images(task: Task, folder: Path, clients: int, images: int) -> list[list[Path]]:
@@ -155,7 +171,7 @@ def main() -> None:
         alone = answers_alone(options.root, task, methods, options.runtime, [path for each in files for path in each])
         process, address = start(options.root, options.runtime)
         try:
-            served = Served(psutil.Process(process.pid))
+            served = Served(psutil.Process(process.pid), options.clients * options.images)
             began = time.perf_counter()
             with ThreadPoolExecutor(options.clients) as clients:
                 for mine in files:
@@ -164,21 +180,23 @@ def main() -> None:
         finally:
             process.terminate()
             process.wait()
-    report(methods, options.clients * options.images, served, seconds)
+    report(methods, served, seconds)
+    sys.exit(0 if served.passed else 1)
 
 
-def report(methods: Sequence[str], asked: int, served: Served, seconds: float) -> None:
+def report(methods: Sequence[str], served: Served, seconds: float) -> None:
     """Print one table."""
     took = sorted(served.seconds) or [float("nan")]
     rows = {
         "methods": ", ".join(methods),
-        "asked": asked,
+        "asked": served.asked,
         "answered": len(served.seconds),
         "wrong": served.wrong,
         "answers a second": f"{len(served.seconds) / seconds:.1f}",
         "wait, median": f"{took[len(took) // 2]:.2f} s",
         "wait, longest": f"{took[-1]:.2f} s",
-        **{f"memory after {count}": f"{mib:.0f} MiB" for count, mib in sorted(served.memory.items())},
+        "memory, early and late": f"{served.early_mib:.0f} and {served.late_mib:.0f} MiB",
+        "memory, growth": f"{served.growth:.1%} (at most {MOST_GROWTH:.0%})",
     }
     print("| demo | |\n|---|---|")
     for name, value in rows.items():

@@ -1,9 +1,9 @@
 """How fast a trained experiment answers, and how well unlike images are told: `python benchmarks/inference.py --help`.
 
 `speed`: batch 1, torch in eager mode and fp32 against ONNX Runtime, one network, one machine, the same number of
-threads, alternating so that both see the same load; medians. Then the time from starting `bakeoff predict --runtime
-onnx` to its end with one image, the least of five, which is what a first result costs. Run it where `params.yaml` and
-`results` are, after `bakeoff export`.
+threads, alternating so that both see the same load; medians. Then, medians of nine, the time from starting `bakeoff
+predict --runtime onnx` to its end with one image, which is what a first result costs, and that of `bakeoff --help`,
+which is what any command costs. Run it where `params.yaml` and `results` are, after `bakeoff export`.
 
 `likeness`: for every data set, how often one of its test images is nearer to its training images than an image of
 another data set is (the area under the ROC curve), all at its size and channels; and how many of either are called
@@ -27,7 +27,7 @@ from PIL import Image
 
 # A task of each data set whose images are asked for.
 TASKS = {"pets": "pets-masks", "catsdogs": "catsdogs", "lungs": "lungs", "ultrasound": "ultrasound"}
-REPEATS, STARTS = 30, 5
+REPEATS, STARTS = 30, 9
 
 
 def main() -> None:
@@ -57,8 +57,9 @@ def speed(root: Path, experiment: str) -> None:
     from bakeoff.training.preprocessing import channels_first
 
     models, exports = (root / "results" / folder / experiment for folder in ("models", "exports"))
-    opened = TorchNetwork.open(next(iter(sorted(models.glob("seed0*.safetensors")))))
-    onnx = OnnxNetwork.open(next(iter(sorted(exports.glob("seed0*.onnx")))))
+    weights = next(iter(sorted(models.glob("seed0*.safetensors"))))
+    opened = TorchNetwork.open(weights)
+    onnx = OnnxNetwork.open(exports / f"{weights.stem}.onnx")
     known = opened.description
     masks = known["target"] is None
     side, channels = known["size"], known["in_channels"]
@@ -71,16 +72,17 @@ def speed(root: Path, experiment: str) -> None:
         lambda: predict(network, images, runtime, batch_size=1),
         lambda: ask_onnx(picture),
     )
-    started = min(_command_seconds(root, experiment, picture[0]) for _ in range(STARTS))
+    started, helped = _command_medians(root, experiment, picture[0])
     print(
         f"{experiment}: {known['architecture']} at {side} px, batch 1: torch {1000 * eager:.1f} ms, "
-        f"ONNX Runtime {1000 * exported:.1f} ms, {eager / exported:.2f} times as fast; command {started:.2f} s"
+        f"ONNX Runtime {1000 * exported:.1f} ms, {eager / exported:.2f} times as fast; command {started:.2f} s, "
+        f"--help {helped:.2f} s"
     )
 
 
-def _medians(*calls: Callable[[], object]) -> list[float]:
+def _medians(*calls: Callable[[], object], repeats: int = REPEATS) -> list[float]:
     seconds: list[list[float]] = [[] for _ in calls]
-    for repeat in range(REPEATS + 3):
+    for repeat in range(repeats + 3):
         for call, taken in zip(calls, seconds, strict=True):
             began = time.perf_counter()
             call()
@@ -89,14 +91,17 @@ def _medians(*calls: Callable[[], object]) -> list[float]:
     return [statistics.median(taken) for taken in seconds]
 
 
-def _command_seconds(root: Path, experiment: str, picture: np.ndarray) -> float:
+def _command_medians(root: Path, experiment: str, picture: np.ndarray) -> list[float]:
+    """Seconds from the start of a command to its end: a prediction of one picture, and the help."""
+
+    def run(*words: str) -> None:
+        subprocess.run([sys.executable, "-m", "bakeoff.cli", *words], cwd=root, check=True, capture_output=True)
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "picture.png"
         Image.fromarray(picture.squeeze()).save(file)
         words = ["predict", experiment, str(file), "--out", f"{folder}/out", "--runtime", "onnx"]
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "bakeoff.cli", *words], cwd=root, check=True, capture_output=True)
-        return time.perf_counter() - began
+        return _medians(lambda: run(*words), lambda: run("--help"), repeats=STARTS)
 
 
 def likeness(root: Path, limit: int) -> None:

@@ -1,9 +1,11 @@
 """The demo: a real server process on a tiny pipeline run, asked by a real client and in a real browser."""
 
 import base64
+import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,23 +15,28 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.book import read_book
+from bakeoff.cli import main
 from bakeoff.datasets.decode import resize_image
 from bakeoff.demo.catalogue import Method, read_tasks
 from bakeoff.demo.comparing import MOST_METHODS, Outcome, Picture, chosen_methods, compare, picture_of_file
 from bakeoff.demo.pool import Pool
 from bakeoff.demo.rendering import comparison_html, duration, indices_uri, overlay_uri
-from bakeoff.demo.uploads import Uploads
+from bakeoff.demo.server import open_method
+from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
 from bakeoff.errors import BakeoffError
 from bakeoff.inference import NO_MEDICAL_DEVICE
 from bakeoff.inference.drawing import palette
 from bakeoff.inference.likeness import fit_likeness
-from bakeoff.inference.predictors import Answer, open_predictor
+from bakeoff.inference.predictors import Answer, Predictor
+from click.testing import CliRunner
 from ellipses import write_prepared
 from PIL import Image
 
@@ -47,7 +54,10 @@ LUNGS: dict[str, dict[str, Any]] = {
     "lungs-otsu": {"family": "thresholds", "method": "otsu", "foreground": "train"},
     "lungs-yen": {"family": "thresholds", "method": "yen", "foreground": "train"},
     "lungs-unet": {"family": "networks", "model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}},
+    "lungs-reference": {"family": "networks", "model": "unet", "settings": {"channels": [8], "norm": "batch"}},
 }
+# Lies there as ONNX alone: whatever answers for it runs on ONNX Runtime.
+EXPORTED = "lungs-reference"
 FOREST: dict[str, Any] = {"family": "classical", "method": "random-forest", "features": "rgb", "side": 8}
 
 
@@ -95,8 +105,8 @@ def _lungs() -> None:
         else:
             fit(name, entry, RECIPE, None, 1, data, split, None, None, models, folder / "history")
             predict(name, data, split, None, models, folder)
+            entry["recipe"] = "from-scratch"
         score(name, None, data, split, folder, resamples=50)
-    entries["lungs-unet"]["recipe"] = "from-scratch"
     common = {"resamples": 50, "margin": 0.01}
     places = (Path("results"), data, split, Path("results/comparison"))
     compare_stage("lungs", "segmentation", entries, *places, **common)
@@ -105,6 +115,9 @@ def _lungs() -> None:
     audits.mkdir()
     likeness = fit_likeness(opened.images, fold.train, fold.validation)
     (audits / "lungs-likeness.json").write_text(json.dumps(likeness))
+    exported = CliRunner().invoke(main, ["export", EXPORTED], catch_exceptions=False)
+    assert exported.exit_code == 0, exported.output
+    (Path("results/models") / EXPORTED / "seed0.safetensors").unlink()
 
 
 def _cats_and_dogs() -> None:
@@ -187,6 +200,25 @@ def test_before_anything_was_trained_it_says_what_to_run(tmp_path: Path) -> None
         read_tasks(tmp_path)
 
 
+def test_the_command_line_says_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(main, ["demo"])
+    assert found.exit_code == 1
+    assert "results holds nothing to predict with: type `make run`" in found.output
+    assert CliRunner().invoke(main, ["demo", "--port", "99999"]).exit_code == 2
+
+
+def test_a_likeness_of_other_pictures_is_refused(clone: Path, tmp_path: Path) -> None:
+    for name in ("params.yaml", "data"):
+        (tmp_path / name).symlink_to(clone / name)
+    shutil.copytree(clone / "results", tmp_path / "results")
+    path = tmp_path / "results" / "audits" / "lungs-likeness.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "size": SIDE + 1}))
+    with pytest.raises(BakeoffError, match=r"lungs-likeness\.json is of pictures of another size or depth"):
+        read_tasks(tmp_path)
+
+
 def test_gradio_is_not_loaded_by_the_command_line() -> None:
     code = "import bakeoff.cli, sys; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -195,15 +227,29 @@ def test_gradio_is_not_loaded_by_the_command_line() -> None:
 # --- comparing
 
 
+def opened(clone: Path, name: str) -> Predictor:
+    """A method as the demo opens it by default."""
+    return open_method(clone, read_book(clone / "params.yaml"), name, "auto")
+
+
+def test_by_default_a_network_runs_on_onnx_runtime_where_it_was_exported(clone: Path) -> None:
+    assert {name: opened(clone, name).provider for name in LUNGS} == {
+        "lungs-otsu": None,
+        "lungs-yen": None,
+        "lungs-unet": "cpu",
+        "lungs-reference": "CPUExecutionProvider",
+    }
+
+
 def test_every_method_is_asked_about_the_same_picture(clone: Path, tmp_path: Path) -> None:
     lungs = read_tasks(clone)["lungs"]
     noise = np.random.default_rng(1).integers(0, 256, (50, 70), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     picture = picture_of_file(lungs, tmp_path / "noise.png", "noise.png")
     np.testing.assert_array_equal(picture.prepared, resize_image(noise[..., None], SIDE))
-    found = compare(lungs, picture, lungs.methods, lambda name: open_predictor(name, clone))
+    found = compare(lungs, picture, lungs.methods, lambda name: opened(clone, name))
     for method, outcome in zip(lungs.methods, found.outcomes, strict=True):
-        [answer] = open_predictor(method.experiment, clone).predict(picture.prepared[None])
+        [answer] = opened(clone, method.experiment).predict(picture.prepared[None])
         assert outcome.answer is not None
         np.testing.assert_array_equal(outcome.answer.mask, answer.mask)
         assert outcome.areas == {"lung": np.count_nonzero(answer.mask == 1) / SIDE**2}
@@ -216,7 +262,7 @@ def test_a_method_that_cannot_answer_says_why_and_the_others_answer(clone: Path)
     def get(name: str) -> Any:
         if name == "lungs-yen":
             raise BakeoffError("lungs-yen.json is missing: fit first.")
-        return open_predictor(name, clone)
+        return opened(clone, name)
 
     picture = Picture("p", lungs.example(lungs.examples()[0]), lungs.example(lungs.examples()[0]))
     found = {each.method.experiment: each for each in compare(lungs, picture, lungs.methods, get).outcomes}
@@ -237,7 +283,7 @@ def test_methods_are_checked(clone: Path) -> None:
     assert [each.experiment for each in chosen_methods(lungs, ["lungs-yen", "lungs-yen"])] == ["lungs-yen"]
     with pytest.raises(BakeoffError, match="No method is chosen: tick at least one"):
         chosen_methods(lungs, [])
-    with pytest.raises(BakeoffError, match="lungs has no method 'x': choose among lungs-otsu, lungs-unet, lungs-yen"):
+    with pytest.raises(BakeoffError, match=f"lungs has no method 'x': choose among {', '.join(sorted(LUNGS))}"):
         chosen_methods(lungs, ["x"])
     many = [Method(f"m{n}", f"M{n}", False) for n in range(MOST_METHODS + 1)]
     object.__setattr__(lungs, "methods", many)
@@ -256,6 +302,10 @@ def test_masks_come_through_as_pictures() -> None:
 
 def _bytes_of(uri: str) -> bytes:
     return base64.b64decode(uri.partition(",")[2])
+
+
+def _mask_of(answer: dict[str, Any]) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(_bytes_of(answer["mask"]))))
 
 
 def test_names_are_text_and_no_markup(clone: Path) -> None:
@@ -311,28 +361,76 @@ def test_a_load_that_fails_is_tried_again() -> None:
     assert pool.get("a") == "there"
 
 
-def test_a_file_goes_with_the_last_session_that_uses_it(tmp_path: Path) -> None:
-    file = tmp_path / "hash" / "a.png"
-    file.parent.mkdir()
-    file.write_bytes(b"x")
-    uploads = Uploads(tmp_path)
-    assert uploads.use(str(file), "one") == uploads.use(str(file), "two") == file.resolve()
-    uploads.leave("one")
-    assert file.exists()
-    uploads.leave("two")
-    assert not file.exists()
-    with pytest.raises(BakeoffError, match="no longer here: hand it in again"):
+class TestUploads:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        path = tmp_path / "hash" / "a.png"
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+        return path
+
+    @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+    def test_a_file_goes_with_the_last_session_that_holds_it(self, file: Path, order: tuple[str, str]) -> None:
+        uploads = Uploads()
+        for session in ("one", "two"):
+            uploads.arrive(str(file))
+            uploads.claim(str(file), session)
+        assert uploads.use(str(file), "one") == uploads.use(str(file), "two") == file
+        uploads.leave(order[0])
+        assert file.exists()
+        uploads.leave(order[1])
+        assert not file.exists()
+        with pytest.raises(BakeoffError, match="no longer here: hand it in again"):
+            uploads.use(str(file), "one")
+
+    def test_a_file_that_arrived_again_waits_for_its_second_owner(self, file: Path) -> None:
+        """Two hand in equal files, which Gradio keeps in one place; the first leaves before the second asks."""
+        uploads = Uploads()
+        uploads.arrive(str(file))
+        uploads.claim(str(file), "one")
+        uploads.arrive(str(file))
         uploads.use(str(file), "one")
+        uploads.leave("one")
+        uploads.claim(str(file), "two")
+        assert uploads.use(str(file), "two") == file
+        uploads.leave("two")
+        assert not file.exists()
 
+    def test_a_file_goes_with_a_session_whose_request_never_had_its_turn(self, file: Path) -> None:
+        uploads = Uploads()
+        uploads.arrive(str(file))
+        uploads.claim(str(file), "one")
+        uploads.leave("one")
+        assert not file.exists()
+        file.write_bytes(b"x")  # somebody else's now
+        uploads.arrive(str(file))
+        with pytest.raises(BakeoffError, match="no longer here"):  # the turn comes after all
+            uploads.use(str(file), "one")
+        uploads.claim(str(file), "one")  # and now it is back
+        assert uploads.use(str(file), "one") == file
 
-def test_no_other_file_is_read(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"x")
-    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "secret.png")
-    uploads = Uploads(tmp_path / "in")
-    for path in ("secret.png", "in/../secret.png", "in/link.png"):
-        with pytest.raises(BakeoffError, match="no longer here"):
-            uploads.use(str(tmp_path / path), "one")
+    def test_who_never_says_that_it_leaves_is_forgotten(self, file: Path) -> None:
+        now = 0.0
+        uploads = Uploads(lambda: now)
+        uploads.arrive(str(file))
+        now = KEPT_SECONDS
+        uploads.claim(str(file), "one")
+        now = 2 * KEPT_SECONDS
+        uploads.leave("somebody")
+        assert file.exists()
+        now += 1
+        uploads.leave("somebody")
+        assert not file.exists()
+
+    def test_no_other_file_is_read_or_removed(self, file: Path, tmp_path: Path) -> None:
+        uploads = Uploads()
+        uploads.arrive(str(tmp_path / "another.png"))
+        for path in (str(file), str(tmp_path / "another.png"), "\0"):
+            uploads.claim(path, "one")
+            with pytest.raises(BakeoffError, match="no longer here"):
+                uploads.use(path, "one")
+        uploads.leave("one")
+        assert file.exists()
 
 
 # --- the server
@@ -384,6 +482,43 @@ class Server:
         pytest.fail(f"the demo does not start: {self.said()}")
 
 
+class Visitor:
+    """What a page does, by hand: the connection that says that it is open, an upload, a request."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        import httpx
+
+        self._http = httpx.Client(base_url=f"{server.address}gradio_api", trust_env=False, timeout=60)
+        self._session = f"{name}-{time.monotonic_ns()}"
+        self._open = contextlib.ExitStack()
+        response = self._open.enter_context(self._http.stream("GET", f"/heartbeat/{self._session}"))
+        self._beats = response.iter_lines()  # kept, since its end would close the connection
+        next(self._beats)
+        config = httpx.get(f"{server.address}config", trust_env=False).json()
+        [self._predict] = [each["id"] for each in config["dependencies"] if each["api_name"] == "predict"]
+
+    def __enter__(self) -> "Visitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+        self._http.close()
+
+    def hand_in(self, name: str) -> Path:
+        file = io.BytesIO()
+        Image.new("RGB", (40, 30), "red").save(file, "PNG")
+        [path] = self._http.post("/upload", files={"files": (name, file.getvalue())}).raise_for_status().json()
+        return Path(path)
+
+    def ask(self, path: Path, methods: list[str]) -> None:
+        picture = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        asked = {"data": ["lungs", methods, picture, None], "fn_index": self._predict, "session_hash": self._session}
+        self._http.post("/queue/join", json=asked).raise_for_status()
+
+    def leave(self) -> None:
+        self._open.close()
+
+
 @pytest.fixture(scope="module")
 def server(clone: Path) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as temporary:
@@ -430,7 +565,7 @@ class TestTheApi:
             folder = clone / "results" / "experiments" / each["experiment"]
             ids = pd.read_csv(folder / "predictions.csv")["id"].tolist()
             recorded = np.load(folder / "seed0" / "masks.npy")[ids.index(id_)]
-            np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(_bytes_of(each["mask"])))), recorded)
+            np.testing.assert_array_equal(_mask_of(each), recorded)
             scores = pd.read_csv(folder / "scores.csv", index_col="id")["dice"]
             assert each["dice"] == pytest.approx(scores[id_], abs=1e-6)
             assert each["seconds"] > 0
@@ -484,6 +619,55 @@ class TestTheApi:
         """A client that claims to have handed in what it has not."""
         with pytest.raises(Exception, match="no longer here: hand it in again"):
             client.predict("lungs", ["lungs-otsu"], {"path": str(scan)}, None, api_name="/predict")
+
+    def test_an_address_in_place_of_a_file_is_refused_in_words(self, client: Any) -> None:
+        address = {"path": "https://example.org/cat.png", "meta": {"_type": "gradio.FileData"}}
+        with pytest.raises(Exception, match="An address is no file, and nothing is fetched here"):
+            client.predict("lungs", ["lungs-otsu"], address, None, api_name="/predict")
+
+    def test_six_at_once_get_what_each_would_get_alone(self, server: Server, clone: Path, tmp_path: Path) -> None:
+        from gradio_client import Client, handle_file
+
+        lungs, methods = read_tasks(clone)["lungs"], ["lungs-otsu", "lungs-unet", EXPORTED]
+        rng = np.random.default_rng(0)
+        pictures = [
+            np.clip(lungs.example(id_) + rng.integers(0, 40, (SIDE, SIDE, 1)), 0, 255).astype(np.uint8)
+            for id_ in lungs.examples()[:6]
+        ]
+
+        def ask(number: int) -> dict[str, np.ndarray]:
+            path = tmp_path / f"{number}.png"
+            Image.fromarray(pictures[number][..., 0]).save(path)
+            client = Client(server.address, verbose=False)
+            answer = client.predict("lungs", methods, handle_file(path), None, api_name="/predict")
+            client.close()
+            assert answer["picture"] == path.name
+            return {each["experiment"]: _mask_of(each) for each in answer["answers"]}
+
+        with ThreadPoolExecutor(6) as clients:
+            found = list(clients.map(ask, range(6)))
+        for name in methods:
+            for answer, alone in zip(found, opened(clone, name).predict(np.stack(pictures)), strict=True):
+                np.testing.assert_array_equal(answer[name], alone.mask)
+        assert len({answer["lungs-otsu"].tobytes() for answer in found}) == 6
+
+    @pytest.mark.parametrize("methods", [[], ["lungs-otsu"]], ids=["no method", "a method"])
+    def test_a_file_goes_when_its_client_does(self, server: Server, methods: list[str]) -> None:
+        """Whatever became of the request, and not before the last client that handed in an equal file has gone."""
+        with Visitor(server, "one") as one:
+            path = one.hand_in("mine.png")
+            one.ask(path, methods)
+            with Visitor(server, "two") as two:
+                assert two.hand_in("mine.png") == path
+                one.leave()
+                two.ask(path, methods)
+                time.sleep(1)
+                assert path.is_file()
+                two.leave()
+            ends = time.monotonic() + 60
+            while path.is_file() and time.monotonic() < ends:
+                time.sleep(0.1)
+            assert not path.exists()
 
     def test_a_file_that_is_too_large_is_refused_in_words(self, client: Any, tmp_path: Path) -> None:
         from gradio_client import handle_file

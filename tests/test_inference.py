@@ -2,8 +2,14 @@
 
 import csv
 import json
+import os
+import resource
+import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Iterable
+from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,12 +25,16 @@ from bakeoff.errors import BakeoffError
 from bakeoff.inference import NO_MEDICAL_DEVICE, medical_note
 from bakeoff.inference.command import _batches, _Opened, predict_pictures
 from bakeoff.inference.likeness import UNLIKE, describe, fit_likeness, parse_likeness, read_likeness
+from bakeoff.inference.onnx_runtime import OnnxNetwork, execution_providers
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import CascadePredictor, open_predictor
+from bakeoff.inference.quantisation import quantise
 from bakeoff.models import unet
 from bakeoff.predictions import read_predictions, read_probabilities
 from bakeoff.training.saved import Description, save_network
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from PIL import ExifTags, Image
 
 BOOK = Path(__file__).resolve().parent.parent / "params.yaml"
@@ -249,8 +259,21 @@ def test_true_masks_are_handed_in(clone: Path, tmp_path: Path) -> None:
 
     first = next(iter(files.values()))
     (masks / first.name).unlink()
-    with pytest.raises(BakeoffError, match=r"(?s)1 of .*holds 0 masks of that name"):
+    with pytest.raises(BakeoffError, match=r"(?s)1 of .*the folder of masks holds 0 of that name"):
         ask(clone, tmp_path / "out", "kinds-true", [*map(str, files.values())], masks=masks)
+
+
+def test_a_mask_is_of_one_picture_and_of_its_stored_pixels(clone: Path, tmp_path: Path) -> None:
+    turned, masks = clone / "mine" / "images" / "dark" / "000.png", clone / "mine" / "masks" / "dark"
+    with pytest.raises(
+        BakeoffError, match=r"000\.png: its EXIF tag turns it, and nothing turns its mask: .*--as-stored"
+    ):
+        ask(clone, tmp_path / "out", "kinds-true", [str(turned)], masks=masks, as_stored=False)
+    assert len(ask(clone, tmp_path / "out", "kinds-true", [str(turned)], masks=masks)) == 1
+    other = tmp_path / "000.png"
+    other.write_bytes(turned.read_bytes())
+    with pytest.raises(BakeoffError, match=r"000\.png and .*000\.png would have the same mask: rename one"):
+        ask(clone, tmp_path / "out", "kinds-true", [str(turned), str(other)], masks=masks)
 
 
 def test_without_its_true_masks_an_experiment_is_refused(clone: Path) -> None:
@@ -304,6 +327,7 @@ def test_a_named_segmenter_draws_in_place_of_the_own_one(clone: Path) -> None:
         ({"experiment": "cells-nothing"}, "has no experiment"),
         ({"experiment": "cells-unet", "seed": 3}, "seed3.safetensors: there is seed0.safetensors"),
         ({"experiment": "cells-unet", "fold": 1}, "seed0-fold1.safetensors"),
+        ({"experiment": "cells-unet", "runtime": "onnx-int8"}, r"seed0-int8\.onnx: say `export: \{int8: true\}`"),
         ({"experiment": "kinds-true", "runtime": "onnx", "masks": Path("mine")}, "run the stage that exports first"),
         ({"experiment": "kinds-trees", "masks": Path()}, "was not trained on masks"),
     ],
@@ -317,19 +341,249 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_onnx_runtime_answers_alike_without_torch(clone: Path, tmp_path: Path) -> None:
-    run("export", "cells-unet")
-    files = [*map(str, files_tested(clone).values())]
-    ask(clone, tmp_path / "torch", "cells-unet", files)
-    program = (
-        "import sys; sys.modules.update(dict.fromkeys(('torch', 'pandas', 'sklearn', 'matplotlib')))\n"
-        "from pathlib import Path; from bakeoff.inference.command import predict_pictures\n"
-        "predict_pictures('cells-unet', sys.argv[2:], Path(sys.argv[1]), runtime='onnx', as_stored=True)\n"
+@pytest.fixture(scope="module")
+def exports(clone: Path) -> Path:
+    """The clone, whose networks were exported."""
+    for name in ("cells-unet", "kinds-drawn"):
+        run("export", name)
+    return clone
+
+
+# As docs/using-a-model.md tells to install.
+PACKAGES_NEEDED = [
+    "click",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "pillow",
+    "pydantic",
+    "ruamel.yaml",
+    "tqdm",
+]
+NOT_NEEDED = (
+    "torch",
+    "timm",
+    "segmentation_models_pytorch",
+    "kornia",
+    "triton",
+    "nvidia",
+    "pandas",
+    "scipy",
+    "sklearn",
+)
+
+
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The start of a command line whose interpreter has the standard library, this project, and `PACKAGES_NEEDED`.
+
+    Their modules are linked from the present environment one by one; whatever else is installed cannot be imported.
+    """
+    folder = tmp_path_factory.mktemp("packages")
+    site = Path(sysconfig.get_path("purelib"))
+    for name in sorted(_with_dependencies(PACKAGES_NEEDED)):
+        for file in distribution(name).files or []:
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and not (folder / top).exists():
+                (folder / top).symlink_to(site / top)
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(NOT_NEEDED)]
+    path = [str(BOOK.parent / "workflow"), str(folder)]
+    program = f"import sys; sys.path += {path}; from bakeoff.cli import main; main()"
+    # Neither the environment's packages nor what its variables or the working directory would add.
+    return [sys.executable, "-I", "-S", "-c", program]
+
+
+def test_what_the_documentation_installs_is_what_is_tested() -> None:
+    words = (BOOK.parent / "docs" / "using-a-model.md").read_text().split()
+    start = words.index("click")
+    assert words[start : start + len(PACKAGES_NEEDED)] == PACKAGES_NEEDED
+
+
+def _with_dependencies(names: Iterable[str]) -> set[str]:
+    """Packages and all that installing them installs."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            wanted = map(Requirement, distribution(name).requires or [])
+            waiting += [each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["cells-unet"], ["kinds-drawn"], ["cells-otsu"], ["--segment", "cells-unet", "--classify", "kinds-drawn"]],
+    ids=["segmentation", "on predicted masks", "threshold", "two in a row"],
+)
+def test_onnx_runtime_answers_alike_without_torch(
+    exports: Path, tmp_path: Path, without_torch: list[str], words: list[str]
+) -> None:
+    files = [*map(str, files_tested(exports).values())]
+    common = [*words, *files, "--as-stored", "--out"]
+    run("predict", *common, str(tmp_path / "torch"))
+    bare = [*without_torch, "predict", *common, str(tmp_path / "onnx"), "--runtime", "onnx"]
+    found = subprocess.run(bare, cwd=exports, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    tables = []
+    for out in ("torch", "onnx"):
+        with (tmp_path / out / "predictions.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    assert [row["file"] for row in tables[1]] == [row["file"] for row in tables[0]]
+    for one, other in zip(*tables, strict=True):
+        with (
+            Image.open(tmp_path / "torch" / one["mask"]) as mask,
+            Image.open(tmp_path / "onnx" / other["mask"]) as same,
+        ):
+            assert np.array_equal(np.asarray(mask), np.asarray(same))
+        assert one.get("label") == other.get("label")
+        for column in (name for name in one if name.startswith("p_")):
+            assert float(one[column]) == pytest.approx(float(other[column]), abs=1e-5)
+
+
+def test_without_torch_its_runtime_says_so(exports: Path, tmp_path: Path, without_torch: list[str]) -> None:
+    words = ["predict", "cells-unet", str(exports / "mine"), "--out", str(tmp_path)]
+    found = subprocess.run([*without_torch, *words], cwd=exports, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (
+        1,
+        "bakeoff: torch is not installed: 'cells-unet' runs without it with --runtime onnx, where it was exported.\n",
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "onnx"), *files], cwd=clone, check=True)
-    for mask in (tmp_path / "torch" / "masks").iterdir():
-        with Image.open(mask) as one, Image.open(tmp_path / "onnx" / "masks" / mask.name) as other:
-            assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_about_says_what_the_answers_depend_on(exports: Path, tmp_path: Path) -> None:
+    file = str(exports / "mine" / "images" / "dark" / "002.png")
+
+    def about(experiment: str | None, **options: Any) -> tuple[Any, ...]:
+        ask(exports, tmp_path, experiment, [file], **options)
+        said = json.loads((tmp_path / "about.json").read_text())
+        return said["runtime"], said["provider"], said["seed"], said["fold"]
+
+    assert about("cells-unet") == ("torch", "cpu", 0, 0)
+    assert about("cells-unet", runtime="onnx") == ("onnx", "CPUExecutionProvider", 0, 0)
+    assert about("cells-otsu", seed=5) == ("torch", None, None, 0), "the fold chose the foreground"
+    assert about("cells-three", seed=5, fold=7) == ("torch", None, None, None)
+    assert about("kinds-trees") == ("torch", None, 0, 0)
+    pair = {"segment": "cells-unet", "classify": "kinds-trees", "runtime": "onnx"}
+    assert about(None, **pair) == ("onnx", "CPUExecutionProvider", 0, 0)
+
+
+def test_providers_are_taken_in_order_without_tf32() -> None:
+    cuda, openvino, cpu = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
+    assert execution_providers([cpu, "AzureExecutionProvider", openvino, cuda]) == [
+        (cuda, {"use_tf32": "0"}),
+        (openvino, {}),
+        (cpu, {}),
+    ]
+    assert execution_providers(["AzureExecutionProvider", cpu]) == [(cpu, {})]
+
+
+def test_an_export_of_other_weights_is_refused(exports: Path, tmp_path: Path) -> None:
+    """And one whose weights do not lie there stands for itself."""
+    for name in ("params.yaml", "data"):
+        (tmp_path / name).symlink_to(exports / name)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "exports").symlink_to(exports / "results" / "exports")
+    assert open_predictor("cells-unet", tmp_path, runtime="onnx").provider == "CPUExecutionProvider"
+    models = tmp_path / "results" / "models" / "cells-unet"
+    models.mkdir(parents=True)
+    weights = (exports / "results" / "models" / "cells-unet" / "seed0.safetensors").read_bytes()
+    (models / "seed0.safetensors").write_bytes(weights)
+    open_predictor("cells-unet", tmp_path, runtime="onnx")
+    (models / "seed0.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(BakeoffError, match=r"seed0\.onnx is of other weights than .*: run `bakeoff export cells-unet`"):
+        open_predictor("cells-unet", tmp_path, runtime="onnx")
+
+
+def test_eight_bits_are_asked_for_by_name(exports: Path, tmp_path: Path) -> None:
+    for name in ("params.yaml", "data"):
+        (tmp_path / name).symlink_to(exports / name)
+    folder = tmp_path / "results" / "exports" / "cells-unet"
+    shutil.copytree(exports / "results" / "exports" / "cells-unet", folder)
+    pictures = open_prepared(exports / "data" / "prepared" / "cells").images
+    quantise(folder / "seed0.onnx", folder / "seed0-int8.onnx", np.asarray(pictures[:8]))
+    expected = OnnxNetwork.open(folder / "seed0-int8.onnx").masks(pictures)
+    answers = open_predictor("cells-unet", tmp_path, runtime="onnx-int8").predict(pictures)
+    assert np.array_equal(np.stack([each.mask for each in answers]), expected)
+    (folder / "seed0.onnx").unlink()
+    with pytest.raises(BakeoffError, match=r"seed0\.onnx: run the stage that exports first"):
+        open_predictor("cells-unet", tmp_path, runtime="onnx")
+
+
+def refused(*words: str) -> str:
+    found = CliRunner().invoke(main, ["predict", *words])
+    assert found.exit_code == 1, found.output
+    return found.output
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--out=x", "--runtime=torch", "--seed=0", "--fold=0", "--masks=x", "--as-stored", "--json"],
+)
+def test_an_option_without_images_does_not_run_the_stage(clone: Path, option: str) -> None:
+    table = clone / "results" / "experiments" / "cells-unet" / "predictions.csv"
+    before = table.stat().st_mtime_ns
+    assert f"{option.partition('=')[0]} is about images of one's own" in refused("cells-unet", option)
+    assert table.stat().st_mtime_ns == before
+
+
+def test_the_command_line_takes_images_in_any_place(clone: Path, tmp_path: Path) -> None:
+    one, two = (str(clone / "mine" / "images" / "dark" / f"{number:03}.png") for number in (2, 4))
+    pair = ["--segment", "cells-unet", "--classify", "kinds-trees"]
+    for words in ([*pair, one, two], [one, two, *pair], [one, *pair, two]):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        run("predict", *words, "--out", str(out))
+        with (out / "predictions.csv").open() as file:
+            assert [row["file"] for row in csv.DictReader(file)] == [one, two]
+    assert "no PATH is given: name images" in refused(*pair)
+    assert "Name one experiment, or two in a row" in refused("--segment", "cells-unet", one, "--out", str(tmp_path))
+    assert "Say where the answers go: --out FOLDER" in refused("cells-unet", one)
+
+
+def test_the_command_line_answers_about_the_others_and_exits_with_1(clone: Path, tmp_path: Path) -> None:
+    good, broken = clone / "mine" / "images" / "dark" / "002.png", tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    said = refused("cells-otsu", str(broken), str(good), "--out", str(tmp_path / "out"), "--json")
+    assert f"bakeoff:   {broken}: cannot identify" in said
+    [line] = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["file"] == str(good)
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_a_name_that_is_no_utf_8_is_escaped(clone: Path, tmp_path: Path, json_lines: bool) -> None:
+    picture, broken = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9.png", b"x\xe9.png"))
+    picture.write_bytes((clone / "mine" / "images" / "dark" / "002.png").read_bytes())
+    broken.write_bytes(b"no image")
+    out = tmp_path / "out"
+    with pytest.raises(BakeoffError, match="1 of 2 files"):
+        predict_pictures("cells-otsu", [str(picture), str(broken)], out, root=clone, json_lines=json_lines)
+    table = (out / f"predictions.{'jsonl' if json_lines else 'csv'}").read_text(encoding="utf-8")
+    assert r"caf\udce9.png" in table
+    if json_lines:
+        assert json.loads(table)["file"] == str(picture)
+    assert list(json.loads((out / "about.json").read_text(encoding="utf-8"))["failures"]) == [str(broken)]
+
+
+def test_a_table_that_cannot_be_written_is_a_sentence(clone: Path, tmp_path: Path) -> None:
+    file = str(clone / "mine" / "images" / "dark" / "002.png")
+    (tmp_path / "taken" / "predictions.csv").mkdir(parents=True)
+    with pytest.raises(BakeoffError, match=r"predictions\.csv is a folder, and the table goes there"):
+        ask(clone, tmp_path / "taken", "kinds-trees", [file])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))  # as good as a full disk
+    try:
+        with pytest.raises(BakeoffError, match=r"predictions\.csv cannot be written, the disk is full"):
+            ask(clone, tmp_path / "full", "kinds-trees", [file])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "full").iterdir()) == []
+
+
+def test_there_is_one_table(clone: Path, tmp_path: Path) -> None:
+    file = str(clone / "mine" / "images" / "dark" / "002.png")
+    for json_lines, name in ((False, "predictions.csv"), (True, "predictions.jsonl"), (False, "predictions.csv")):
+        predict_pictures("kinds-trees", [file], tmp_path, root=clone, json_lines=json_lines)
+        assert [path.name for path in tmp_path.glob("predictions.*")] == [name]
 
 
 def test_one_broken_file_is_named_and_the_others_are_answered(clone: Path, tmp_path: Path) -> None:
@@ -349,10 +603,19 @@ def test_one_broken_file_is_named_and_the_others_are_answered(clone: Path, tmp_p
 
 def test_answers_of_an_earlier_run_are_not_asked_about(clone: Path, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes((clone / "mine" / "images" / "dark" / "002.png").read_bytes())
+    out = tmp_path / "out"
     for _ in range(2):
-        assert len(ask(clone, tmp_path / "out", "cells-otsu", [str(tmp_path)])) == 1
-    with pytest.raises(BakeoffError, match="choose another --out"):
-        ask(clone, tmp_path, "cells-otsu", [str(tmp_path)])
+        assert len(ask(clone, out, "cells-otsu", [str(tmp_path)])) == 1
+    with pytest.raises(BakeoffError, match=r"masks and .*overlays aside\): check the path"):
+        ask(clone, out, "cells-otsu", [str(out)])
+    # Images that lie where the answers go are asked about, and an earlier answer where it is named.
+    for _ in range(2):
+        assert [row["file"] for row in ask(clone, tmp_path, "cells-otsu", [str(tmp_path / "*.png")])] == [
+            str(tmp_path / "x.png")
+        ]
+    overlay = str(tmp_path / "overlays" / "x.jpg")
+    rows = ask(clone, tmp_path, "cells-otsu", [str(tmp_path / "x.png"), overlay])
+    assert [row["file"] for row in rows] == [overlay, str(tmp_path / "x.png")]
 
 
 def test_large_pictures_do_not_wait_for_each_other() -> None:
@@ -422,6 +685,17 @@ def test_likeness_is_the_shrunk_mahalanobis_distance_of_scikit_learn() -> None:
     assert likeness.distances(images) == pytest.approx(expected, rel=1e-3)
 
 
+def test_likeness_is_the_same_from_a_memory_map_and_in_any_batch(tmp_path: Path) -> None:
+    images = blobs(60, 0)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    rows = np.random.default_rng(0).permutation(60)
+    fitted = fit_likeness(mapped, rows[:40], rows[40:])
+    assert fitted == fit_likeness(images, rows[:40].tolist(), rows[40:].tolist())
+    likeness = parse_likeness(fitted)
+    assert fitted["held_out"] == pytest.approx(np.sort(likeness.distances(images[rows[40:]])), rel=1e-5)
+
+
 def test_likeness_is_written_beside_the_answer(clone: Path, tmp_path: Path) -> None:
     data = open_prepared(clone / "data" / "prepared" / "cells")
     fold = read_folds(clone / "data" / "splits" / "cells.csv", data)[0]
@@ -435,6 +709,9 @@ def test_likeness_is_written_beside_the_answer(clone: Path, tmp_path: Path) -> N
         assert rows["stripe.png"]["unlike"] == "true"
         assert float(rows["stripe.png"]["farther"]) == 0
         assert any(row["unlike"] == "false" for row in rows.values())
+        path.write_text(json.dumps({**json.loads(path.read_text()), "size": SIDE + 1}))
+        with pytest.raises(BakeoffError, match=r"cells-likeness\.json is of pictures of another size or depth"):
+            ask(clone, tmp_path / "out", "cells-otsu", files)
         path.write_text("{")
         with pytest.raises(BakeoffError, match=r"cells-likeness\.json cannot be read"):
             read_likeness(path)

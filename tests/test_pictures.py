@@ -10,7 +10,8 @@ from bakeoff.datasets.decode import Undecodable, decode, resize_image
 from bakeoff.errors import BakeoffError
 from bakeoff.inference.command import output_names
 from bakeoff.inference.drawing import outlined, palette, resize_mask, write_mask, write_overlay
-from bakeoff.inference.pictures import find_pictures, open_mask, open_picture
+from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
+from bakeoff.report.pictures import mask_picture
 from PIL import ExifTags, Image, ImageOps
 
 RNG = np.random.default_rng(0)
@@ -107,9 +108,31 @@ def test_files_folders_and_patterns_are_found_once(tmp_path: Path, monkeypatch: 
     assert find_pictures(["*0.png"]) == [Path("a0.png")]
     assert find_pictures(["[a]*.png"]) == [Path("[a]*.png")], "a name before a pattern"
     assert find_pictures(["raw"]) == [Path("raw")], "what is named needs no suffix"
+    assert find_pictures(["b", "raw"], leave_out=[Path("b/deep"), Path("raw")]) == [Path("b/2.PNG"), Path("raw")]
+    assert find_pictures(["**/*.jpeg", "b/2.PNG"], leave_out=[Path("nowhere")]) == below
+    assert find_pictures(["b/deep/1.jpeg"], leave_out=[Path("b/deep")]) == below[1:], "named itself"
+    with pytest.raises(BakeoffError, match=r"b/deep is no image, .* \(what lies in b aside\): check the path"):
+        find_pictures(["b/deep"], leave_out=[Path("b")])
+    with pytest.raises(BakeoffError, match=r"x\.png cannot be looked at \(File name too long\): check the path"):
+        find_pictures([f"{300 * 'x'}.png"])
     for nothing in ("c", "*.bmp", "b/.hidden/*.jpg"):
         with pytest.raises(BakeoffError, match=r"is no image, and no folder or pattern"):
             find_pictures(["b", nothing])
+
+
+@pytest.mark.parametrize("orientation", [None, *range(10)])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_picture_is_turned_where_its_tag_moves_pixels(tmp_path: Path, suffix: str, orientation: int | None) -> None:
+    path = save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS), orientation)
+    moved = not np.array_equal(open_picture(path, 3), open_picture(path, 3, upright=False))
+    assert is_turned(path) == moved
+
+
+def test_masks_are_listed_by_name_whatever_their_suffix(tmp_path: Path) -> None:
+    for name in ("a.png", "a.TIF", "b.gif", "notes.txt", "c"):
+        (tmp_path / name).touch()
+    a, b = [tmp_path / "a.TIF", tmp_path / "a.png"], [tmp_path / "b.gif"]
+    assert masks_by_stem(tmp_path) == {"a": a, "b": b}
 
 
 def test_names_never_collide() -> None:
@@ -127,6 +150,10 @@ def test_a_mask_is_indices_and_colours(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(image), mask)
         assert np.array_equal(np.asarray(image.convert("RGB")), palette()[mask])
     assert len(np.unique(palette()[:8], axis=0)) == 8
+
+
+def test_a_class_has_the_colour_that_the_report_gives_it() -> None:
+    assert np.array_equal(palette()[2:6], mask_picture(np.arange(2, 6, dtype=np.uint8)[None])[0])
 
 
 def test_masks_of_grey_levels_are_read_and_others_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bakeoff.book import Book, read_book
 from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
 from bakeoff.errors import BakeoffError
 from bakeoff.inference import medical_note
-from bakeoff.inference.likeness import Likeness, read_likeness
+from bakeoff.inference.likeness import Likeness, likeness_of_task
 
 EXAMPLES = 8
 
@@ -138,7 +138,7 @@ def read_tasks(root: Path) -> dict[str, Task]:
     Raises
     ------
     BakeoffError
-        If there is no book, or nothing was trained yet.
+        If there is no book, nothing was trained yet, or what an audit left is damaged or of other pictures.
     """
     book = read_book(root / "params.yaml")
     experiments = {name: book.experiment(name) for name in book.experiment_names()}
@@ -166,19 +166,12 @@ def _task(root: Path, book: Book, name: str, usable: Mapping[str, Mapping[str, A
         target=settings.target,
         data=data,
         split=split,
-        likeness=_likeness(root / "results" / "audits" / f"{name}-likeness.json", data),
+        likeness=likeness_of_task(root, name, data.images.shape[1], data.images.shape[3]),
         methods=_methods(labels, mine),
         ranked=set(mine) <= set(labels),
         masks=settings.target is None or any("input" in each for each in mine.values()),
         note=medical_note(source),
     )
-
-
-def _likeness(path: Path, data: Prepared) -> Likeness | None:
-    """What the audit left, unless that was for pictures of another size."""
-    likeness = read_likeness(path)
-    made_for = None if likeness is None else (likeness.size, likeness.channels)
-    return likeness if made_for == (data.images.shape[1], data.images.shape[3]) else None
 
 
 def _usable(root: Path, name: str, settings: Mapping[str, Any], book: Book) -> bool:

@@ -71,10 +71,8 @@ class Outcome:
     @property
     def areas(self) -> dict[str, float]:
         """Share of the picture that each class of the mask covers, the background aside."""
-        if self.answer is None or self.answer.mask is None:
-            return {}
-        counts = np.bincount(self.answer.mask.ravel(), minlength=len(self.mask_classes))
-        return {name: float(counts[n] / counts.sum()) for n, name in enumerate(self.mask_classes) if n}
+        shares = {} if self.answer is None else self.answer.areas(self.mask_classes)
+        return {name: share for name, share in shares.items() if name != self.mask_classes[0]}
 
     @property
     def likeliest(self) -> list[tuple[str, float]]:

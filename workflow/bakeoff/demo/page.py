@@ -19,7 +19,7 @@ from bakeoff.demo.comparing import (
 )
 from bakeoff.demo.pool import Pool
 from bakeoff.demo.rendering import comparison_html, indices_uri, small, words_html
-from bakeoff.demo.uploads import Uploads
+from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
 from bakeoff.errors import BakeoffError
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 AT_ONCE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "predict"}
 THUMBNAIL_SIDE = 160
 # Seconds: how often Gradio looks for files to remove, and how old those are that nobody is known to use.
-CLEANING = (600, 3600)
+CLEANING = (600, KEPT_SECONDS)
 INTRODUCTION = """# Bakeoff
 Hand in an image, or take one of the test images, and see what several methods make of it.
 """

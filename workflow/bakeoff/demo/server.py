@@ -16,6 +16,7 @@ from typing import Literal
 from bakeoff.book import Book, read_book
 from bakeoff.demo.catalogue import read_tasks
 from bakeoff.demo.pool import Pool
+from bakeoff.demo.reception import Reception
 from bakeoff.demo.uploads import Uploads
 from bakeoff.errors import BakeoffError
 from bakeoff.inference.predictors import Predictor, open_predictor
@@ -66,11 +67,13 @@ def demo(
     book = read_book(root / "params.yaml")
     with TemporaryDirectory(prefix="bakeoff-demo-") as folder, _silent(folder):
         import gradio as gr
+        from starlette.middleware import Middleware
 
         from bakeoff.demo.page import build_page
 
         pool = Pool(lambda name: open_method(root, book, name, runtime), MOST_OPEN)
-        page = build_page(tasks, pool, Uploads(Path(folder)))
+        uploads = Uploads()
+        page = build_page(tasks, pool, uploads)
         page.queue(max_size=MOST_WAITING, default_concurrency_limit=4)
         with _until_stopped() as stopped:
             try:
@@ -89,6 +92,7 @@ def demo(
                     enable_monitoring=False,
                     run_history=False,
                     footer_links=["api"],
+                    app_kwargs={"middleware": [Middleware(Reception, uploads=uploads)]},
                     theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
                     css=(files("bakeoff.demo") / "page.css").read_text(encoding="utf-8"),
                 )

@@ -1,48 +1,98 @@
-"""Files that are handed in: from where they may be read, and when they are removed."""
+"""Files that are handed in: which may be read, whose they are, and when they are removed."""
 
 import threading
-from collections import defaultdict
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.errors import BakeoffError
 
+# After so long, in seconds, nobody is believed to use a file any more: a client need not say when it leaves.
+KEPT_SECONDS = 3600
+GONE = "The image is no longer here: hand it in again."
+
+
+@dataclass
+class _Holders:
+    """Who keeps one file, and since when: sessions, and uploads of which nobody has said yet whose they are."""
+
+    sessions: dict[str, float] = field(default_factory=dict)
+    arrived: list[float] = field(default_factory=list)
+
+    def forget(self, before: float) -> None:
+        self.sessions = {session: last for session, last in self.sessions.items() if last >= before}
+        self.arrived = [each for each in self.arrived if each >= before]
+
 
 class Uploads:
-    """The files of every session; one that no session uses any more is removed.
+    """The files of every session; one that nobody holds any more is removed.
 
-    Gradio keeps equal files of two sessions in one place, so the last who leaves removes it.
+    Gradio keeps equal files in one place, whoever hands them in, so that several may hold one file. It is held from its
+    arrival on, when it is not known yet whose it is, then by the session whose request names it, whether or not that
+    request is ever answered. What has not arrived is never read, whatever a client claims to have handed in.
 
     Parameters
     ----------
-    folder
-        Where Gradio puts what is handed in. Nothing outside it is read, whatever a client claims to have handed in.
+    clock
+        Seconds, never going back.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
-        self._sessions: defaultdict[Path, set[str]] = defaultdict(set)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._files: dict[Path, _Holders] = {}
+        self._left: dict[str, float] = {}
         self._lock = threading.Lock()
 
+    def arrive(self, path: str) -> None:
+        """Hold the file that Gradio has put at `path` until a session claims it."""
+        with self._lock:
+            self._tidy()
+            self._files.setdefault(Path(path), _Holders()).arrived.append(self._clock())
+
+    def claim(self, path: str, session: str) -> None:
+        """Hold a file for a session, which asks about it; to be called before the request waits for its turn."""
+        with self._lock:
+            self._tidy()
+            self._left.pop(session, None)
+            if (holders := self._files.get(Path(path))) is not None:
+                self._hold(holders, session)
+
     def use(self, path: str, session: str) -> Path:
-        """The file at `path`, which this session uses from now on.
+        """The file at `path`, for a session that asks about it and has not left since.
 
         Raises
         ------
         BakeoffError
             If it was not handed in, or is no longer there.
         """
-        place = Path(path).resolve()
-        if not place.is_relative_to(self._folder) or not place.is_file():
-            raise BakeoffError("The image is no longer here: hand it in again.")
         with self._lock:
-            self._sessions[place].add(session)
-        return place
+            place = Path(path)
+            holders = self._files.get(place)
+            if holders is None or session in self._left or not place.is_file():
+                raise BakeoffError(GONE)
+            if session not in holders.sessions:  # a request that named no session, until Gradio gave it one
+                self._hold(holders, session)
+            return place
 
     def leave(self, session: str) -> None:
-        """Remove what this session alone used."""
+        """Remove what this session alone held."""
         with self._lock:
-            for place in [place for place, sessions in self._sessions.items() if session in sessions]:
-                self._sessions[place].discard(session)
-                if not self._sessions[place]:
-                    del self._sessions[place]
-                    place.unlink(missing_ok=True)
+            self._left[session] = self._clock()
+            for holders in self._files.values():
+                holders.sessions.pop(session, None)
+            self._tidy()
+
+    def _hold(self, holders: _Holders, session: str) -> None:
+        holders.sessions[session] = self._clock()
+        if holders.arrived:  # this session's own, as a client asks right after it has handed in
+            holders.arrived.pop(0)
+
+    def _tidy(self) -> None:
+        before = self._clock() - KEPT_SECONDS
+        self._left = {session: at for session, at in self._left.items() if at >= before}
+        for place, holders in list(self._files.items()):
+            holders.forget(before)
+            if not (holders.sessions or holders.arrived):
+                del self._files[place]
+                place.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import csv
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,8 +16,8 @@ from bakeoff.appearing import storage_errors, write_text
 from bakeoff.datasets.decode import Undecodable, resize_classes, resize_image
 from bakeoff.errors import BakeoffError
 from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
-from bakeoff.inference.likeness import UNLIKE, Likeness, read_likeness
-from bakeoff.inference.pictures import SUFFIXES, find_pictures, open_mask, open_picture
+from bakeoff.inference.likeness import UNLIKE, likeness_of_task
+from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 BATCH = 16
 # Pixels of originals that wait for their batch's answers, in bytes; a larger picture goes alone.
 WAITING_BYTES = 256 << 20
+# How the bytes of a file's name that are no UTF-8 are written: as escapes, which JSON reads as what Python has.
+NOT_UTF8 = "backslashreplace"
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,14 @@ def predict_pictures(
     experiment
         Its name in the book; None with `segment` and `classify`.
     paths
-        See `bakeoff.inference.pictures.find_pictures`; what lies in `out` is left out.
+        See `bakeoff.inference.pictures.find_pictures`; masks and overlays of an earlier run are found by no folder.
     segment, classify
         Experiments that predict the mask and the class of the same images.
     root, runtime, seed, fold
         See `bakeoff.inference.predictors.open_predictor`.
     masks
         Folder of masks, of the images' names whatever the suffix, for an experiment that was trained on true masks.
+        They lie on the pixels as stored, so that an image that its EXIF tag turns is refused unless `as_stored`.
     as_stored
         Ignore EXIF orientation, as the preparation of the data sets does.
     json_lines
@@ -87,23 +90,27 @@ def predict_pictures(
         If nothing can be predicted; or, when all else is done, if an image could not be read.
     """
     predictor = _open(experiment, segment, classify, root, runtime, seed, fold, masks)
-    files = _outside(find_pictures(paths), out)
-    likeness = _open_likeness(root, predictor)
+    drawings = [out / name for name in ("masks", "overlays")]
+    files = find_pictures(paths, leave_out=drawings)
+    truths = None if masks is None else _match_masks(masks, files)
+    likeness = likeness_of_task(root, predictor.task, predictor.size, predictor.channels)
     if predictor.note:
         log.warning("%s", predictor.note)
     with storage_errors(out):
-        for folder in (out, *(out / name for name in ("masks", "overlays") if predictor.mask_classes)):
+        for folder in (out, *(drawings if predictor.mask_classes else [])):
             folder.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
-    pictures = _read(files, predictor, masks, upright=not as_stored, failures=failures)
+    pictures = _read(files, predictor, truths, upright=not as_stored, failures=failures)
     with _table(out, predictor, json_lines) as write:
         for some in _batches(pictures, batch, WAITING_BYTES):
             stacked = np.stack([each.prepared for each in some])
             farther = likeness.farther(stacked).tolist() if likeness else [None] * len(some)
             for each, answer, share in zip(some, _predict(predictor, some, stacked), farther, strict=True):
                 write({**_line(predictor, each, answer, share), **_draw(out, predictor, each, answer)})
-    about = _about(predictor, segment, runtime, seed, fold, as_stored, len(files), failures)
-    write_text(out / "about.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    about = json.dumps(
+        _about(predictor, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
+    )
+    write_text(out / "about.json", about.encode("utf-8", NOT_UTF8).decode("utf-8") + "\n")
     log.info("%d of %d images answered, in %s", len(files) - len(failures), len(files), out)
     if failures:
         listed = "\n".join(f"  {file}: {reason}" for file, reason in failures.items())
@@ -139,20 +146,17 @@ def _open(
     )
 
 
-def _open_likeness(root: Path, predictor: Predictor) -> Likeness | None:
-    path = root / "results" / "audits" / f"{predictor.task}-likeness.json"
-    likeness = read_likeness(path)
-    if likeness and (likeness.size, likeness.channels) != (predictor.size, predictor.channels):
-        raise BakeoffError(f"{path} is of other pictures than '{predictor.experiment}' takes: audit the task again.")
-    return likeness
-
-
-def _outside(files: list[Path], out: Path) -> list[Path]:
-    """Files that do not lie in the output folder, where the masks and overlays of an earlier run are."""
-    kept = [file for file in files if out.resolve() not in file.resolve().parents]
-    if not kept:
-        raise BakeoffError(f"All images named lie in {out}, where the answers go: choose another --out.")
-    return kept
+def _match_masks(folder: Path, pictures: list[Path]) -> dict[Path, list[Path]]:
+    """Masks of every picture's name; no two pictures may share theirs."""
+    with storage_errors(folder):
+        masks = masks_by_stem(folder)
+    first: dict[str, Path] = {}
+    for picture in pictures:
+        if (other := first.setdefault(picture.stem, picture)) != picture:
+            raise BakeoffError(
+                f"{other} and {picture} would have the same mask: rename one, or ask about one at a time."
+            )
+    return {picture: masks.get(picture.stem, []) for picture in pictures}
 
 
 def output_names(files: Sequence[Path]) -> list[str]:
@@ -170,14 +174,21 @@ def output_names(files: Sequence[Path]) -> list[str]:
 
 
 def _read(
-    files: list[Path], predictor: Predictor, masks: Path | None, *, upright: bool, failures: dict[str, str]
+    files: list[Path],
+    predictor: Predictor,
+    truths: dict[Path, list[Path]] | None,
+    *,
+    upright: bool,
+    failures: dict[str, str],
 ) -> Iterator[_Opened]:
     """Open file after file; what cannot be read goes, with the reason, to `failures`."""
     numbered = zip(files, output_names(files), strict=True)
     for path, name in tqdm(numbered, total=len(files), desc=predictor.experiment, unit="image", disable=None):
         try:
             pixels = open_picture(path, predictor.channels, upright=upright)
-            truth = None if masks is None else _truth(masks, path, pixels.shape[:2], predictor)
+            if truths is not None and upright and is_turned(path):
+                raise Undecodable("its EXIF tag turns it, and nothing turns its mask: ask with --as-stored")
+            truth = None if truths is None else _truth(truths[path], pixels.shape[:2], predictor)
         except Undecodable as error:
             failures[str(path)] = str(error)
             continue
@@ -186,15 +197,14 @@ def _read(
         yield _Opened(path, name, height, width, prepared, pixels if predictor.mask_classes else None, truth)
 
 
-def _truth(masks: Path, picture: Path, shape: tuple[int, ...], predictor: Predictor) -> np.ndarray:
+def _truth(masks: list[Path], shape: tuple[int, ...], predictor: Predictor) -> np.ndarray:
     """The mask handed in with a picture, uint8 (size, size)."""
-    named = [file for file in sorted(masks.glob("*")) if file.stem == picture.stem and file.suffix.lower() in SUFFIXES]
-    if len(named) != 1:
-        raise Undecodable(f"{masks} holds {len(named)} masks of that name")
+    if len(masks) != 1:
+        raise Undecodable(f"the folder of masks holds {len(masks)} of that name")
     try:
-        mask = open_mask(named[0], len(predictor.mask_classes))
+        mask = open_mask(masks[0], len(predictor.mask_classes))
     except Undecodable as error:
-        raise Undecodable(f"its mask {named[0]}: {error}") from error
+        raise Undecodable(f"its mask {masks[0]}: {error}") from error
     if mask.shape != shape:
         raise Undecodable(f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels, and it {shape[1]} x {shape[0]}")
     return resize_classes(mask, len(predictor.mask_classes), predictor.size)
@@ -231,8 +241,7 @@ def _line(predictor: Predictor, picture: _Opened, answer: Answer, farther: float
             name: float(f"{value:.9g}") for name, value in zip(predictor.classes, answer.probabilities, strict=True)
         }
     if answer.mask is not None:
-        shares = np.bincount(answer.mask.ravel(), minlength=len(predictor.mask_classes)) / answer.mask.size
-        line["area"] = dict(zip(predictor.mask_classes, shares.round(6).tolist(), strict=True))
+        line["area"] = {name: round(share, 6) for name, share in answer.areas(predictor.mask_classes).items()}
     unlike = None if farther is None else farther < UNLIKE
     return {**line, "farther": farther, "unlike": unlike, "seconds": round(answer.seconds, 6)}
 
@@ -251,16 +260,32 @@ def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> 
 
 @contextmanager
 def _table(out: Path, predictor: Predictor, json_lines: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """The file of lines, whole or not at all; what goes wrong half-way leaves what there was."""
-    path = out / f"predictions.{'jsonl' if json_lines else 'csv'}"
+    """The file of lines, whole or not at all; what goes wrong half-way leaves what there was.
+
+    In the end there is no table of the other format beside it, which an earlier run may have left.
+    """
+    path, other = (out / f"predictions.{suffix}" for suffix in (("jsonl", "csv") if json_lines else ("csv", "jsonl")))
+    if path.is_dir():
+        raise BakeoffError(f"{path} is a folder, and the table goes there: rename it, or choose another --out.")
     beside = path.with_name(f".{path.name}.part")
-    try:
+    with storage_errors(path):
+        file = beside.open("w", encoding="utf-8", newline="", errors=NOT_UTF8)
+        write = _json_writer(file) if json_lines else _csv_writer(file, predictor)
+
+    def write_line(line: dict[str, Any]) -> None:
         with storage_errors(path):
-            file = beside.open("w", encoding="utf-8", newline="")
-        with file:
-            yield _json_writer(file) if json_lines else _csv_writer(file, predictor)
-        beside.replace(path)
+            write(line)
+
+    try:
+        yield write_line
+        with storage_errors(path):
+            file.close()
+            beside.replace(path)
+            if other.is_file():
+                other.unlink()
     finally:
+        with suppress(OSError):  # of a full disk, which has been told of
+            file.close()
         beside.unlink(missing_ok=True)
 
 
@@ -299,8 +324,6 @@ def _about(
     predictor: Predictor,
     segment: str | None,
     runtime: str,
-    seed: int,
-    fold: int,
     as_stored: bool,
     files: int,
     failures: dict[str, str],
@@ -311,8 +334,9 @@ def _about(
         "dataset": predictor.dataset,
         "task": predictor.task,
         "runtime": runtime,
-        "seed": seed,
-        "fold": fold,
+        "provider": predictor.provider,
+        "seed": predictor.seed,
+        "fold": predictor.fold,
         "orientation": "as stored" if as_stored else "upright",
         "size": predictor.size,
         "channels": predictor.channels,

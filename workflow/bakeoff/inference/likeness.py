@@ -16,7 +16,7 @@ Suesstrunk (2003), "Measuring colorfulness in natural images", Proc. SPIE 5007 (
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,8 @@ class Likeness:
     precision: np.ndarray
     held_out: np.ndarray
 
-    def distances(self, pictures: np.ndarray) -> np.ndarray:
-        """Mahalanobis distances, float64 (n,), of prepared pictures, uint8 (n, size, size, channels)."""
+    def distances(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
+        """Mahalanobis distances, float64 (n,), of prepared pictures: uint8, (size, size, channels)."""
         deviations = (describe(pictures) - self.mean) / self.spread
         squares = np.einsum("nd,de,ne->n", deviations, self.precision, deviations)
         return np.sqrt(np.maximum(squares, 0))
@@ -71,9 +71,10 @@ class Likeness:
         return 1 - nearer / len(self.held_out)
 
 
-def describe(pictures: np.ndarray) -> np.ndarray:
-    """Descriptors, float64 (n, 47) or, with colours, (n, 70), of prepared pictures, uint8 (n, size, size, channels)."""
-    return np.array([_describe(picture) for picture in pictures]).reshape(len(pictures), -1)
+def describe(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Descriptors, float64 (n, 47) or, with colours, (n, 70), of prepared pictures: uint8, (size, size, channels)."""
+    described = [_describe(picture) for picture in pictures]
+    return np.array(described).reshape(len(described), -1)
 
 
 def _describe(picture: np.ndarray) -> np.ndarray:
@@ -131,7 +132,8 @@ def fit_likeness(images: np.ndarray, train: Sequence[int] | np.ndarray, validati
     """
     from sklearn.covariance import ledoit_wolf
 
-    descriptors = describe(images[np.asarray(train)])
+    # One by one: of a memory map, a selection of all training images would be a copy in memory.
+    descriptors = describe(images[row] for row in train)
     mean = descriptors.mean(axis=0)
     spread = np.maximum(descriptors.std(axis=0), 1e-3)  # what never varies must not decide by itself
     covariance, shrinkage = ledoit_wolf((descriptors - mean) / spread, assume_centered=True)
@@ -148,7 +150,7 @@ def fit_likeness(images: np.ndarray, train: Sequence[int] | np.ndarray, validati
         "held_out": [],
     }
     # From the shortened numbers, by which new images are measured too.
-    distances = parse_likeness(fitted).distances(images[np.asarray(validation)])
+    distances = parse_likeness(fitted).distances(images[row] for row in validation)
     return {**fitted, "held_out": _short(np.sort(distances))}
 
 
@@ -170,6 +172,32 @@ def read_likeness(path: Path) -> Likeness | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BakeoffError(f"{path} cannot be read ({error}): run the stage that audits again.") from None
+
+
+def likeness_of_task(root: Path, task: str, size: int, channels: int) -> Likeness | None:
+    """What the audit of a task left, for its prepared pictures; None where the task was not audited.
+
+    Parameters
+    ----------
+    root
+        The clone: the folder of `results`.
+    task
+        Its name in the book.
+    size, channels
+        Of the pictures that are to be measured.
+
+    Raises
+    ------
+    BakeoffError
+        If the file is damaged, or was made of pictures of another size or depth.
+    """
+    path = root / "results" / "audits" / f"{task}-likeness.json"
+    likeness = read_likeness(path)
+    if likeness and (likeness.size, likeness.channels) != (size, channels):
+        raise BakeoffError(
+            f"{path} is of pictures of another size or depth than {task} has now: run the stage that audits again."
+        )
+    return likeness
 
 
 def parse_likeness(fitted: dict[str, Any]) -> Likeness:

@@ -1,7 +1,7 @@
 """A network from its ONNX file, which says how to feed it and what it answers: numpy and onnxruntime only."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bakeoff.provenance import thread_count
 METADATA_KEY = "bakeoff"
 # Images at a time, which bounds the memory that many of them take.
 BATCH_SIZE = 16
-# Where there are several the first is taken. TF32 would cost three digits of every product.
+# In order of preference. TF32 would cost three digits of every product.
 PROVIDERS: tuple[tuple[str, dict[str, str]], ...] = (
     ("CUDAExecutionProvider", {"use_tf32": "0"}),
     ("OpenVINOExecutionProvider", {}),
@@ -132,6 +132,11 @@ class OnnxNetwork:
             )
 
 
+def execution_providers(available: Collection[str]) -> list[tuple[str, dict[str, str]]]:
+    """Those of `PROVIDERS` that are available, with their options: ONNX Runtime takes the first that works."""
+    return [(name, options) for name, options in PROVIDERS if name in available]
+
+
 def class_indices(logits: np.ndarray) -> np.ndarray:
     """Class of every pixel or image, int64 (batch, ...): the sign of one logit, the greatest of several.
 
@@ -175,9 +180,9 @@ def _session(path: Path, threads: int, providers: Sequence[str] | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors: a warning is about what the next provider does in place of the first
-    allowed = set(providers or onnxruntime.get_available_providers())
+    chosen = execution_providers(providers or onnxruntime.get_available_providers())
     try:
-        return onnxruntime.InferenceSession(path, options, [each for each in PROVIDERS if each[0] in allowed])
+        return onnxruntime.InferenceSession(path, options, chosen)
     except (raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise BakeoffError(f"{path} is no usable ONNX file ({reason}): delete its folder and export again.") from None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bakeoff.datasets.decode import PILLOW_ERRORS, Undecodable, decode
 from bakeoff.errors import BakeoffError
@@ -67,7 +67,32 @@ def open_mask(path: Path, classes: int) -> np.ndarray:
     return mask.astype(np.uint8)
 
 
-def find_pictures(paths: Sequence[str]) -> list[Path]:
+def is_turned(path: Path) -> bool:
+    """Whether a picture's EXIF tag turns or mirrors it; of a TIFF Pillow has done so before anybody sees its pixels.
+
+    Raises
+    ------
+    Undecodable
+        If the file cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except PILLOW_ERRORS as error:
+        raise Undecodable(str(error)) from error
+
+
+def masks_by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The image files that lie in a folder, by their names without suffix."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in SUFFIXES:
+            found.setdefault(file.stem, []).append(file)
+    return found
+
+
+def find_pictures(paths: Sequence[str], leave_out: Sequence[Path] = ()) -> list[Path]:
     """Files that paths stand for, sorted, each once.
 
     Parameters
@@ -75,26 +100,35 @@ def find_pictures(paths: Sequence[str]) -> list[Path]:
     paths
         Files of any name; folders, which stand for the image files (`SUFFIXES`) at any depth below them, hidden ones
         aside; and patterns (`scans/*.png`, `**` for any depth), which stand for what they match of both.
+    leave_out
+        Folders; what lies in them is found by its own name alone, and through no folder and no pattern.
 
     Raises
     ------
     BakeoffError
-        If a path stands for no file.
+        If a path stands for no file, or cannot be looked at.
     """
     found: dict[Path, Path] = {}
     for path in paths:
-        files = _files(path)
+        try:
+            files = _files(path, {folder.resolve() for folder in leave_out})
+        except OSError as error:  # no permission, a name too long
+            raise BakeoffError(f"{path} cannot be looked at ({error.strerror}): check the path.") from None
         if not files:
-            raise BakeoffError(f"{path} is no image, and no folder or pattern that holds one: check the path.")
+            aside = f" (what lies in {' and '.join(map(str, leave_out))} aside)" if leave_out else ""
+            raise BakeoffError(f"{path} is no image, and no folder or pattern that holds one{aside}: check the path.")
         found.update({file.resolve(): file for file in files if file.resolve() not in found})
     return sorted(found.values())
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str, leave_out: set[Path]) -> list[Path]:
     place = Path(path)
+    if place.is_file():
+        return [place]
     # First of all as it stands: brackets and asterisks may well be part of a name.
     places: Iterable[Path] = [place] if place.exists() else map(Path, glob.glob(path, recursive=True))  # noqa: PTH207
-    return [file for each in places for file in ([each] if each.is_file() else _below(each))]
+    found = [file for each in places for file in ([each] if each.is_file() else _below(each))]
+    return [file for file in found if leave_out.isdisjoint(file.resolve().parents)]
 
 
 def _below(folder: Path) -> list[Path]:

@@ -4,15 +4,18 @@ What an experiment needs is imported when it is opened, so that a network on ONN
 """
 
 import csv
+import hashlib
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from bakeoff.appearing import storage_errors
 from bakeoff.errors import BakeoffError
 from bakeoff.inference import medical_note
 
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from bakeoff.baselines.classical import Classifier
     from bakeoff.book import Book
 
-RuntimeName = Literal["torch", "onnx"]
+RuntimeName = Literal["torch", "onnx", "onnx-int8"]
+# Of an exported network with 8 bits.
+INT8_SUFFIX = "-int8.onnx"
+FIT_FIRST = "run the stage that fits first"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,13 @@ class Answer:
     probabilities: np.ndarray | None
     seconds: float
 
+    def areas(self, mask_classes: Sequence[str]) -> dict[str, float]:
+        """Share of the picture that the mask gives to each class, the background among them; of no mask none."""
+        if self.mask is None:
+            return {}
+        counts = np.bincount(self.mask.ravel(), minlength=len(mask_classes))
+        return dict(zip(mask_classes, (counts / self.mask.size).tolist(), strict=True))
+
 
 class Predictor(Protocol):
     """An experiment that is ready to answer.
@@ -59,6 +72,10 @@ class Predictor(Protocol):
         Of the pictures that `predict` takes.
     note
         What has to be said with every answer, such as that this is no medical device; or "".
+    seed, fold
+        Of the training that answers; None of what does not depend on it, such as a threshold on a seed.
+    provider
+        What a network is computed by: ONNX Runtime's execution provider, or torch's device; None without a network.
     """
 
     experiment: str
@@ -70,6 +87,11 @@ class Predictor(Protocol):
     size: int
     channels: int
     note: str
+    seed: int | None
+    fold: int | None
+
+    @property
+    def provider(self) -> str | None: ...
 
     def predict(self, pictures: np.ndarray) -> list[Answer]:
         """Answers about pictures, uint8 (n, size, size, channels), as `resize_image` makes them of whole images.
@@ -85,9 +107,10 @@ class Predictor(Protocol):
 
 
 class Network(Protocol):
-    """A trained network, whatever runs it."""
+    """A trained network, whatever runs it; `provider` is what computes it."""
 
     description: dict[str, Any]
+    provider: str
 
     def masks(self, pictures: np.ndarray) -> np.ndarray:
         """Class indices, uint8 (n, H, W)."""
@@ -111,6 +134,12 @@ class _Known:
     mask_classes: list[str]
     size: int
     channels: int
+    seed: int | None
+    fold: int | None
+
+    @property
+    def provider(self) -> str | None:
+        return None
 
     def _check(self, pictures: np.ndarray) -> None:
         wanted = (self.size, self.size, self.channels)
@@ -162,6 +191,10 @@ class NetworkPredictor(_Known):
 
     network: Network
 
+    @property
+    def provider(self) -> str:
+        return self.network.provider
+
     def predict(self, pictures: np.ndarray) -> list[Answer]:
         """See `Predictor`."""
         self._check(pictures)
@@ -190,6 +223,10 @@ class CascadePredictor(_Known):
     segmenter: Predictor | None
     classifier: Predictor
     draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None
+
+    @property
+    def provider(self) -> str | None:
+        return self.classifier.provider or (self.segmenter.provider if self.segmenter else None)
 
     def predict(self, pictures: np.ndarray, masks: np.ndarray | None = None) -> list[Answer]:
         """See `Predictor`; `masks`, class indices uint8 (n, size, size), take the place of the segmenter's.
@@ -232,7 +269,7 @@ def open_predictor(
         The clone: the folder of `params.yaml`, `results` and `data`.
     runtime
         What runs networks: torch, from `results/models`, bit for bit as the evaluation did; or ONNX Runtime, from
-        `results/exports`. Thresholds and classical methods are the same under either.
+        `results/exports`, with 8 bits where it is onnx-int8. Thresholds and classical methods are the same under all.
     seed, fold
         Which of the trainings. A test image of a cross-validation is to be asked of the fold that tests it.
     segmenter
@@ -273,17 +310,25 @@ class _Clone:
     seed: int
     fold: int
 
-    def trained(self, experiment: str, folder: str, suffix: str, stage: str) -> Path:
-        """The file of one training in `results/FOLDER/EXPERIMENT`."""
+    def trained(self, experiment: str, folder: str, suffix: str, otherwise: str) -> Path:
+        """The file of one training in `results/FOLDER/EXPERIMENT`; `otherwise` is what to do where there is none."""
         place = self.root / "results" / folder / experiment
         # As `bakeoff.datasets.prepared.run_name` has it: no fold without cross-validation.
         names = [f"seed{self.seed}-fold{self.fold}", *([f"seed{self.seed}"] if self.fold == 0 else [])]
         path = next((path for name in names if (path := place / f"{name}{suffix}").is_file()), None)
         if path is None:
-            there = ", ".join(sorted(each.name for each in place.glob(f"*{suffix}")))
-            mend = f"there is {there}: choose another seed or fold" if there else f"run the stage that {stage} first"
+            alike = re.compile(rf"seed\d+(-fold\d+)?{re.escape(suffix)}")
+            there = ", ".join(sorted(each.name for each in place.glob("seed*") if alike.fullmatch(each.name)))
+            mend = f"there is {there}: choose another seed or fold" if there else otherwise
             raise BakeoffError(f"{place} holds no {names[-1]}{suffix}: {mend}.")
         return path
+
+    def exported(self, experiment: str) -> Path:
+        """The ONNX file of one training."""
+        if self.runtime == "onnx-int8":
+            first = f"say `export: {{int8: true}}` in params.yaml, and run `bakeoff export {experiment}`"
+            return self.trained(experiment, "exports", INT8_SUFFIX, first)
+        return self.trained(experiment, "exports", ".onnx", "run the stage that exports first")
 
     def note(self, dataset: str) -> str:
         entry = self.book.datasets.get(dataset)
@@ -308,11 +353,13 @@ def _open_alone(clone: _Clone, name: str, settings: dict[str, Any]) -> Predictor
         "dataset": settings["dataset"],
         "task": settings["task"],
         "note": clone.note(settings["dataset"]),
+        "seed": clone.seed,
+        "fold": clone.fold,
     }
     return opener(clone, name, settings, place)
 
 
-def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, str]) -> Predictor:
+def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, Any]) -> Predictor:
     from bakeoff.baselines.multiotsu import multiotsu
     from bakeoff.baselines.thresholds import THRESHOLDS
 
@@ -322,8 +369,9 @@ def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: d
         return THRESHOLDS[settings["method"]](counts)[:, None]
 
     classes, size, channels = clone.about(settings["dataset"])
+    # Nothing is drawn at random, and a fold counts where its training images say which class is the foreground.
     return ThresholdPredictor(
-        **place,
+        **{**place, "seed": None, "fold": clone.fold if settings["foreground"] == "train" else None},
         classes=classes,
         target=None,
         mask_classes=classes,
@@ -368,10 +416,10 @@ def _read_table(path: Path, stage: str) -> list[dict[str, str]]:
         raise BakeoffError(f"{path} is missing: run the stage that {stage} first.") from None
 
 
-def _open_classical(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, str]) -> Predictor:
+def _open_classical(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, Any]) -> Predictor:
     from bakeoff.baselines.classical import load_classifier
 
-    classifier = load_classifier(clone.trained(name, "models", ".skops", "fits"))
+    classifier = load_classifier(clone.trained(name, "models", ".skops", FIT_FIRST))
     return ClassicalPredictor(
         **place,
         classes=classifier.classes,
@@ -383,16 +431,25 @@ def _open_classical(clone: _Clone, name: str, settings: dict[str, Any], place: d
     )
 
 
-def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, str]) -> Predictor:
+def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, Any]) -> Predictor:
     network: Network
-    if clone.runtime == "onnx":
+    if clone.runtime == "torch":
+        try:
+            from bakeoff.inference.torch_runtime import TorchNetwork
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise BakeoffError(
+                f"torch is not installed: '{name}' runs without it with --runtime onnx, where it was exported."
+            ) from None
+
+        network = TorchNetwork.open(clone.trained(name, "models", ".safetensors", FIT_FIRST))
+    else:
         from bakeoff.inference.onnx_runtime import OnnxNetwork
 
-        network = OnnxNetwork.open(clone.trained(name, "exports", ".onnx", "exports"))
-    else:
-        from bakeoff.inference.torch_runtime import TorchNetwork
-
-        network = TorchNetwork.open(clone.trained(name, "models", ".safetensors", "fits"))
+        exported = clone.exported(name)
+        network = OnnxNetwork.open(exported)
+        _require_current(exported, network.description, clone.root / "results" / "models" / name)
     known = network.description
     return NetworkPredictor(
         **place,
@@ -403,6 +460,18 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
         channels=known["in_channels"],
         network=network,
     )
+
+
+def _require_current(exported: Path, description: dict[str, Any], models: Path) -> None:
+    """Refuse an export of other weights than lie in `results/models`; where none lie there it stands for itself."""
+    weights = models / f"{exported.name.removesuffix(INT8_SUFFIX).removesuffix('.onnx')}.safetensors"
+    recorded = description.get("weights_sha256")
+    if recorded is None or not weights.is_file():
+        return
+    with storage_errors(weights), weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != recorded:
+        raise BakeoffError(f"{exported} is of other weights than {weights}: run `bakeoff export {models.name}` again.")
 
 
 def _open_on_input(
@@ -469,6 +538,8 @@ def _cascade(
         dataset=classifier.dataset,
         task=classifier.task,
         note=classifier.note,
+        seed=classifier.seed,
+        fold=classifier.fold,
         classes=classifier.classes,
         target=classifier.target,
         mask_classes=mask_classes,

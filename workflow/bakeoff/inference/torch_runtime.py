@@ -21,11 +21,14 @@ class TorchNetwork:
     ----------
     description
         The keys of `bakeoff.training.saved.Description`.
+    provider
+        The device that computes, such as cpu.
     """
 
     def __init__(self, network: nn.Module, description: dict[str, Any], runtime: Runtime) -> None:
         self._network, self._runtime = network, runtime
         self.description = description
+        self.provider = str(runtime.device)
 
     @classmethod
     def open(cls, path: Path) -> "TorchNetwork":
