@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from bakeoff.evaluation import bootstrap
-from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval, mean_variance
+from bakeoff.evaluation.bootstrap import (
+    Interval,
+    Variance,
+    expanded_shares,
+    mean_interval,
+    mean_variance,
+    seed_variance,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -33,8 +40,11 @@ def test_two_images_have_three_resampled_means() -> None:
     assert mean_interval(np.array([0.0, 1.0]), level=0.2) == Interval(0.5, 0.5, 0.5)
 
 
-def test_one_image_has_no_spread() -> None:
-    assert mean_interval(np.array([0.7])) == Interval(0.7, 0.7, 0.7)
+def test_one_image_or_one_group_has_no_interval() -> None:
+    for values, groups in (([0.7], None), ([0.6, 0.8], np.array(["a", "a"]))):
+        assert mean_interval(np.array(values), groups=groups) == pytest.approx((0.7, np.nan, np.nan), nan_ok=True)
+    assert mean_interval(np.array([0.7, 0.7])) == Interval(0.7, 0.7, 0.7), "two that agree have one"
+    assert Interval(0.7, np.nan, np.nan).plain() == {"mean": 0.7, "low": None, "high": None}
 
 
 def test_the_same_seed_gives_the_same_interval_whatever_is_held_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +53,7 @@ def test_the_same_seed_gives_the_same_interval_whatever_is_held_in_memory(monkey
     assert mean_interval(values, seed=3) == at_once
     assert mean_interval(values, seed=4) != at_once
     monkeypatch.setattr(bootstrap, "_VALUES_AT_A_TIME", 100)
-    bootstrap._times_drawn.cache_clear()
+    bootstrap.times_drawn.cache_clear()
     assert mean_interval(values, seed=3) == pytest.approx(at_once, abs=1e-14)
 
 
@@ -79,8 +89,27 @@ def test_the_variance_of_images_and_seeds_is_that_of_the_two_way_analysis_of_var
     assert found.standard_error == pytest.approx(total**0.5)
     weighted = found.of_images * stats.t.ppf(0.975, 29) + found.between_seeds * stats.t.ppf(0.975, 3)
     assert found.t_quantile(0.975) == pytest.approx(weighted / total)
-    weighted = found.of_images * stats.t.sf(2.5, 29) + found.between_seeds * stats.t.sf(2.5, 3)
-    assert found.t_tail(2.5) == pytest.approx(weighted / total)
+
+
+@pytest.mark.parametrize(
+    "variance", [Variance(4.0, 30, ((1.0, 2), (0.5, 5))), Variance(4.0, 30), Variance(0.0, 9, ((1.0, 3),))]
+)
+def test_the_tail_beyond_a_quantile_is_what_the_quantile_leaves(variance: Variance) -> None:
+    for tail in (1e-9, 0.001, 0.025, 0.05, 0.4, 0.5, 0.9):
+        assert variance.t_tail(variance.t_quantile(1 - tail)) == pytest.approx(tail, rel=1e-6)
+    assert variance.t_tail(1e300) == pytest.approx(0, abs=1e-200)
+
+
+def test_a_tail_of_one_part_is_that_of_t() -> None:
+    assert Variance(4.0, 30).t_tail(2.5) == pytest.approx(stats.t.sf(2.5, 29))
+    assert Variance(4.0, 30, ((0.0, 5),)).t_tail(-2.5) == pytest.approx(stats.t.cdf(2.5, 29))
+
+
+def test_what_images_explain_is_no_variance_of_seeds() -> None:
+    # Means 0.2 and 0.4: squared distances from 0.3 add up to 0.02, of which 0.015 is the images'.
+    assert seed_variance(np.array([0.2, 0.4]), 0.015) == ((pytest.approx(0.005 / 2), 2),)
+    assert seed_variance(np.array([0.2, 0.4]), 0.03) == ((0.0, 2),)
+    assert seed_variance(np.array([0.2]), 0.0) == ()
 
 
 def test_groups_of_one_are_images_on_their_own() -> None:
@@ -113,7 +142,7 @@ def test_95_of_100_intervals_cover_the_truth() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
 def test_the_mean_of_all_resamples_stays_within_the_values(values: list[float]) -> None:
     interval = mean_interval(np.array(values), resamples=200)
     assert min(values) - 1e-12 <= interval.low <= interval.high <= max(values) + 1e-12

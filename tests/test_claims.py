@@ -11,6 +11,8 @@ from bakeoff.book import read_book
 from bakeoff.claims import CLAIMS, read_claims
 from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, wilson, words
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation import leakage
+from bakeoff.evaluation.scores import seed_scores
 from bakeoff.stages.claims import DataState, claims
 from safetensors.numpy import save_file
 
@@ -55,6 +57,14 @@ def test_the_same_number_in_its_own_files_contradicts_nothing() -> None:
     assert outcome(claimed=0.9664, shown=0.9664, found=sure(0.9664)) == "confirmed"
 
 
+def test_a_leak_of_a_system_that_names_no_data_would_inflate_its_scores() -> None:
+    verdict = judge(Evidence(None, None, found=sure(0.9), leak=True, named=False, inflation=Estimate(0.1, 0.02, 0.18)))
+    assert verdict.outcome == "would be inflated by leakage"
+    assert verdict.sentence == (
+        "0.1000 (0.0200 to 0.1800) of the score is gone with the leak, on data that it does not name as its own."
+    )
+
+
 def test_an_accuracy_whose_interval_holds_the_largest_class_is_at_the_majority_class() -> None:
     assert outcome(shown=0.6803, images=1470, majority=0.6774, reason="x") == "at the majority class"
     assert outcome(shown=0.6803, images=1470, majority=0.65, reason="x") == "not comparable here"
@@ -85,14 +95,17 @@ def test_a_leak_counts_when_its_whole_interval_is_above_the_margin() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (Estimate(0.85, 0.80, 0.90, 100), "confirmed"),  # the interval holds the number
+        (Estimate(0.899, 0.891, 0.907, 9999), "confirmed"),  # the interval holds the number, within two margins of it
+        (Estimate(0.899, 0.890, 0.910, 9999), "confirmed"),  # just so
+        (Estimate(0.899, 0.889, 0.909, 9999), "compatible, undecided"),  # it reaches further
+        (Estimate(0.85, 0.80, 0.90, 100), "compatible, undecided"),  # it holds the number, and much else
         (Estimate(0.85, 0.84, 0.86, 9999), "not reproduced"),
         (Estimate(0.89, 0.889, 0.891, 9999), "not reproduced"),
         (Estimate(0.8951, 0.895, 0.8952, 9999), "confirmed"),  # apart, and by less than matters
         (Estimate(0.95, 0.94, 0.96, 9999), "not reproduced"),
     ],
 )
-def test_a_number_is_confirmed_within_the_interval_or_the_margin(found: Estimate, expected: str) -> None:
+def test_a_number_is_confirmed_by_an_interval_within_two_margins(found: Estimate, expected: str) -> None:
     assert outcome(claimed=0.9, found=found, margin=0.005) == expected
 
 
@@ -100,7 +113,7 @@ def test_a_claimed_share_has_an_interval_too() -> None:
     found = Estimate(0.85, 0.83, 0.87, 1000)
     assert outcome(claimed=0.9, found=found) == "not reproduced"
     assert outcome(claimed=0.9, found=found, images=1000) == "not reproduced"
-    assert outcome(claimed=0.9, found=found, images=50) == "confirmed"
+    assert outcome(claimed=0.9, found=found, images=50) == "compatible, undecided"
 
 
 def test_higher_and_lower_are_said_with_the_distance() -> None:
@@ -119,8 +132,9 @@ def test_a_count_is_equal_explained_or_not_reproduced() -> None:
 
 def test_a_lead_is_one_where_its_interval_lies_above_nothing() -> None:
     assert outcome(claimed=True, found=Estimate(0.02, 0.01, 0.03, 100)) == "confirmed"
-    assert outcome(claimed=True, found=Estimate(0.02, 0.0, 0.04, 100)) == "not reproduced"
-    assert outcome(claimed=True, found=Estimate(-0.02, -0.03, -0.01, 100)) == "not reproduced"
+    assert outcome(claimed=True, found=Estimate(0.02, 0.0, 0.04, 100), margin=0.01) == "compatible, undecided"
+    assert outcome(claimed=True, found=Estimate(0.002, -0.004, 0.008, 100), margin=0.01) == "not reproduced"
+    assert outcome(claimed=True, found=Estimate(-0.02, -0.03, -0.01, 100), margin=0.01) == "not reproduced"
 
 
 def test_what_can_be_compared_takes_a_number() -> None:
@@ -321,7 +335,7 @@ def test_a_row_has_the_claim_both_protocols_and_the_verdict(project: Path) -> No
     columns = [f"published_protocol_{end}" for end in ("experiment", "value", "low", "high", "images")]
     assert [row[each] for each in columns] == ["leaky", 0.9, pytest.approx(0.85), pytest.approx(0.95), IMAGES]
     assert (row["corrected_protocol_experiment"], row["corrected_protocol_value"]) == ("honest", 0.7)
-    assert row["verdict"] == "confirmed"
+    assert row["verdict"] == "compatible, undecided"
     assert row["sentence"] == "Bakeoff finds 0.9000 (0.8500 to 0.9500), higher by 0.0200 (-0.0300 to 0.0700)."
 
 
@@ -376,21 +390,41 @@ def test_a_row_names_all_that_keeps_it_from_being_compared(project: Path) -> Non
     assert row["published_protocol_value"] == 0.75
 
 
-def test_a_leak_is_measured_on_the_same_images_where_the_task_is_one(project: Path) -> None:
-    def inflation(leaky: str) -> dict[str, Any]:
+def test_a_leak_is_worth_what_the_table_of_leaks_says(project: Path) -> None:
+    def row(leaky: str) -> dict[str, Any]:
         protocols = (f"{{experiment: {leaky}, note: d}}", "{experiment: honest, note: e, removes_leak: true}")
-        [row] = table(project, claim_text("accuracy", "null", *protocols, ANY)).to_dict("records")
-        return row
+        [found] = table(project, claim_text("accuracy", "null", *protocols, ANY)).to_dict("records")
+        return found
 
-    paired = inflation("leaky")
-    assert paired["verdict"] == "inflated by leakage"
-    # 40 of 200 images; independent samples with these intervals would be 0.2 (0.1293 to 0.2707).
-    assert paired["sentence"].startswith("0.2000 (0.1")
-    assert "0.1293" not in paired["sentence"]
-    # Another task tests other images: 0.05 of two intervals that reach 0.05 to either side.
-    independent = inflation("torn")
-    assert independent["verdict"] == "no number claimed"
-    assert "0.0500 (-0.0207 to 0.1207)" in independent["sentence"]
+    def inflation(leaky: str) -> leakage.Inflation:
+        folder = project / "results" / "experiments"
+        scores = (seed_scores(pd.read_csv(folder / name / "scores.csv"), "correct") for name in (leaky, "honest"))
+        groups = pd.Series(np.arange(IMAGES), np.arange(IMAGES))
+        return leakage.inflation(*scores, groups, resamples=200)
+
+    # 40 of 200 images of one task, and 10 of those of two tasks that test the same images.
+    for leaky, lead, verdict in (("leaky", 0.2, "inflated by leakage"), ("torn", 0.05, "inflated by leakage")):
+        found = inflation(leaky)
+        assert found.difference == lead
+        assert row(leaky)["verdict"] == verdict
+        assert f"{found.difference:.4f} ({found.low:.4f} to {found.high:.4f})" in row(leaky)["sentence"]
+
+
+def test_images_that_only_one_protocol_tests_are_independent_samples(project: Path) -> None:
+    path = project / "results" / "experiments" / "torn" / "scores.csv"
+    scores = pd.read_csv(path)
+    scores[scores["id"] > 0].to_csv(path, index=False)
+    protocols = ("{experiment: torn, note: d}", "{experiment: honest, note: e, removes_leak: true}")
+    [row] = table(project, claim_text("accuracy", "null", *protocols, ANY)).to_dict("records")
+    assert row["verdict"] == "no number claimed"
+    assert "(-0.0" in row["sentence"]
+
+
+def test_a_leak_is_not_measured_by_a_network_from_random_weights(project: Path) -> None:
+    protocols = ("{experiment: leaky, note: d}", "{experiment: torn, note: e, removes_leak: true}")
+    conditions = "{data: whole, profile: any, weights: pretrained}"
+    [row] = table(project, claim_text("accuracy", "null", *protocols, conditions)).to_dict("records")
+    assert row["comparable"] == "no: started from random weights, the published from pretrained ones"
 
 
 def test_a_claimed_lead_is_paired_by_image(project: Path) -> None:
@@ -402,12 +436,25 @@ def test_a_claimed_lead_is_paired_by_image(project: Path) -> None:
     assert row["verdict"] == "confirmed"
 
 
-def test_where_no_experiment_runs_the_published_protocol_the_corrected_one_answers(project: Path) -> None:
+def test_a_number_is_never_compared_with_the_corrected_protocol_alone(project: Path) -> None:
     protocols = ("{experiment: null, note: not run}", "{experiment: honest, note: e}")
     [row] = table(project, claim_text("accuracy", 0.9, *protocols, OFFICIAL)).to_dict("records")
-    assert (row["comparable"], row["verdict"]) == ("yes", "not reproduced")
-    [row] = table(project, claim_text("loss", 0.9, protocols[0], NONE, OFFICIAL)).to_dict("records")
     assert (row["comparable"], row["verdict"]) == ("no: not run", "not comparable here")
+    assert row["corrected_protocol_value"] == 0.7
+
+
+def test_a_lead_under_unequal_conditions_is_answered_by_equal_ones(project: Path) -> None:
+    protocols = ("{experiment: null, note: not run}", "{experiment: leaky, against: honest, note: e}")
+    [row] = table(project, claim_text("accuracy", "true", *protocols, ANY)).to_dict("records")
+    assert (row["comparable"], row["verdict"]) == ("yes", "confirmed")
+
+
+def test_random_weights_are_compared_with_no_claim_of_the_projects_own_but_counts_and_training_from_scratch() -> None:
+    book = read_book(BOOK)
+    for claim in read_claims():
+        for name in filter(None, (claim.as_published.experiment, claim.corrected.experiment)):
+            if book.experiment(name).get("weights") and not claim.figure.startswith("parameters"):
+                assert claim.comparable_when.weights == "pretrained", claim.id
 
 
 def test_an_experiment_beside_a_claim_is_shown_and_not_compared(project: Path) -> None:

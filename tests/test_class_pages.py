@@ -15,14 +15,16 @@ import pandas as pd
 import pytest
 from bakeoff import provenance
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.comparison import CLASSIFICATION
 from bakeoff.predictions import PROBABILITY_FILES, write_probabilities
 from bakeoff.report import wording
 from bakeoff.report.class_charts import confused_order, confusion_chart
-from bakeoff.report.classes import calibration_words, confusion_words, risk_words, scaled
+from bakeoff.report.classes import calibration_words, confusion_words, precision_interval, risk_words, scaled
 from bakeoff.report.gallery import mistake_words, telling
 from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.reading import Experiment, read_task
+from bakeoff.report.sections import intervals
 from bakeoff.stages.audit import audit
 from bakeoff.stages.claims import claims
 from bakeoff.stages.compare import compare
@@ -246,6 +248,35 @@ def test_every_method_and_class_has_its_figures(html: str, table: pd.DataFrame) 
         assert f"{name} 20 1.000 {low:.3f} to 1.000" in classes
     assert "By hospital" in text
     assert "By diagnosis" not in text  # it is what is predicted
+
+
+def test_every_class_has_precision_recall_and_f1(project: Path, html: str, table: pd.DataFrame) -> None:
+    shown = text_of(html[html.index('id="diagnosis-by-class-forest"') : html.index('id="diagnosis-confusion"')])
+    report = pd.read_csv(project / "results" / "experiments" / "forest" / "classification_report.csv")
+    for row in report.to_dict("records"):
+        recall, low, high = (table.loc["forest", f"accuracy_{row['class']}_{end}"] for end in ("mean", "low", "high"))
+        figures = rf"{recall:.3f} {low:.3f} to {high:.3f} {row['f1']:.3f}"
+        assert re.search(rf"{row['class']} 20 0\.\d\d\d 0\.\d\d\d to 0\.\d\d\d {figures}", shown), row
+
+
+def test_precision_counts_what_all_seeds_take_for_a_class() -> None:
+    truth, groups = np.array([0, 0, 0, 1, 1]), np.arange(5)
+    one = np.array([[0, 0, 1, 0, 1]])
+    assert precision_interval(truth, one, 0, groups) == accuracy_interval(np.array([1.0, 1.0, 0.0]), np.arange(3))
+    assert precision_interval(truth, np.ones((1, 5), int), 0, groups) is None
+    # A second seed that is the first is no further evidence, and its images count once.
+    twice = precision_interval(truth, np.repeat(one, 2, axis=0), 0, groups)
+    assert twice is not None
+    assert twice.mean == pytest.approx(2 / 3)
+    assert twice.high - twice.low > 0.7
+
+
+def test_every_columns_interval_is_named_for_what_it_is(project: Path) -> None:
+    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=0.01)
+    wilson, bca, percentile = intervals(task, ["balanced_accuracy", "log_loss", "ece", "roc_auc"])
+    assert wilson == "Accuracy: Wilson's, for as many independent images as the images are worth"
+    assert bca == "Log loss: BCa bootstrap over images"
+    assert percentile.startswith("Balanced accuracy, ECE and ROC AUC: percentile bootstrap")
 
 
 def test_charts_are_there_for_every_method_and_can_be_read_aloud(html: str) -> None:

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.evaluation import curves as module
 from bakeoff.evaluation.classification import figures
 from bakeoff.evaluation.curves import MACRO, aurc, average_precision, curves, optimal_aurc
 from sklearn import metrics
@@ -35,12 +34,11 @@ def test_average_precision_is_scikit_learns(classes: int) -> None:
         assert found[row] == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-def test_average_precision_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    truth, probabilities = drawn(60, 3, seeds=2)
-    weights = np.random.default_rng(0).integers(0, 3, (5, 60)).astype(np.float32)
-    at_once = average_precision(truth, probabilities, weights)
-    monkeypatch.setattr(module, "_VALUES_AT_A_TIME", 130)
-    assert average_precision(truth, probabilities, weights) == pytest.approx(at_once, abs=1e-6)
+def test_average_precision_of_tied_scores_is_scikit_learns() -> None:
+    truth, probabilities = drawn(300, 2, seeds=1)
+    probabilities = probabilities.round(1)
+    expected = [metrics.average_precision_score(truth == each, probabilities[0, :, each]) for each in (0, 1)]
+    assert average_precision(truth, probabilities, np.ones((1, 300)))[0] == pytest.approx(np.mean(expected), abs=1e-12)
 
 
 def test_a_class_that_was_not_drawn_has_no_share() -> None:

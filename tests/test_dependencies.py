@@ -26,7 +26,7 @@ LAYERS = {
     "weights": ("errors", "datasets"),
     "training": ("errors", "provenance", "evaluation"),
     "report": ("errors", "provenance", "predictions", "datasets", "evaluation"),
-    "claims": ("errors",),
+    "claims": ("errors", "evaluation"),
     "cards": ("errors", "datasets"),
     "inference": ("appearing", "book", "errors", "provenance", "datasets", "baselines", "training"),
     "demo": ("book", "errors", "datasets", "evaluation", "inference", "report"),

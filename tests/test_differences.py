@@ -101,7 +101,7 @@ ISODATA = DICE + 0.001  # no other scores are the same file
 GAIN = RANDOM.uniform(0.02, 0.08, IMAGES).round(6)
 NOISE = RANDOM.normal(0, 0.1, IMAGES).clip(-0.3, 0.2).round(6)
 APART = 0.01 * (-1) ** np.arange(IMAGES)  # of two seeds of the same mean
-RIGHT = np.arange(IMAGES) // 2 % 2
+RIGHT = np.arange(IMAGES) % 2  # one of every two images of a patient
 
 
 @pytest.fixture(scope="module")

@@ -251,6 +251,13 @@ def test_balanced_accuracy_is_scikit_learns_and_groups_widen_its_interval() -> N
     assert together.low < together.mean < together.high
 
 
+def test_images_of_one_group_give_no_interval_of_balanced_accuracy() -> None:
+    truth = np.array(["a", "a", "b", "b"])
+    found = balanced_accuracy_interval(truth, np.array(["a", "b", "b", "b"]), np.zeros(4), resamples=10)
+    assert found == pytest.approx((0.75, np.nan, np.nan), nan_ok=True)
+    assert found.plain() == {"mean": 0.75, "low": None, "high": None}
+
+
 def test_the_interval_of_balanced_accuracy_covers() -> None:
     covered, rng = 0, np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [60, 40, 20])

@@ -10,6 +10,7 @@ from bakeoff.evaluation.paired import (
     compare_paired,
     equivalence_p,
     holm,
+    holm_factors,
     verdict,
 )
 from scipy import special, stats
@@ -67,13 +68,40 @@ class TestByDegree:
     def test_a_method_is_no_better_than_itself(self, binary: bool) -> None:
         found = compare_paired(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]), binary=binary)
         assert (found.difference, found.low, found.high, found.p_value, found.effect) == (0, 0, 0, 1, 0)
-        assert verdict(found, margin=0.01).verdict == "equivalent"
+
+    @pytest.mark.parametrize("binary", [True, False])
+    def test_a_few_images_that_agree_show_no_equivalence(self, binary: bool) -> None:
+        # Up to 1 - 0.05^(1/n) of all images might tell the two apart, and none of n: 0.451 for 5, 0.00597 for 500.
+        few, many = (compare_paired(np.ones(n), np.ones(n), binary=binary) for n in (5, 500))
+        assert equivalence_p(few, 0.01) == pytest.approx(0.99**5)
+        assert equivalence_p(many, 0.01) == pytest.approx(0.99**500)
+        assert verdict(few, margin=0.01).verdict == "undecided"
+        assert verdict(few, margin=0.01).images_to_decide == 299  # 0.99^298 > 0.05 > 0.99^299
+        assert verdict(few, margin=0.46).verdict == "equivalent"
+        assert verdict(many, margin=0.01).verdict == "equivalent"
+
+    def test_images_of_a_group_that_agree_count_as_one(self) -> None:
+        found = compare_paired(np.ones(500), np.ones(500), groups=np.arange(500) // 100, binary=True)
+        assert equivalence_p(found, 0.01) == pytest.approx(0.99**5)
+        assert verdict(found, margin=0.01).images_to_decide == 29900
 
     def test_one_group_says_nothing(self) -> None:
         for binary in (True, False):
             found = compare_paired(np.ones(3), np.array([0.0, 0.5, 1.0]), groups=np.zeros(3), binary=binary)
             told = verdict(found, margin=0.9)
             assert (found.p_value, told.verdict, told.images_to_decide) == (1, "undecided", None)
+            assert np.isnan([found.low, found.high]).all()
+            assert told.words.startswith("differs by 0.500 (no interval), which decides nothing")
+
+    def test_a_mean_and_ranks_that_contradict_each_other_decide_nothing(self) -> None:
+        # 190 images are a little worse and 10 much better.
+        apart = np.concatenate([np.linspace(-0.02, -0.01, 190), np.linspace(0.9, 1.0, 10)])
+        found = compare_paired(apart, np.zeros(200), binary=False)
+        assert found.p_value < 1e-10
+        assert (found.effect < 0, found.low > 0) == (True, True)
+        told = verdict(found, margin=0.001)
+        assert (told.verdict, told.images_to_decide) == ("undecided", None)
+        assert told.words.endswith("the mean speaks for one method and the ranks of the differences for the other")
 
 
 class TestAccuracy:
@@ -108,6 +136,28 @@ class TestAccuracy:
         assert copied.test == "paired bootstrap"
         assert copied.p_value == pytest.approx(alone.p_value, rel=0.25)
         assert compare_paired(np.repeat(a, 4), np.repeat(b, 4), binary=True).p_value < alone.p_value / 100
+
+    @pytest.mark.parametrize(("groups", "p_value"), [(2, 0.5), (5, 0.0625), (12, 2 / 4096)])
+    def test_groups_that_all_agree_are_no_surer_than_their_signs(self, groups: int, p_value: float) -> None:
+        found = compare_paired(
+            np.ones(3 * groups), np.zeros(3 * groups), groups=np.repeat(np.arange(groups), 3), binary=True
+        )
+        assert (found.test, found.p_value) == ("paired bootstrap", pytest.approx(p_value))
+
+    @pytest.mark.parametrize(
+        ("first", "second", "images", "margin"), [(1, 0, 300, 0.02), (3, 2, 400, 0.02), (20, 14, 900, 0.03)]
+    )
+    def test_equivalence_is_tangos_score_test(self, first: int, second: int, images: int, margin: float) -> None:
+        # The share of images that the second alone has right, most likely if the first led by the margin: on a grid.
+        share = np.linspace(1e-9, (1 - margin) / 2 - 1e-9, 1_000_001)
+        likelihood = first * np.log(share + margin) + (images - first - second) * np.log(1 - 2 * share - margin)
+        best = share[np.argmax(likelihood + (second * np.log(share) if second else 0))]
+        error = np.sqrt(images * (2 * best + margin - margin**2))
+        found = compare_paired(*right(first, second, both=images - first - second, neither=0), binary=True)
+        tango = stats.norm.cdf((first - second - images * margin) / error)
+        wald = found.variance.t_tail((margin - found.difference) / found.variance.standard_error)
+        assert tango > wald
+        assert equivalence_p(found, margin) == pytest.approx(tango, rel=1e-4)
 
     def test_shares_of_seeds_take_the_bootstrap_which_agrees_with_a_t_test(self, rng: np.random.Generator) -> None:
         a, b = rng.integers(0, 6, 200) / 5, rng.integers(0, 7, 200).clip(max=5) / 5
@@ -153,10 +203,17 @@ def test_holm_is_statsmodels(p_values: list[float]) -> None:
     assert holm(np.array(p_values)) == pytest.approx(theirs)
 
 
+def test_the_smallest_of_a_family_is_corrected_for_all_and_the_largest_for_itself() -> None:
+    p_values = np.array([0.2, 0.9, 0.5, 0.001])
+    assert holm_factors(p_values).tolist() == [3, 1, 2, 4]
+    assert holm(p_values).tolist() == pytest.approx([0.6, 1.0, 1.0, 0.004])
+
+
 def differing(difference: float, error: float, *, p_value: float, images: int = 100, seeds: float = 0.0) -> Paired:
     variance = Variance(error**2 - seeds, images, ((seeds, 5),) if seeds else ())
     low, high = difference - 2 * error, difference + 2 * error
-    return Paired(images, difference, low, high, p_value, "Wilcoxon signed-rank", 0.0, variance)
+    effect = 0.5 * float(np.sign(difference))
+    return Paired(images, difference, low, high, p_value, "Wilcoxon signed-rank", effect, variance)
 
 
 class TestVerdict:
@@ -204,17 +261,30 @@ class TestVerdict:
 
     def test_a_difference_within_the_margin_may_be_decided_as_equivalent(self) -> None:
         told = verdict(differing(0.0, 0.01, p_value=0.9), margin=0.01)
-        # The standard deviation is 0.1, the room 0.01: (1.645 + 0.8416)^2 * 100.
-        assert told.images_to_decide == pytest.approx(619, abs=1)
+        # The standard deviation is 0.1, the margin 0.01, and both tests may fail: (1.645 + 1.2816)^2 * 100.
+        assert told.images_to_decide == 857
+        # At a difference of 0.005 one of them alone may: (1.645 + 0.8416)^2 * 400.
+        assert verdict(differing(0.005, 0.01, p_value=0.6), margin=0.01).images_to_decide == 2474
+
+    def test_so_many_images_show_equivalence_four_times_in_five(self, rng: np.random.Generator) -> None:
+        needed = verdict(differing(0.0, 0.01, p_value=0.9), margin=0.01).images_to_decide
+        assert needed is not None
+        drawn = rng.normal(0, 0.1, (2000, needed))
+        half = stats.t.ppf(0.95, needed - 1) * drawn.std(axis=1, ddof=1) / np.sqrt(needed)
+        assert 0.77 < np.mean(np.abs(drawn.mean(axis=1)) + half < 0.01) < 0.83
+
+    def test_the_interval_and_the_test_of_equivalence_are_one(self) -> None:
+        paired = differing(0.002, 0.003, p_value=0.5, seeds=0.000004)
+        ninety = 0.002 + paired.variance.t_quantile(0.95) * 0.003
+        assert equivalence_p(paired, ninety) == pytest.approx(0.05)
 
     def test_a_family_needs_more_images_and_never_fewer_than_there_are(self) -> None:
-        alone = verdict(differing(0.03, 0.02, p_value=0.13), margin=0.01).images_to_decide
-        family = verdict(differing(0.03, 0.02, p_value=0.13), margin=0.01, p_holm=0.9).images_to_decide
-        sure = verdict(differing(0.03, 0.001, p_value=0.06), margin=0.01).images_to_decide
-        assert alone is not None
-        assert family is not None
-        assert family > alone > 100
-        assert sure == 101
+        paired = differing(0.03, 0.02, p_value=0.13)
+        # (0.2 / 0.03)^2 (z(1 - 0.025 / tests) + 0.8416)^2, whatever the corrected p-value was cut off at.
+        assert verdict(paired, margin=0.01).images_to_decide == 349
+        for p_holm in (0.9, 1.0):
+            assert verdict(paired, margin=0.01, p_holm=p_holm, tests=45).images_to_decide == 748
+        assert verdict(differing(0.03, 0.001, p_value=0.06), margin=0.01).images_to_decide == 101
 
     def test_where_the_seeds_differ_no_number_of_images_decides(self) -> None:
         told = verdict(differing(0.03, 0.02, p_value=0.2, seeds=0.00039), margin=0.01)
@@ -287,8 +357,43 @@ class TestAreas:
         v10, v01 = (np.cov(each) for each in zip(components(a), components(b), strict=True))
         variance = np.array([1, -1]) @ (v10 / 20 + v01 / 30) @ np.array([1, -1])
         found = delong(positive, a, b)
-        assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(found.difference.mean) / np.sqrt(variance)))
-        assert found.difference.high - found.difference.low == pytest.approx(2 * 1.959964 * np.sqrt(variance))
+        assert found.p_value == pytest.approx(2 * stats.t.sf(abs(found.difference.mean) / np.sqrt(variance), 49))
+        width = 2 * stats.t.ppf(0.975, 49) * np.sqrt(variance)
+        assert found.difference.high - found.difference.low == pytest.approx(width)
+
+    def test_the_variance_of_groups_is_obuchowskis(self, rng: np.random.Generator) -> None:
+        # Pairs of like images, so that her sums over clusters are over pairs: 10 with the class, 15 without.
+        positive, groups = np.arange(50) < 20, np.arange(50) // 2
+        scores = positive + rng.normal(0, 1, 50)
+        wins = scores[positive][:, None] > scores[~positive]
+        v10, v01 = (wins.mean(axis=axis).reshape(-1, 2) - wins.mean() for axis in (1, 0))
+        variance = 10 / 9 * np.sum(v10.sum(axis=1) ** 2) / 20**2 + 15 / 14 * np.sum(v01.sum(axis=1) ** 2) / 30**2
+        both = np.stack([np.zeros(50), scores], axis=1)[None]
+        found = compare_areas(positive.astype(int), both, np.zeros_like(both), groups)  # a constant has no variance
+        assert found.difference.high - found.first + 0.5 == pytest.approx(stats.t.ppf(0.975, 24) * variance**0.5)
+
+    @pytest.mark.parametrize("gain", [0.0, 2.0])
+    def test_seeds_add_what_they_differ_by_beyond_what_their_images_explain(
+        self, rng: np.random.Generator, gain: float
+    ) -> None:
+        positive = np.arange(40) < 15
+        scores = [positive * (1 + gain * seed) + rng.normal(0, 1, 40) for seed in range(4)]
+        wins = np.array([each[positive][:, None] > each[~positive] for each in scores])
+        areas, together = wins.mean(axis=(1, 2)), wins.mean(axis=0)
+
+        def variance(won: np.ndarray) -> float:
+            return won.mean(axis=1).var(ddof=1) / 15 + won.mean(axis=0).var(ddof=1) / 25
+
+        explained = sum(variance(each - together) for each in wins)
+        of_seeds = max(0.0, 3 * areas.var(ddof=1) - explained) / 3 / 4
+        assert (of_seeds > 0) == (gain > 0)
+        a = np.stack([np.zeros((4, 40)), scores], axis=2)
+        found = compare_areas(positive.astype(int), a, np.zeros((1, 40, 2)))
+        expected = Variance(variance(together), 40, ((of_seeds, 4),))
+        half = expected.t_quantile(0.975) * expected.standard_error
+        assert (found.difference.low, found.difference.high) == pytest.approx(
+            (areas.mean() - 0.5 - half, areas.mean() - 0.5 + half)
+        )
 
     def test_the_interval_agrees_with_the_bootstrap(self, rng: np.random.Generator) -> None:
         positive = rng.random(300) < 0.5
@@ -305,9 +410,16 @@ class TestAreas:
         found = delong(positive, scores, scores**3)
         assert (found.difference, found.p_value) == ((0, 0, 0), 1)
 
-    def test_one_image_of_a_kind_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="two images of the class"):
+    def test_one_always_right_and_one_never_are_no_surer_than_so_many_images(self) -> None:
+        positive = np.array([0, 0, 1, 1])
+        assert delong(positive, positive.astype(float), -positive.astype(float)).p_value == 0.125
+
+    def test_images_of_one_group_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="of two groups each"):
             delong(np.array([1, 0, 0]), np.arange(3.0), np.arange(3.0))
+        scores = np.arange(8.0).reshape(1, 4, 2)
+        with pytest.raises(ValueError, match="of two groups each"):
+            compare_areas(np.array([0, 0, 1, 1]), scores, scores, groups=np.array(["a", "b", "c", "c"]))
 
 
 @pytest.mark.parametrize(

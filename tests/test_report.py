@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,7 +21,7 @@ from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
 from bakeoff.report.costs import pareto_front
 from bakeoff.report.gallery import extremes
-from bakeoff.report.page import LARGEST_PAGE
+from bakeoff.report.page import LARGEST_PAGE, LARGEST_REPORT, LARGEST_REPORT_ELSEWHERE, PICTURE_SIDES, fitting
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_picture, outlined, picture, png_uri, webp_uri
 from bakeoff.report.reading import Task, read_task
 from bakeoff.report.sections import threshold_line
@@ -113,6 +113,16 @@ def test_the_matrix_of_who_learned_from_whom(project: Path) -> None:
     assert [cell["value"] for cell in matrix["rows"][1]["cells"]] == [
         unet.row[f"dice_{each['value']}_mean"] for each in matrix["columns"]
     ]
+    # The same network stands for both, so that learning from all changes nothing on the images of shenzhen.
+    (found,) = matrix["differences"]
+    assert (found["tested"], found["learned"], found["change"]["text"]) == ("shenzhen", "all", "+0.000")
+    assert found["images"] == (index["hospital"] == "shenzhen").sum()
+    worse = alone.experiments[0].scores.assign(dice=lambda scores: scores["dice"] - 0.1)
+    (matrix,) = transfer(
+        everything, [everything, replace(alone, experiments=[replace(alone.experiments[0], scores=worse)])]
+    )
+    (found,) = matrix["differences"]
+    assert (found["change"]["text"], found["change"]["span"]) == ("+0.100", "0.100 to 0.100")
     assert transfer(everything, [everything]) == []
     elsewhere = replace(alone, folds=[replace(alone.folds[0], test=alone.folds[0].test[1:])])
     assert transfer(everything, [everything, elsewhere]) == [], "tested on other images"
@@ -448,9 +458,55 @@ def test_more_pictures_than_fit_make_them_smaller(
     project: Path, pages: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_pictures = ("lungs.html", "data-lungs.html")
-    monkeypatch.setattr("bakeoff.report.page.LARGEST_PAGE", min(len(pages[name].encode()) for name in with_pictures))
+    monkeypatch.setattr(
+        "bakeoff.report.page.LARGEST_PAGE", min(len(pages[name].encode()) for name in with_pictures) - 1
+    )
     smaller = write(copy(project, tmp_path / "p"))
     assert all(len(smaller[name]) < len(pages[name]) for name in with_pictures)
+
+
+def sized(fixed: int, *, pictures: int) -> Callable[[int], str]:
+    """A page of so many bytes, and as many again for every pixel of its pictures' sides."""
+    return lambda side: "x" * (fixed + pictures * side)
+
+
+def test_pictures_become_smaller_until_all_pages_together_fit() -> None:
+    pages = {
+        "large.html": sized(0, pictures=10),
+        "small.html": sized(0, pictures=1),
+        "text.html": sized(500, pictures=0),
+    }
+    # 2560 + 256 + 500; the largest page comes first, and all once before one a second time.
+    for room, sides in ((3316, (256, 256)), (3315, (192, 256)), (2675, (192, 192)), (2611, (128, 192))):
+        found = fitting(pages, room=room, largest=10_000)
+        assert (len(found["large.html"]), len(found["small.html"])) == (10 * sides[0], sides[1]), room
+        assert sum(map(len, found.values())) <= room
+
+
+def test_one_page_that_is_too_large_alone_gets_smaller_pictures() -> None:
+    pages = {"large.html": sized(0, pictures=10), "small.html": sized(0, pictures=1)}
+    found = fitting(pages, room=10_000, largest=1000)
+    assert (len(found["large.html"]), len(found["small.html"])) == (960, 256)
+
+
+def test_a_report_that_no_pictures_make_fit_is_said_to_be_too_large(caplog: pytest.LogCaptureFixture) -> None:
+    found = fitting({"text.html": sized(500, pictures=1)}, room=100, largest=10_000)
+    assert len(found["text.html"]) == 500 + PICTURE_SIDES[-1]
+    assert "too large" in caplog.text
+
+
+@pytest.mark.parametrize(("profile", "bar"), [("sample", 5_000_000), ("small", 25_000_000), ("full", 25_000_000)])
+def test_the_whole_report_has_a_budget_below_its_bar(profile: str, bar: int) -> None:
+    assert LARGEST_REPORT.get(profile, LARGEST_REPORT_ELSEWHERE) <= 0.9 * bar
+
+
+def test_the_whole_report_keeps_to_its_budget(
+    project: Path, pages: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sum(len(page.encode()) for page in pages.values())
+    monkeypatch.setitem(LARGEST_REPORT, "sample", whole - 1)
+    smaller = write(copy(project, tmp_path / "p"))
+    assert sum(len(page.encode()) for page in smaller.values()) < whole
 
 
 def test_a_ranking_of_other_experiments_is_refused(project: Path) -> None:
@@ -665,16 +721,52 @@ class TestWording:
         assert wording.fewest_seeds(network, {"family": "pretrained", "seeds": 1}) == 1
         assert wording.fewest_seeds(threshold, threshold) is None
 
-    def test_groups_differ_where_their_intervals_are_apart(self) -> None:
+    @pytest.mark.parametrize(
+        ("south", "half", "margin", "said"),
+        [
+            # Half-widths of 0.03 and 0.04 make one of 0.05 for the difference.
+            (0.8, 0.04, 0.01, "Otsu does better on north (0.900) than on south (0.800), by 0.100 (0.050 to 0.150)."),
+            (
+                *(0.86, 0.04, 0.01),
+                "Otsu: no difference is shown between north (0.900) and south (0.860), which are apart by 0.040 "
+                "(-0.010 to 0.090).",
+            ),
+            (
+                *(0.86, 0.04, 0.1),
+                "Otsu does as well on north (0.900) as on south (0.860): apart by 0.040 (-0.010 to 0.090), within the "
+                "margin of 0.1.",
+            ),
+            (
+                *(0.86, np.nan, 0.1),
+                "Otsu: north (0.900) and south (0.860) cannot be compared, since one of them has no interval.",
+            ),
+        ],
+    )
+    def test_groups_differ_as_far_as_their_difference_shows(
+        self, south: float, half: float, margin: float, said: str
+    ) -> None:
         row = {
             f"dice_{group}_{end}": value
-            for group, mean in (("north", 0.9), ("south", 0.8))
-            for end, value in (("mean", mean), ("low", mean - 0.03), ("high", mean + 0.03))
+            for group, mean, width in (("north", 0.9, 0.03), ("south", south, half))
+            for end, value in (("mean", mean), ("low", mean - width), ("high", mean + width))
         }
-        said = wording.across_groups("Otsu", row, ["north", "south"])
-        assert said == "Otsu does better on north (0.900) than on south (0.800): the intervals are apart."
-        wide = {**row, "dice_south_high": 0.88}
-        assert "about as well on north (0.900) as on south" in wording.across_groups("Otsu", wide, ["north", "south"])
+        assert wording.across_groups("Otsu", row, ["north", "south"], margin=margin) == said
+
+    @pytest.mark.parametrize(
+        ("low", "high", "methods", "seeds", "said"),
+        [
+            (1, 1, 5, 3, "rank 1, surely"),
+            (1, 1, 5, None, "rank 1, surely"),
+            (1, 1, 5, 1, "rank 1 in this training run"),
+            (1, 1, 1, 3, "alone"),
+            (1, 3, 5, 1, "may rank 1\u20133"),
+            (np.nan, np.nan, 2, 3, "a bound, without a rank"),
+        ],
+    )
+    def test_the_first_is_surely_so_only_against_others_and_beyond_one_training_run(
+        self, low: float, high: float, methods: int, seeds: int | None, said: str
+    ) -> None:
+        assert wording.standing({"rank_low": low, "rank_high": high}, methods, seeds=seeds) == said
 
     @pytest.mark.parametrize(
         ("choice", "taken", "classes", "words"),

@@ -44,9 +44,13 @@ class Statement(Section):
 
 
 class PublishedData(Section):
-    """What a number was measured on: a data set of the book, or null for any other, and the images' side in pixels."""
+    """What a number was measured on: a data set of the book, or null for any other, and the images' side in pixels.
+
+    `named` is false where the system does not say, and the data set is one that fits.
+    """
 
     dataset: str | None
+    named: bool = True
     words: str
     size: Annotated[int, Field(ge=1)] | None
 

@@ -1,14 +1,14 @@
 """What becomes of a claim, from numbers alone: pure functions of what is claimed, shown and found.
 
 A claimed number is an estimate too. Where it is a share of so many images it has an interval as ours has, and the two
-agree when their difference can be 0, or is too small to matter.
+agree when their difference is surely too small to matter. A difference that can be 0 and can be large confirms nothing.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import binomtest
+from bakeoff.evaluation import bootstrap
+from bakeoff.evaluation.bootstrap import Interval
 
 Outcome = Literal[
     "contradicted by its own files",
@@ -16,9 +16,13 @@ Outcome = Literal[
     "no number claimed",
     "not comparable here",
     "inflated by leakage",
+    "would be inflated by leakage",
     "confirmed",
+    "compatible, undecided",
     "not reproduced",
 ]
+# Within so many margins the whole interval of a difference has to lie for a claim to be confirmed.
+CONFIRMING_MARGINS = 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Evidence:
         Score with the leak minus score without it; None where no leak is in question or it could not be measured.
     leak
         Whether a leak is in question.
+    named
+        Whether the system says what data it speaks of.
     explained
         A difference, claimed minus found, that has a known reason.
     margin
@@ -75,6 +81,7 @@ class Evidence:
     majority: float | None = None
     inflation: Estimate | None = None
     leak: bool = False
+    named: bool = True
     explained: float = 0.0
     margin: float = 0.0
 
@@ -102,42 +109,26 @@ def wilson(share: float, images: int) -> Estimate:
     images
         At least 1.
 
-    References
-    ----------
-    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22(158).
-
     Examples
     --------
-    >>> interval = wilson(1000 / 1470, 1470)
+    >>> interval = wilson(0.6803, 1470)
     >>> round(interval.low, 3), round(interval.high, 3)
     (0.656, 0.704)
     """
-    interval = binomtest(round(share * images), images).proportion_ci(0.95, method="wilson")
-    return Estimate(share, min(float(interval.low), share), max(float(interval.high), share), images)
+    _, low, high = bootstrap.wilson(round(share * images) / images, images)
+    return Estimate(share, min(low, share), max(high, share), images)
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
     """First minus second, of independent samples, and its 95 % interval from theirs.
-
-    Each end adds up the squared distances of the two estimates from the ends that pull it there; of Wilson intervals
-    it is Newcombe's hybrid score interval. For estimates on the same images it is wider than need be.
-
-    References
-    ----------
-    Newcombe (1998), "Interval estimation for the difference between independent proportions", Statistics in Medicine
-    17(8), method 10; for any estimate Zou & Donner (2008), "Construction of confidence limits about effect measures",
-    Statistics in Medicine 27(10), equation 2.
 
     Examples
     --------
     >>> difference(Estimate(0.9, 0.87, 0.93), Estimate(0.8, 0.76, 0.84))
     Estimate(value=0.1, low=0.05, high=0.15, images=None)
     """
-    value = first.value - second.value
-    low = value - math.hypot(first.value - first.low, second.high - second.value)
-    high = value + math.hypot(first.high - first.value, second.value - second.low)
-    # Without the last digits, so that 0.9 - 0.8 is 0.1.
-    return Estimate(round(value, 12), round(low, 12), round(high, 12))
+    ends = (Interval(each.value, each.low, each.high) for each in (first, second))
+    return Estimate(*bootstrap.independent_difference(*ends))
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -152,11 +143,14 @@ def judge(evidence: Evidence) -> Verdict:
         There is nothing to compare, and no leak in question.
     not comparable here
         There is a reason why what was run says nothing of the claim.
-    inflated by leakage
-        The score with the leak exceeds the score without it by more than the margin, over the whole interval.
-    confirmed, not reproduced
-        The interval of found minus published holds 0, or the difference is within the margin or is the explained one;
-        or it does not. Of a claim that one method leads: the interval of the lead lies above 0, or it does not.
+    inflated by leakage, would be inflated by leakage
+        The score with the leak exceeds the score without it by more than the margin, over the whole interval; of a
+        system that does not say what data it speaks of, it would.
+    confirmed, compatible and undecided, not reproduced
+        The interval of found minus published holds 0, or the difference is within the margin, and that whole interval
+        lies within two margins; or the difference is the explained one. It holds 0, and is wider. It does not.
+        Of a claim that one method leads: the interval of the lead lies above 0; it holds both 0 and more than the
+        margin; neither.
     """
     return _of_its_own_files(evidence) or _of_what_was_found(evidence)
 
@@ -186,24 +180,24 @@ def _of_what_was_found(evidence: Evidence) -> Verdict:
     if evidence.reason is not None:
         return Verdict("not comparable here", f"Not compared: {evidence.reason}.")
     if inflation is not None and inflation.low > evidence.margin:
-        return Verdict("inflated by leakage", f"{_between(inflation)} of the score is gone with the leak.")
+        outcome: Outcome = "inflated by leakage" if evidence.named else "would be inflated by leakage"
+        where = "" if evidence.named else ", on data that it does not name as its own"
+        return Verdict(outcome, f"{_between(inflation)} of the score is gone with the leak{where}.")
     if published is None:
         measured = "" if inflation is None else f"; the leak in question is worth {_between(inflation)}"
         return Verdict("no number claimed", f"It gives no number to compare{measured}.")
     if found is None:
         raise ValueError("A claim that can be compared takes what was found.")
     if isinstance(published, bool):
-        return _of_a_lead(published, found)
+        return _of_a_lead(evidence, published, found)
     return _of_a_number(evidence, published, found)
 
 
-def _of_a_lead(published: bool, found: Estimate) -> Verdict:
+def _of_a_lead(evidence: Evidence, published: bool, found: Estimate) -> Verdict:
     sentence = f"The lead is {_between(found)}."
-    if (found.low > 0) == published:
-        return Verdict("confirmed", sentence)
-    if found.low <= 0 <= found.high:
-        sentence = f"The lead is {_between(found)}, which can be none."
-    return Verdict("not reproduced", sentence)
+    if found.low <= 0 and found.high > evidence.margin:
+        return Verdict("compatible, undecided", f"The lead is {_between(found)}, which can be none.")
+    return Verdict("confirmed" if (found.low > 0) == published else "not reproduced", sentence)
 
 
 def _of_a_number(evidence: Evidence, published: float, found: Estimate) -> Verdict:
@@ -219,9 +213,11 @@ def _of_a_number(evidence: Evidence, published: float, found: Estimate) -> Verdi
     side = "higher" if apart.value > 0 else "lower"
     by = Estimate(apart.value, apart.low, apart.high) if apart.value > 0 else _turned(apart)
     sentence = f"Bakeoff finds {_between(found)}, {side} by {_between(by)}."
-    if apart.low <= 0 <= apart.high or abs(apart.value) <= evidence.margin:
+    compatible = apart.low <= 0 <= apart.high
+    surely_small = max(-apart.low, apart.high) <= CONFIRMING_MARGINS * evidence.margin
+    if surely_small and (compatible or abs(apart.value) <= evidence.margin):
         return Verdict("confirmed", sentence)
-    return Verdict("not reproduced", sentence)
+    return Verdict("compatible, undecided" if compatible else "not reproduced", sentence)
 
 
 def _turned(estimate: Estimate) -> Estimate:

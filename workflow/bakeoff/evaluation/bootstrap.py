@@ -21,23 +21,31 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import special
-
-# What a report says of these intervals.
-METHOD = "95 % interval: BCa bootstrap over images, those of one group together, plus the spread between seeds"
+from scipy import optimize, special
 
 # Resampled values held in memory at a time.
 _VALUES_AT_A_TIME = 4_000_000
 # Means that differ by less than this share of the largest value are equal but for rounding.
 _ROUNDING = 1e-12
+# The normal quantile of the least tail probability that is told from 0.
+_FURTHEST = 37.0
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its interval."""
+    """A mean and the ends of its interval; ends that are not known are NaN."""
 
     mean: float
     low: float
     high: float
+
+    def within(self, least: float, most: float) -> "Interval":
+        """The same with no end beyond what the figure can be."""
+        low, high = np.clip([self.low, self.high], least, most)
+        return Interval(self.mean, float(low), float(high))
+
+    def plain(self) -> dict[str, float | None]:
+        """As JSON has it: None for what is not known."""
+        return {end: float(value) if np.isfinite(value) else None for end, value in self._asdict().items()}
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,24 @@ class Variance:
         return float(sum(weight * special.stdtrit(degrees, share) for weight, degrees in self._parts))
 
     def t_tail(self, t: float) -> float:
-        """Probability of more than `t` standard errors above the truth, weighted as the quantiles are."""
+        """Probability of more than `t` standard errors above the truth: that whose quantile `t` is.
+
+        A p-value is below alpha, then, just where the interval from `t_quantile` leaves the value out.
+        """
         if self.groups < 2:
             return 0.5
-        return float(sum(weight * special.stdtr(degrees, -t) for weight, degrees in self._parts))
+        if t < 0:
+            return 1 - self.t_tail(-t)
+        degrees = {degrees for weight, degrees in self._parts if weight > 0}
+        if len(degrees) == 1:
+            return float(special.stdtr(degrees.pop(), -t))
+
+        def beyond(z: float) -> float:
+            return t + self.t_quantile(float(special.ndtr(-z)))
+
+        if beyond(_FURTHEST) >= 0:
+            return 0.0
+        return float(special.ndtr(-optimize.brentq(beyond, 0.0, _FURTHEST, xtol=1e-12)))
 
 
 def mean_interval(
@@ -125,7 +147,7 @@ def mean_interval(
     Returns
     -------
     Interval
-        A single image or group leaves nothing to draw, and its interval is the mean itself.
+        A single image or group leaves nothing to draw: both ends are NaN.
 
     Raises
     ------
@@ -147,9 +169,8 @@ def mean_interval(
     by_image, by_seed, member = checked(values, groups)
     drawn = resampled_means(by_image, member, resamples=resamples, seed=seed)
     interval = bca_interval(by_image, member, drawn, level)
-    mean, low, high = widened(interval, mean_variance(by_seed, member), level)
-    low = max(0.0, low) if by_seed.min() >= 0 else low
-    return Interval(mean, low, min(1.0, high) if by_seed.max() <= 1 else high)
+    least, most = (0.0 if by_seed.min() >= 0 else -np.inf), (1.0 if by_seed.max() <= 1 else np.inf)
+    return widened(interval, mean_variance(by_seed, member), level).within(least, most)
 
 
 def checked(values: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -194,17 +215,18 @@ def resampled_means(by_image: np.ndarray, member: np.ndarray, *, resamples: int,
     mean, sizes = by_image.mean(), np.bincount(member).astype(np.float64)
     # What is drawn is the distance to the mean: values that are all equal then have resampled means that are, too.
     totals = np.column_stack([np.bincount(member, weights=by_image - mean), sizes])
-    times = _times_drawn(len(sizes), resamples, seed)
+    times = times_drawn(len(sizes), resamples, seed)
     at_a_time = max(1, _VALUES_AT_A_TIME // len(sizes))
     sums = np.concatenate([times[start : start + at_a_time] @ totals for start in range(0, resamples, at_a_time)])
     return np.asarray(mean + sums[:, 0] / sums[:, 1])
 
 
 @lru_cache(maxsize=4)
-def _times_drawn(count: int, resamples: int, seed: int) -> np.ndarray:
+def times_drawn(count: int, resamples: int, seed: int) -> np.ndarray:
     """How often each of `count` groups is in each resample; uint8, (resamples, count).
 
-    Kept, since every score of a task draws the same. More than 255 times one of more than 255 groups never happens.
+    Every bootstrap of the project draws its groups here, so that the same seed gives all figures the same images. Kept,
+    since every score of a task does. More than 255 times one of more than 255 groups never happens.
     """
     rng = np.random.default_rng(seed)
     times = np.empty((resamples, count), np.uint8)
@@ -235,8 +257,10 @@ def bca_interval(by_image: np.ndarray, member: np.ndarray, drawn: np.ndarray, le
     """
     mean = float(by_image.mean())
     influence = np.bincount(member, weights=by_image - mean)
+    if len(influence) < 2:
+        return Interval(mean, np.nan, np.nan)
     distance, rounding = drawn - mean, _ROUNDING * float(np.abs(by_image).max())
-    if len(influence) < 2 or np.abs(distance).max() <= rounding:
+    if np.abs(distance).max() <= rounding:
         return Interval(mean, mean, mean)
     below = (np.mean(distance < -rounding) + np.mean(distance <= rounding)) / 2
     bias = special.ndtri(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn)))
@@ -306,10 +330,31 @@ def mean_variance(by_seed: np.ndarray, member: np.ndarray) -> Variance:
     groups = int(member.max()) + 1
     if seeds < 2 or groups < 2:
         return Variance(of_images, groups)
-    apart = by_seed - by_image[:, None]
-    between = np.sum(apart.mean(axis=0) ** 2)
-    explained = sum(clustered_variance(each, member) for each in apart.T)
-    return Variance(of_images, groups, ((max(0.0, float(between - explained)) / (seeds - 1) / seeds, seeds),))
+    explained = sum(clustered_variance(each, member) for each in (by_seed - by_image[:, None]).T)
+    return Variance(of_images, groups, seed_variance(by_seed.mean(axis=0), explained))
+
+
+def seed_variance(figures: np.ndarray, explained: float) -> tuple[tuple[float, int], ...]:
+    """The part of a figure's variance that other seeds would change, as `Variance.of_seeds` has it.
+
+    Parameters
+    ----------
+    figures
+        The figure of every seed, each over the same images, (seeds,).
+    explained
+        The sum over seeds of the variance that these images give to the distance of a seed's figure from the mean of
+        all: seeds that disagree on single images alone would have agreed on others.
+
+    Returns
+    -------
+    tuple
+        Nothing for one seed, which cannot show what others would give.
+    """
+    seeds = len(figures)
+    if seeds < 2:
+        return ()
+    between = np.sum((figures - figures.mean()) ** 2)
+    return ((max(0.0, float(between - explained)) / (seeds - 1) / seeds, seeds),)
 
 
 def clustered_variance(by_image: np.ndarray, member: np.ndarray) -> float:
@@ -353,3 +398,46 @@ def widened(interval: Interval, variance: Variance, level: float) -> Interval:
     return Interval(
         mean, mean - float(np.hypot(mean - low, added**0.5)), mean + float(np.hypot(high - mean, added**0.5))
     )
+
+
+def independent_difference(first: Interval, second: Interval) -> Interval:
+    """First minus second, of independent samples, and its interval from theirs.
+
+    Each end adds up the squared distances of the two figures from the ends that pull it there; of Wilson intervals it
+    is Newcombe's hybrid score interval. For figures of the same images it is wider than need be.
+
+    References
+    ----------
+    Newcombe (1998), "Interval estimation for the difference between independent proportions", Statistics in Medicine
+    17(8), method 10; for any figure Zou & Donner (2008), "Construction of confidence limits about effect measures",
+    Statistics in Medicine 27(10), equation 2.
+
+    Examples
+    --------
+    >>> independent_difference(Interval(0.9, 0.87, 0.93), Interval(0.8, 0.76, 0.84))
+    Interval(mean=0.1, low=0.05, high=0.15)
+    """
+    mean = first.mean - second.mean
+    low = mean - float(np.hypot(first.mean - first.low, second.high - second.mean))
+    high = mean + float(np.hypot(first.high - first.mean, second.mean - second.low))
+    # Without the last digits, so that 0.9 - 0.8 is 0.1.
+    return Interval(round(mean, 12) + 0.0, round(low, 12) + 0.0, round(high, 12) + 0.0)
+
+
+def wilson(share: float, images: float, *, level: float = 0.95) -> Interval:
+    """Wilson's interval of a share of so many independent images, which need not be a whole number.
+
+    References
+    ----------
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22(158).
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in wilson(1000 / 1470, 1470)]
+    [0.68, 0.656, 0.704]
+    """
+    z = float(special.ndtri((1 + level) / 2))
+    centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * float(np.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)))
+    # The bounds are exact at 0 and 1, but for rounding.
+    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from bakeoff.evaluation.classification import SCALED_HEADLINES, counted_figures
+from bakeoff.evaluation.classification import SCALED_HEADLINES, calibration_figures
 from bakeoff.predictions import Probabilities
 
 # Beyond these a method is scaled to certainty, or to the same probability for all classes.
@@ -118,7 +118,7 @@ def calibrate(test: Probabilities, validation: Probabilities) -> tuple[np.ndarra
             row = {"seed": seed, "fold": int(fold), "temperature": temperature}
             row |= {"validation_images": int(validated.sum()), "test_images": int(tested.sum())}
             unscaled, rescaled = (
-                counted_figures(test.truth[tested], each[[place]][:, tested]) for each in (before, scaled)
+                calibration_figures(test.truth[tested], each[[place]][:, tested]) for each in (before, scaled)
             )
             row |= {name: float(unscaled[name][0]) for name in SCALED_HEADLINES}
             rows.append(row | {name: float(rescaled[old][0]) for old, name in SCALED_HEADLINES.items()})

@@ -12,7 +12,7 @@ or is left out, as follows:
 | a class that every image has | has no ROC AUC; where no class has one, the figure is None |
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,9 @@ from bakeoff.evaluation.bootstrap import (
     expanded_shares,
     mean_interval,
     mean_variance,
+    times_drawn,
     widened,
+    wilson,
 )
 
 HEADLINES = (
@@ -42,6 +44,8 @@ CALIBRATION_BINS = 15
 _SMALLEST = np.finfo(np.float64).eps
 # Values of one array held in memory at a time.
 _VALUES_AT_A_TIME = 16_000_000
+# Parts of the images that a jackknife leaves out in turn: enough to estimate a variance, which needs no single images.
+_JACKKNIFE_PARTS = 50
 
 
 def image_scores(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
@@ -141,36 +145,62 @@ def counted_figures(
     truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Those of `figures` that need no comparison of every image with every other: all but the areas over classes."""
+    return _mean_over_seeds(_counted_figures, truth, probabilities, weights)
+
+
+def calibration_figures(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Those of `figures` that say how far confidence can be trusted: `log_loss` and `ece`."""
+    return _mean_over_seeds(_calibration_figures, truth, probabilities, weights)
+
+
+def _mean_over_seeds(
+    of_seed: Callable[[np.ndarray, pd.DataFrame, int, np.ndarray], dict[str, np.ndarray]],
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    weights: np.ndarray | None,
+) -> dict[str, np.ndarray]:
     truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
     if len(truth) == 0:
         raise ValueError("There is no image to score.")
-    tables = [image_scores(truth, of_seed) for of_seed in probabilities]
     weights = np.ones((1, len(truth))) if weights is None else np.asarray(weights)
     if weights.ndim != 2 or weights.shape[1] != len(truth):
         raise ValueError(f"Weights {weights.shape} are not one an image, (weightings, {len(truth)}).")
-    total = weights.sum(axis=1, dtype=np.float64)
-    by_seed = [_counted_figures(truth, table, probabilities.shape[2], weights, total) for table in tables]
+    tables = [image_scores(truth, each) for each in probabilities]
+    by_seed = [of_seed(truth, table, probabilities.shape[2], weights) for table in tables]
     return {name: np.mean([each[name] for each in by_seed], axis=0) for name in by_seed[0]}
 
 
 def _counted_figures(
-    truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray, total: np.ndarray
+    truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Figures of one seed: each is made of weighted sums over images, so of matrix products or running sums."""
     correct, confidence = table["correct"].to_numpy(), table["confidence"].to_numpy()
     actual, predicted = _one_hot(truth, classes), _one_hot(table["predicted"].to_numpy(), classes)
-    bins = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
     tp = _sums(weights, actual * correct[:, None])
     in_truth, in_prediction = _sums(weights, actual), _sums(weights, predicted)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a class that is left out
         recall, f1 = tp / in_truth, 2 * tp / (in_truth + in_prediction)
     return {
-        "accuracy": tp.sum(axis=1) / total,
+        "accuracy": tp.sum(axis=1) / weights.sum(axis=1, dtype=np.float64),
         "balanced_accuracy": np.nanmean(recall, axis=1),
         "macro_f1": np.nanmean(f1, axis=1),
-        "log_loss": _sums(weights, table["log_loss"].to_numpy()[:, None])[:, 0] / total,
-        "ece": np.abs(_sums(weights, bins * (correct - confidence)[:, None])).sum(axis=1) / total,
+        **_calibration_figures(truth, table, classes, weights),
         "aurc": curves.aurc(confidence, correct, weights),
+    }
+
+
+def _calibration_figures(
+    truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    total = weights.sum(axis=1, dtype=np.float64)
+    confidence = table["confidence"].to_numpy()
+    bins = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
+    apart = bins * (table["correct"].to_numpy() - confidence)[:, None]
+    return {
+        "log_loss": _sums(weights, table["log_loss"].to_numpy()[:, None])[:, 0] / total,
+        "ece": np.abs(_sums(weights, apart)).sum(axis=1) / total,
     }
 
 
@@ -235,6 +265,8 @@ def headline(
     expanded for few groups, and widened by what seeds differ in. Accuracy and log loss, means over images, have
     those of `accuracy_interval` and `mean_interval`.
 
+    What the seeds add is the variance of their figures less what the images explain of it, from a jackknife.
+
     Few images in a bin or a class add to `ece`, and take from a mean over classes, in every draw once more: for a small
     test set the interval of such a figure may lie to one side of the figure itself.
 
@@ -259,7 +291,7 @@ def headline(
     -------
     dict
         As `metrics.json` has it: `{"accuracy": {"mean", "low", "high"}, ..., "images", "seeds", "classes"}`, plain
-        numbers, None for a ROC AUC that has no value.
+        numbers, None for a ROC AUC that has no value and for ends that a single group of images does not give.
 
     Raises
     ------
@@ -269,18 +301,17 @@ def headline(
     found = _all_figures(truth, probabilities, scaled)
     if len(groups) != len(truth):
         raise ValueError(f"{len(groups)} groups for {len(truth)} images.")
-    drawn = [
-        _all_figures(truth, probabilities, scaled, weights) for weights in _resampled_weights(groups, resamples, seed)
-    ]
+    member = pd.factorize(np.asarray(groups))[0]
+    count = int(member.max()) + 1
+    drawn = _drawn_figures(truth, probabilities, scaled, member, times_drawn(count, resamples, seed))
     intervals: dict[str, Any] = {}
-    shares = expanded_shares(0.95, len(np.unique(groups)))
-    for name in found:
-        values = np.concatenate([each[name] for each in drawn])
+    for name, values in drawn.items():
         values = values[np.isfinite(values)]
-        low, high = np.quantile(values, shares) if len(values) else (np.nan, np.nan)
+        known = count > 1 and len(values) > 0
+        low, high = np.quantile(values, expanded_shares(0.95, count)) if known else (np.nan, np.nan)
         intervals[name] = Interval(float(found[name][0]), float(low), float(high))
-    if len(probabilities) > 1:
-        intervals = _widened(intervals, truth, probabilities, scaled, len(np.unique(groups)))
+    if len(probabilities) > 1 and count > 1:
+        intervals = _widened(intervals, truth, probabilities, scaled, member, seed)
     # Means over images have better intervals, which `comparison.py` gives them too.
     intervals["accuracy"] = accuracy_interval((np.argmax(probabilities, axis=2) == truth).T, groups)
     for name, each in (("log_loss", probabilities), ("log_loss_scaled", scaled)):
@@ -288,7 +319,7 @@ def headline(
             losses = np.column_stack([image_scores(truth, of_seed)["log_loss"] for of_seed in each])
             intervals[name] = mean_interval(losses, resamples=resamples, seed=seed, groups=groups)
     return {
-        **{name: _plain(interval) for name, interval in intervals.items()},
+        **{name: interval.plain() for name, interval in intervals.items()},
         "images": len(truth),
         "seeds": len(probabilities),
         "classes": int(np.shape(probabilities)[2]),
@@ -301,8 +332,20 @@ def _all_figures(
     found = figures(truth, probabilities, weights)
     if scaled is None:
         return found
-    after = counted_figures(truth, scaled, weights)
+    after = calibration_figures(truth, scaled, weights)
     return {**found, **{name: after[before] for before, name in SCALED_HEADLINES.items()}}
+
+
+def _drawn_figures(
+    truth: np.ndarray, probabilities: np.ndarray, scaled: np.ndarray | None, member: np.ndarray, times: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Figures of the images drawn as often as `times` has their groups, (resamples, groups)."""
+    at_a_time = max(1, _VALUES_AT_A_TIME // len(member))
+    parts = [
+        _all_figures(truth, probabilities, scaled, times[start : start + at_a_time, member].astype(np.float32))
+        for start in range(0, len(times), at_a_time)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _widened(
@@ -310,36 +353,44 @@ def _widened(
     truth: np.ndarray,
     probabilities: np.ndarray,
     scaled: np.ndarray | None,
-    groups: int,
+    member: np.ndarray,
+    seed: int,
 ) -> dict[str, Interval]:
-    """Intervals over images, of figures from 0 to 1, with what the seeds add: their variance on the same images."""
-    by_seed = [
-        _all_figures(truth, probabilities[[seed]], None if scaled is None else scaled[[seed]])
-        for seed in range(len(probabilities))
-    ]
+    """Intervals over images, of figures from 0 to 1, with what the seeds add to their variance."""
+    count = int(member.max()) + 1
+    pseudo = _pseudo_values(truth, probabilities, scaled, member, seed)
     found = {}
     for name, interval in intervals.items():
-        of_seeds = float(np.var([each[name][0] for each in by_seed], ddof=1)) / len(by_seed)
+        of_seeds = mean_variance(pseudo[name], np.arange(len(pseudo[name]))).of_seeds
         of_images = ((interval.high - interval.low) / 2 / float(special.ndtri(0.975))) ** 2
-        mean, low, high = widened(interval, Variance(of_images, groups, ((of_seeds, len(by_seed)),)), 0.95)
-        found[name] = Interval(mean, max(0.0, low), min(1.0, high))
+        found[name] = widened(interval, Variance(of_images, count, of_seeds), 0.95).within(0.0, 1.0)
     return found
 
 
-def _plain(interval: Interval) -> dict[str, float | None]:
-    return {end: value if np.isfinite(value) else None for end, value in interval._asdict().items()}
+def _pseudo_values(
+    truth: np.ndarray, probabilities: np.ndarray, scaled: np.ndarray | None, member: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """The jackknife's pseudo-values, (parts, seeds): what each part of the groups adds to each seed's figure.
 
+    A part without which a figure has no value has the figure itself.
 
-def _resampled_weights(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is in each resample of the groups, float32, (some resamples, images), all in all."""
-    member = pd.factorize(np.asarray(groups))[0]
+    Source: Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapter 11; parts of several: section 11.7.
+    """
     count = int(member.max()) + 1
-    rng = np.random.default_rng(seed)
-    at_a_time = max(1, _VALUES_AT_A_TIME // len(member))
-    for start in range(0, resamples, at_a_time):
-        drawn = rng.integers(0, count, (min(at_a_time, resamples - start), count))
-        times = np.stack([np.bincount(row, minlength=count) for row in drawn])
-        yield times[:, member].astype(np.float32)
+    parts = min(count, _JACKKNIFE_PARTS)
+    part = (np.random.default_rng(seed).permutation(count) % parts)[member]
+    # All images, and all but one part.
+    weights = np.vstack([np.ones(len(part)), np.arange(parts)[:, None] != part]).astype(np.float32)
+    by_seed = [
+        _all_figures(truth, probabilities[[each]], None if scaled is None else scaled[[each]], weights)
+        for each in range(len(probabilities))
+    ]
+    found = {}
+    for name in by_seed[0]:
+        whole, *without = np.stack([figures[name] for figures in by_seed], axis=1)
+        values = parts * whole - (parts - 1) * np.array(without)
+        found[name] = np.where(np.isfinite(values), values, whole)
+    return found
 
 
 def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, level: float = 0.95) -> Interval:
@@ -371,9 +422,8 @@ def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, level: float =
 
     References
     ----------
-    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22(158); Korn & Graubard
-    (1998), "Confidence intervals for proportions with small expected number of positive counts estimated from survey
-    data", Survey Methodology 24(2).
+    Korn & Graubard (1998), "Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data", Survey Methodology 24(2).
 
     Examples
     --------
@@ -381,12 +431,7 @@ def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, level: float =
     [1.0, 0.722, 1.0]
     """
     by_image, by_seed, member = checked(correct, groups)
-    share, z = float(by_image.mean()), float(special.ndtri((1 + level) / 2))
-    images = _effective_images(by_image, by_seed, member, level)
-    centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = z / (1 + z**2 / images) * np.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
-    # The bounds are exact at 0 and 1, but for rounding.
-    return Interval(share, min(share, max(0.0, float(centre - half))), max(share, min(1.0, float(centre + half))))
+    return wilson(float(by_image.mean()), _effective_images(by_image, by_seed, member, level), level=level)
 
 
 def _effective_images(by_image: np.ndarray, by_seed: np.ndarray, member: np.ndarray, level: float) -> float:

@@ -13,8 +13,17 @@ from matplotlib.figure import Figure
 from bakeoff.evaluation.bootstrap import Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
-from bakeoff.evaluation.paired import Paired, compare_areas, compare_paired, holm, verdict
+from bakeoff.evaluation.paired import (
+    Paired,
+    compare_measured_areas,
+    compare_paired,
+    holm,
+    holm_factors,
+    measure_areas,
+    verdict,
+)
 from bakeoff.evaluation.ranking import rank_ranges
+from bakeoff.evaluation.scores import seed_scores
 
 
 @dataclass(frozen=True)
@@ -244,24 +253,6 @@ def image_means(scores: pd.DataFrame, score: str) -> pd.Series:
     return scores.groupby("id", sort=False)[score].mean()
 
 
-def seed_scores(scores: pd.DataFrame, score: str) -> pd.DataFrame:
-    """A score by image and seed.
-
-    Parameters
-    ----------
-    scores
-        `scores.csv` of an experiment, or some of its images.
-    score
-        One of its columns.
-
-    Returns
-    -------
-    DataFrame
-        float64, (images, seeds), by id in the order of first appearance.
-    """
-    return scores.pivot_table(index="id", columns="seed", values=score, sort=False)
-
-
 def compare_scores(
     kind: Kind,
     experiments: Mapping[str, Mapping[str, Any]],
@@ -386,10 +377,12 @@ def _every_two(
 
 
 def _pair_table(paired: Mapping[tuple[str, str], Paired], margin: float) -> pd.DataFrame:
-    corrected = holm(np.array([each.p_value for each in paired.values()]))
+    p_values = np.array([each.p_value for each in paired.values()])
     rows = []
-    for ((first, second), each), p_holm in zip(paired.items(), corrected, strict=True):
-        found = verdict(each, margin=margin, p_holm=float(p_holm))
+    for ((first, second), each), p_holm, tests in zip(
+        paired.items(), holm(p_values), holm_factors(p_values), strict=True
+    ):
+        found = verdict(each, margin=margin, p_holm=float(p_holm), tests=int(tests))
         known = {name: getattr(each, name) for name in PAIR_COLUMNS if hasattr(each, name)}
         rows.append({"first": first, "second": second, **known, "p_holm": p_holm})
         rows[-1] |= {"verdict": found.verdict, "images_to_decide": found.images_to_decide}
@@ -412,12 +405,16 @@ def with_areas(
     groups
         (images,). Images of one group are not independent.
     """
-    rows = []
+    try:
+        measured = {name: measure_areas(truth, each, groups) for name, each in probabilities.items()}
+    except ValueError:  # too few groups of every class
+        measured = {}
+    rows: list[tuple[float, ...]] = []
     for first, second in pairs[["first", "second"]].itertuples(index=False):
-        try:
-            found = compare_areas(truth, probabilities[first], probabilities[second], groups)
+        if measured:
+            found = compare_measured_areas(measured[first], measured[second])
             rows.append((*found.difference, found.p_value))
-        except ValueError:  # too few images of every class
+        else:
             rows.append((np.nan,) * 4)
     areas = pd.DataFrame(rows, columns=list(AREA_COLUMNS[:4]), index=pairs.index)
     known = areas["auc_p_value"].notna()

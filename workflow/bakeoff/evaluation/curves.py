@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 PLACES = np.linspace(0, 1, 201)
 # What the mean over classes is called where the others have their names.
 MACRO = "mean over classes"
-# Values of one array held in memory at a time.
-_VALUES_AT_A_TIME = 16_000_000
 
 
 def average_precision(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -41,31 +40,39 @@ def average_precision(truth: np.ndarray, probabilities: np.ndarray, weights: np.
     -----
     AP is the sum over thresholds of the precision, times what the recall grows by (scikit-learn's definition). Recall
     grows at true images alone, so that it is also their mean of the precision at the threshold where each is accepted.
-    Counting who is accepted with whom in place of sorting makes all weightings one matrix product.
+    Sorting images between thresholds once serves all weightings, as one product with a sparse matrix.
     """
     classes = [index for index in range(probabilities.shape[2]) if (truth == index).any()]
-    areas = np.stack([_class_average_precision(truth == c, probabilities[:, :, c], weights) for c in classes])
+    by_image = np.ascontiguousarray(weights.T)
+    areas = np.stack([_class_average_precision(truth == c, probabilities[:, :, c], by_image) for c in classes])
     known = np.isfinite(areas)
     summed = np.where(known, areas, 0.0).sum(axis=0)
     return np.divide(summed, known.sum(axis=0), out=np.full(len(weights), np.nan), where=known.any(axis=0))
 
 
 def _class_average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of one class: positive bool (images,), scores (seeds, images), weights (weightings, images)."""
-    of_class, of_others = weights[:, positive], weights[:, ~positive]
-    precisions = np.zeros(len(weights))
-    at_a_time = max(1, _VALUES_AT_A_TIME // max(weights.shape))
+    """Of one class: positive bool (images,), scores (seeds, images), weights (images, weightings)."""
+    of_class = weights[positive]
+    precisions = np.zeros(weights.shape[1])
     for of_seed in scores:
-        mine, others = of_seed[positive], of_seed[~positive]
-        for start in range(0, len(mine), at_a_time):
-            part = slice(start, start + at_a_time)
-            right = of_class @ (mine[:, None] >= mine[part]).astype(weights.dtype)
-            wrong = of_others @ (others[:, None] >= mine[part]).astype(weights.dtype)
-            accepted = right + wrong
-            share = np.divide(right, accepted, out=np.zeros_like(right), where=accepted > 0)
-            precisions += np.einsum("wn,wn->w", of_class[:, part], share)
-    total = len(scores) * of_class.sum(axis=1, dtype=np.float64)
-    return np.divide(precisions, total, out=np.full(len(weights), np.nan), where=total > 0)
+        mine = of_seed[positive]
+        order = np.argsort(mine)
+        right, accepted = (
+            _of_at_least(mine[order], each, theirs) for each, theirs in ((mine, of_class), (of_seed, weights))
+        )
+        share = np.divide(right, accepted, out=np.zeros_like(right), where=accepted > 0)
+        precisions += np.einsum("nw,nw->w", of_class[order], share)
+    total = len(scores) * of_class.sum(axis=0, dtype=np.float64)
+    return np.divide(precisions, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _of_at_least(thresholds: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weight of the images that score no less than each of the ascending thresholds, (thresholds, weightings)."""
+    reached = np.searchsorted(thresholds, scores, side="right")
+    shape = (len(thresholds) + 1, len(scores))
+    by_threshold = sparse.csr_array((np.ones(len(scores), weights.dtype), (reached, np.arange(len(scores)))), shape)
+    between = by_threshold @ weights
+    return np.asarray(between[::-1].cumsum(axis=0)[::-1][1:])
 
 
 def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -100,11 +107,14 @@ def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np
     order = np.argsort(-confidence, kind="stable")
     # The last image with the same confidence: all of them are accepted together.
     last = np.searchsorted(-confidence[order], -confidence[order], side="right") - 1
-    sorted_weights = weights[:, order].astype(np.float64)
-    accepted = sorted_weights.cumsum(axis=1)[:, last]
-    errors = (sorted_weights * (1 - correct[order])).cumsum(axis=1)[:, last]
+    tied = (last != np.arange(len(last))).any()
+    sorted_weights = weights[:, order].astype(np.result_type(weights, np.float32))
+    accepted = sorted_weights.cumsum(axis=1)
+    errors = (sorted_weights * (1 - correct[order]).astype(sorted_weights.dtype)).cumsum(axis=1)
+    if tied:
+        accepted, errors = accepted[:, last], errors[:, last]
     risk = np.divide(errors, accepted, out=np.zeros_like(errors), where=accepted > 0)
-    return (sorted_weights * risk).sum(axis=1) / sorted_weights.sum(axis=1)
+    return np.einsum("wn,wn->w", sorted_weights, risk, dtype=np.float64) / weights.sum(axis=1, dtype=np.float64)
 
 
 def optimal_aurc(accuracy: float) -> float:

@@ -19,7 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
 
 from bakeoff.datasets.prepared import Fold
-from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval
+from bakeoff.evaluation.bootstrap import Interval, expanded_shares, independent_difference, mean_interval
 from bakeoff.evaluation.paired import compare_paired
 
 Verdict = Literal["pass", "warn", "fail"]
@@ -429,7 +429,7 @@ def balanced_accuracy_interval(
 ) -> Interval:
     """Balanced accuracy and its 95 % bootstrap interval over images, groups drawn as a whole: expanded percentile.
 
-    A class of which a draw has no image has no share in that draw.
+    A class of which a draw has no image has no share in that draw. Of images of a single group both ends are NaN.
 
     Parameters
     ----------
@@ -444,6 +444,8 @@ def balanced_accuracy_interval(
     """
     classes, index = np.unique(truth, return_inverse=True)
     member, names = pd.factorize(groups)
+    if len(names) < 2:
+        return Interval(float(_recalls(truth, predicted).mean()), np.nan, np.nan)
     actual = np.zeros((len(names), len(classes)))
     np.add.at(actual, (member, index), 1.0)
     right = np.zeros_like(actual)
@@ -549,14 +551,15 @@ def brightness_check(target: str, found: Telling | None) -> Check | None:
 
 
 def _telling_check(check: str, found: Telling, *, finding: str, explanation: str) -> Check:
+    ends = found.score.plain()
     return Check(
         check=check,
         finding=finding,
         verdict="warn" if found.tells else "pass",
         explanation=explanation,
-        score=found.score.mean,
-        low=found.score.low,
-        high=found.score.high,
+        score=ends["mean"],
+        low=ends["low"],
+        high=ends["high"],
         chance=found.chance,
         details={"p_value": found.p_value, "column": found.column, "balanced_accuracy_by_fold": found.by_fold},
     )
@@ -666,10 +669,6 @@ def inflation(
     ValueError
         If there is no image, or a score is not finite.
 
-    References
-    ----------
-    Interval of the difference of independent samples from the intervals of both: Zou & Donner (2008), "Construction of
-    confidence limits about effect measures", Statistics in Medicine 27(10).
     """
     if set(inflated.index) == set(honest.index):
         with_leak, without = inflated.to_numpy(np.float64), honest.loc[inflated.index].to_numpy(np.float64)
@@ -687,10 +686,7 @@ def inflation(
         mean_interval(each.to_numpy(), groups=groups.loc[each.index].to_numpy(), resamples=resamples, seed=seed)
         for each in (inflated, honest)
     )
-    difference = after.mean - before.mean
-    low = difference - float(np.hypot(after.mean - after.low, before.high - before.mean))
-    high = difference + float(np.hypot(after.high - after.mean, before.mean - before.low))
-    return _inflation(before.mean, after.mean, difference, low, high, paired=False)
+    return _inflation(before.mean, after.mean, *independent_difference(after, before), paired=False)
 
 
 def _inflation(*figures: float, paired: bool) -> Inflation:

@@ -9,13 +9,17 @@
 Where a method was trained with several seeds, and these differ by more than their images explain, the p-value is the
 larger of the test's and that of a t test whose standard error has the seeds' part: a lead that another seed would undo
 is no lead of the method.
+
+Few images that tell two methods apart make a variance too small to be trusted, down to 0. So no p-value is below what
+the signs of the differences alone could give, and methods are equivalent only if images that tell them apart are
+surely rare: where none is found by what so many images must show (Clopper & Pearson), else by Tango's score test.
 """
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from bakeoff.evaluation.bootstrap import (
     Interval,
@@ -25,6 +29,7 @@ from bakeoff.evaluation.bootstrap import (
     clustered_variance,
     mean_variance,
     resampled_means,
+    seed_variance,
     widened,
 )
 
@@ -43,7 +48,7 @@ class Paired:
     images
         How many.
     difference, low, high
-        Mean score of the first less that of the second, and its 95 % bootstrap interval.
+        Mean score of the first less that of the second, and its 95 % bootstrap interval; NaN of a single group.
     p_value
         Two-sided, of no difference.
     test
@@ -54,6 +59,9 @@ class Paired:
         images which one method alone has right that the first has right, less a half.
     variance
         Of the difference, by where it comes from.
+    discordant
+        Where an image is right or wrong: how many the first alone has right, and the second alone, counted in groups of
+        average size; shares of seeds are counted as such. None of scores by degree.
     """
 
     images: int
@@ -64,6 +72,7 @@ class Paired:
     test: str
     effect: float
     variance: Variance
+    discordant: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,8 @@ class Verdict:
     verdict
         Of the first method: better, worse, equivalent or undecided.
     images_to_decide
-        Where undecided, about how many images would decide it; None otherwise, and where no number would since it is
-        the seeds that differ.
+        Where undecided, about how many images would decide it; None otherwise, and where no number would, since it is
+        the seeds that differ, or since mean and ranks contradict each other.
     words
         The same as part of a sentence whose subject is the first method: "is better by 0.032, ...".
     """
@@ -112,7 +121,7 @@ def compare_paired(
     Returns
     -------
     Paired
-        Of a single group: p-value 1 and the difference itself as its interval.
+        Of a single group: p-value 1 and no interval.
 
     Raises
     ------
@@ -149,12 +158,8 @@ def compare_paired(
     if variance.between_seeds > 0:
         p_value = max(p_value, _t_test(interval.mean, variance))
     effect = _cohens_g(apart) if binary else _rank_biserial(_group_means(apart, member))
-    return Paired(len(apart), *_plain(interval), p_value, test, effect, variance)
-
-
-def _plain(interval: Interval) -> tuple[float, float, float]:
-    mean, low, high = (float(end) for end in interval)
-    return mean, low, high
+    discordant = _discordant(apart, member) if binary else None
+    return Paired(len(apart), *interval, p_value, test, effect, variance, discordant)
 
 
 def _tested(
@@ -167,7 +172,19 @@ def _tested(
     if variance.groups < 2:
         return "paired bootstrap", 1.0
     bootstrapped = float(drawn.var()) * variance.groups / (variance.groups - 1)
-    return "paired bootstrap", _t_test(float(apart.mean()), Variance(bootstrapped, variance.groups))
+    p_value = _t_test(float(apart.mean()), Variance(bootstrapped, variance.groups))
+    telling = np.count_nonzero(np.round(_group_means(apart, member), 12))
+    return "paired bootstrap", max(p_value, _least_p(int(telling)))
+
+
+def _least_p(differences: int) -> float:
+    """The least two-sided p-value that the signs of so many differences can give, all of them being alike."""
+    return float(min(1.0, 2.0 ** (1 - differences)))
+
+
+def _discordant(apart: np.ndarray, member: np.ndarray) -> tuple[float, float]:
+    totals = np.bincount(member, weights=apart) / np.bincount(member).mean()
+    return float(totals[totals > 0].sum()), float(-totals[totals < 0].sum())
 
 
 def _group_means(apart: np.ndarray, member: np.ndarray) -> np.ndarray:
@@ -233,15 +250,42 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     p_values = np.asarray(p_values, np.float64)
     order = np.argsort(p_values, kind="stable")
     corrected = np.empty_like(p_values)
-    corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    corrected[order] = np.maximum.accumulate((p_values * holm_factors(p_values))[order])
     return np.minimum(corrected, 1.0)
 
 
-def verdict(paired: Paired, *, margin: float, p_holm: float | None = None, alpha: float = 0.05) -> Verdict:
+def holm_factors(p_values: np.ndarray) -> np.ndarray:
+    """What Holm's correction multiplies every p-value by: as many tests as are not decided before it.
+
+    Parameters
+    ----------
+    p_values
+        As in `holm`.
+
+    Returns
+    -------
+    ndarray
+        int64, (tests,), in the same order: for the smallest the number of tests, for the largest 1.
+
+    Examples
+    --------
+    >>> holm_factors(np.array([0.01, 0.04, 0.03])).tolist()
+    [3, 1, 2]
+    """
+    factors = np.empty(len(p_values), np.int64)
+    factors[np.argsort(p_values, kind="stable")] = np.arange(len(p_values), 0, -1)
+    return factors
+
+
+def verdict(
+    paired: Paired, *, margin: float, p_holm: float | None = None, tests: int = 1, alpha: float = 0.05
+) -> Verdict:
     """What to make of a difference.
 
     Equivalent comes first: two methods whose difference surely lies within the margin are equal for every purpose, even
-    where it is surely not 0.
+    where it is surely not 0. It is tested for this pair alone, whatever the family: Holm's correction guards against
+    differences that are none, and of the pairs that differ by more than the margin each is called equivalent with a
+    probability of `alpha` at most.
 
     Parameters
     ----------
@@ -251,9 +295,12 @@ def verdict(paired: Paired, *, margin: float, p_holm: float | None = None, alpha
         The difference below which methods are equal in practice, above 0.
     p_holm
         The p-value corrected for the family of comparisons; None for a single comparison.
+    tests
+        What the correction multiplied it by: its entry of `holm_factors`.
     alpha
-        Of the tests: equivalent if both one-sided t tests against the margin reject, that is if the
-        1 - 2 alpha interval lies within it; better or worse if `p_holm` is below it and the 95 % interval excludes 0.
+        Of the tests: equivalent if `equivalence_p` is below it; better or worse if `p_holm` is below it, the 95 %
+        interval excludes 0 and the effect has the difference's sign. Where most images speak for one method and the
+        mean for the other neither is better.
 
     References
     ----------
@@ -261,7 +308,8 @@ def verdict(paired: Paired, *, margin: float, p_holm: float | None = None, alpha
     equivalence of average bioavailability", Journal of Pharmacokinetics and Biopharmaceutics 15(6).
     """
     p_value = paired.p_value if p_holm is None else p_holm
-    beyond_chance = p_value < alpha and (paired.low > 0 or paired.high < 0)
+    contradictory = paired.effect * paired.difference < 0
+    beyond_chance = p_value < alpha and (paired.low > 0 or paired.high < 0) and not contradictory
     apart = f"{abs(paired.difference):.3f} ({_ends(paired)})"
     if equivalence_p(paired, margin) < alpha:
         though = ", though it is more than chance gives" if beyond_chance else ""
@@ -273,7 +321,10 @@ def verdict(paired: Paired, *, margin: float, p_holm: float | None = None, alpha
         surely = min(abs(paired.low), abs(paired.high)) > margin
         size = "surely more" if surely else "perhaps less"
         return Verdict(found, None, f"is {found} by {apart}, {size} than the margin of {margin:g}")
-    needed = _images_to_decide(paired, margin, alpha * min(1.0, paired.p_value / p_value if p_value else 1.0))
+    if contradictory and p_value < alpha:
+        how = "the mean speaks for one method and the ranks of the differences for the other"
+        return Verdict("undecided", None, f"differs by {apart}, which decides nothing: {how}")
+    needed = _images_to_decide(paired, margin, alpha, tests)
     how = f"about {needed:,} images would decide it" if needed else "more images would not decide it, more seeds may"
     if paired.variance.groups < 2:
         how = "images of a single group cannot decide it"
@@ -281,27 +332,63 @@ def verdict(paired: Paired, *, margin: float, p_holm: float | None = None, alpha
 
 
 def _ends(paired: Paired) -> str:
+    if not np.isfinite(paired.low):
+        return "no interval"
     low, high = (paired.low, paired.high) if paired.difference >= 0 else (-paired.high, -paired.low)
     return f"{low:.3f} to {high:.3f}"
 
 
 def equivalence_p(paired: Paired, margin: float) -> float:
-    """p-value of two one-sided t tests (TOST) that the methods differ by `margin` or more, either way."""
-    room = margin - abs(paired.difference)
-    standard_error = paired.variance.standard_error
-    if paired.variance.groups < 2:
+    """p-value of the methods differing by `margin` or more, either way.
+
+    Of two one-sided t tests (TOST): it is below alpha where the 1 - 2 alpha interval, seeds and all, lies within the
+    margin. Of images that are right or wrong it is no less than Tango's score test gives, which does not take a
+    variance of few discordant images at its word. Where the variance is 0 it is that of meeting no exception among so
+    many groups, were exceptions just frequent enough to fill the margin.
+
+    Parameters
+    ----------
+    paired
+        Of the two methods.
+    margin
+        Above 0, below 1.
+
+    References
+    ----------
+    Tango (1998), "Equivalence test and confidence interval for the difference in proportions for the paired-sample
+    design", Statistics in Medicine 17(8); Clopper & Pearson (1934), "The use of confidence or fiducial limits
+    illustrated in the case of the binomial", Biometrika 26(4): of no event in n the upper limit is 1 - alpha^(1/n).
+    """
+    room, standard_error, groups = (
+        margin - abs(paired.difference),
+        paired.variance.standard_error,
+        paired.variance.groups,
+    )
+    if groups < 2:
         return 1.0
     if standard_error == 0:
-        return float(room < 0)
-    return paired.variance.t_tail(room / standard_error)
+        return float((1 - room) ** groups) if room > 0 else 1.0
+    p_value = paired.variance.t_tail(room / standard_error)
+    return max(p_value, _tango_p(*paired.discordant, groups, margin)) if paired.discordant else p_value
 
 
-def _images_to_decide(paired: Paired, margin: float, alpha: float) -> int | None:
+def _tango_p(first: float, second: float, pairs: int, margin: float) -> float:
+    """One-sided p-value of the shares that each method alone has right differing by `margin` or more, either way."""
+    more, fewer = max(first, second), min(first, second)
+    # The share of pairs for the method behind, most likely if the difference were the margin: Tango, equation 4.
+    b = -more - fewer + (2 * pairs - more + fewer) * margin
+    c = -fewer * margin * (1 - margin)
+    behind = (np.sqrt(b**2 - 8 * pairs * c) - b) / (4 * pairs)
+    variance = pairs * (2 * behind + margin * (1 - margin))
+    return float(special.ndtr((more - fewer - pairs * margin) / np.sqrt(variance)))
+
+
+def _images_to_decide(paired: Paired, margin: float, alpha: float, tests: int) -> int | None:
     """How many images would decide with a probability of 80 %, were the difference in truth the one observed.
 
     Decided is what is shown to differ or, with a difference within the margin, to be equivalent: the smaller number.
-    The standard error that a test needs is |difference| / (z(1 - alpha / 2) + z(power)) and, to show equivalence,
-    (margin - |difference|) / (z(0.95) + z(power)). The seeds' part of it stays, however many images there are.
+    The standard error that a test needs is |difference| / (z(1 - alpha / (2 tests)) + z(power)), and to show
+    equivalence `_equivalence_error`. The seeds' part of it stays, however many images there are.
 
     Source: Julious (2004), "Sample sizes for clinical trials with Normal data", Statistics in Medicine 23(12),
     sections 3 and 5.
@@ -313,18 +400,47 @@ def _images_to_decide(paired: Paired, margin: float, alpha: float) -> int | None
     margin
         Of equivalence.
     alpha
-        Of the test of a difference, after correction for the family.
+        Of the tests.
+    tests
+        What Holm's correction multiplies the p-value of a difference by; equivalence has none.
     """
     if paired.variance.groups < 2:
         return None
-    of_one_image = paired.images * paired.variance.of_images
-    distances = [
-        (abs(paired.difference), special.ndtri(1 - alpha / 2) + special.ndtri(POWER)),
-        (margin - abs(paired.difference), special.ndtri(0.95) + special.ndtri(POWER)),
-    ]
-    rooms = [(each / z) ** 2 - paired.variance.between_seeds for each, z in distances if each > 0]
-    widest = max(rooms, default=0.0)
-    return max(paired.images + 1, int(np.ceil(of_one_image / widest))) if widest > 0 else None
+    distance, of_one_image = abs(paired.difference), paired.images * paired.variance.of_images
+    needed = []
+    if distance > 0:
+        error = distance / (special.ndtri(1 - alpha / 2 / tests) + special.ndtri(POWER))
+        needed.append((error, 0.0))
+    if distance < margin:
+        least = _images_without_exception(paired, margin - distance, alpha)
+        needed.append((_equivalence_error(distance, margin, alpha), least))
+    rooms = [(error**2 - paired.variance.between_seeds, least) for error, least in needed]
+    images = [max(of_one_image / room, least) for room, least in rooms if room > 0]
+    return max(paired.images + 1, int(np.ceil(min(images)))) if images else None
+
+
+def _images_without_exception(paired: Paired, room: float, alpha: float) -> float:
+    """How many images show that exceptions are too rare to fill `room`; 0 of scores by degree that do vary."""
+    if paired.discordant is None and paired.variance.standard_error > 0:
+        return 0.0
+    groups = np.ceil(np.log(alpha) / np.log1p(-room))
+    return float(groups * paired.images / paired.variance.groups)
+
+
+def _equivalence_error(distance: float, margin: float, alpha: float) -> float:
+    """The standard error at which two one-sided tests show equivalence with a probability of 80 %.
+
+    Both have to reject. Far from 0 one of them all but surely does, and the other has 80 %: (margin - distance) /
+    (z(1 - alpha) + z(power)). At 0 either may fail, and it is margin / (z(1 - alpha) + z((1 + power) / 2)).
+    """
+    z = special.ndtri(1 - alpha)
+
+    def beyond(precision: float) -> float:
+        rejections = special.ndtr((margin + np.array([-distance, distance])) * precision - z)
+        return float(rejections.sum() - 1 - POWER)
+
+    least, most = (z + special.ndtri([POWER, (1 + POWER) / 2])) / (margin - distance)
+    return 1 / float(optimize.brentq(beyond, 0.99 * least, 1.01 * most))
 
 
 class AreasUnderCurves(NamedTuple):
@@ -352,9 +468,10 @@ def compare_areas(
     """Compare the areas under two classifiers' ROC curves on the same images.
 
     Of more than two classes the mean over classes, each against all others; a class that all or no images are of is
-    left out. Of two classes, every image on its own and one seed, this is DeLong's test. Beyond that an image's share
-    in the area is averaged over classes and seeds and summed over its group before the variance is taken, and what the
-    area varies by between a method's seeds is added.
+    left out. Of two classes, every image on its own and one seed, this has DeLong's variance. Beyond that an image's
+    share in the area is averaged over classes and seeds and summed over its group before the variance is taken, and
+    what the area varies by between a method's seeds, less what the images explain of it, is added. The quantiles are
+    t's, with as many degrees of freedom as there are groups less one, and seeds less one.
 
     Parameters
     ----------
@@ -368,7 +485,7 @@ def compare_areas(
     Raises
     ------
     ValueError
-        If there is no class that two images are of and two are not.
+        If there is no class of which two groups have images, and two have others.
 
     References
     ----------
@@ -376,43 +493,70 @@ def compare_areas(
     characteristic curves", Biometrics 44(3); by midranks: Sun & Xu (2014), IEEE Signal Processing Letters 21(11);
     clusters: Obuchowski (1997), "Nonparametric analysis of clustered ROC curve data", Biometrics 53(2).
     """
-    truth = np.asarray(truth)
+    return compare_measured_areas(*(measure_areas(truth, each, groups) for each in (a, b)))
+
+
+class Areas(NamedTuple):
+    """The area under a classifier's ROC curve, and where its variance comes from.
+
+    Attributes
+    ----------
+    of_seeds
+        (seeds,).
+    shares
+        Every group's share in the deviation of a seed's area, (seeds, groups). Their squares add up to the variance:
+        Obuchowski (1997), with her correction for few groups, G / (G - 1), of the G groups that have images of the
+        class and of those that have others.
+    """
+
+    of_seeds: np.ndarray
+    shares: np.ndarray
+
+
+def measure_areas(truth: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None) -> Areas:
+    """Measure one classifier for `compare_measured_areas`; arguments and errors as those of `compare_areas`."""
+    truth, scores = np.asarray(truth), np.asarray(scores)
     member = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    (areas_a, share_a), (areas_b, share_b) = (_areas(truth, np.asarray(each)) for each in (a, b))
-    first, second = float(areas_a.mean()), float(areas_b.mean())
-    of_images = float(np.sum(np.bincount(member, weights=share_a - share_b) ** 2))
+    by_seed, shares = _areas(truth, scores, member)
+    return Areas(by_seed, np.stack([np.bincount(member, weights=each) for each in shares]))
+
+
+def compare_measured_areas(first: Areas, second: Areas) -> AreasUnderCurves:
+    """As `compare_areas`, of two classifiers that `measure_areas` measured on the same images."""
+    of_images = float(np.sum((first.shares.mean(axis=0) - second.shares.mean(axis=0)) ** 2))
     of_seeds = tuple(
-        (float(np.var(areas, ddof=1)) / len(areas), len(areas)) for areas in (areas_a, areas_b) if len(areas) > 1
+        part
+        for each in (first, second)
+        for part in seed_variance(each.of_seeds, float(np.sum((each.shares - each.shares.mean(axis=0)) ** 2)))
     )
-    variance = Variance(of_images, int(member.max()) + 1, of_seeds)
-    difference, standard_error = first - second, variance.standard_error
-    half = float(special.ndtri(0.975)) * of_images**0.5
-    if standard_error == 0:  # both in the same order, or one always right and the other never
-        p_value = float(abs(difference) < 1e-12)
-    else:
-        p_value = float(2 * special.ndtr(-abs(difference) / standard_error))
+    count = first.shares.shape[1]
+    variance = Variance(of_images, count, of_seeds)
+    means = float(first.of_seeds.mean()), float(second.of_seeds.mean())
+    difference = means[0] - means[1]
+    if abs(difference) < 1e-12:
+        difference = 0.0  # but for rounding, as of two that put all images in the same order
+    half = float(special.stdtrit(count - 1, 0.975)) * of_images**0.5
     alone = Interval(difference, difference - half, difference + half)
-    return AreasUnderCurves(first, second, widened(alone, variance, 0.95), p_value)
+    p_value = _t_test(difference, variance) if variance.standard_error else _least_p(count if difference else 0)
+    return AreasUnderCurves(*means, widened(alone, variance, 0.95), p_value)
 
 
-def _areas(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area by seed, and every image's share in the deviation of their mean, scaled so that squares sum to variance."""
+def _areas(truth: np.ndarray, scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Area by seed, (seeds,), and every image's share in its deviation, (seeds, images)."""
     classes = [1] if scores.shape[2] == 2 else range(scores.shape[2])
-    members = [(index, truth == index) for index in classes]
-    known = [(index, each) for index, each in members if 2 <= np.count_nonzero(each) <= len(truth) - 2]
+    sides = [(index, [truth == index, truth != index]) for index in classes]
+    known = [(index, both) for index, both in sides if all(len(np.unique(member[own])) > 1 for own in both)]
     if not known:
-        raise ValueError("An area under a ROC curve needs two images of the class and two others to have an interval.")
-    areas, share = np.zeros(len(scores)), np.zeros(len(truth))
-    for index, positive in known:
-        for side in (True, False):
-            placed = _placements(scores[:, :, index], positive, side)
-            own = positive if side else ~positive
-            images = np.count_nonzero(own)
+        raise ValueError("An area under a ROC curve needs images of a class, and others, of two groups each.")
+    areas, shares = np.zeros(len(scores)), np.zeros(scores.shape[:2])
+    for index, both in known:
+        for own, side in zip(both, (True, False), strict=True):
+            placed = _placements(scores[:, :, index], both[0], side)
+            groups, mean = len(np.unique(member[own])), placed.mean(axis=1, keepdims=True)
+            shares[:, own] += (placed - mean) * np.sqrt(groups / (groups - 1)) / placed.shape[1] / len(known)
             if side:
-                areas += placed.mean(axis=1) / len(known)
-            by_image = placed.mean(axis=0)
-            share[own] += (by_image - by_image.mean()) / np.sqrt(images * (images - 1)) / len(known)
-    return areas, share
+                areas += mean[:, 0] / len(known)
+    return areas, shares
 
 
 def _placements(scores: np.ndarray, positive: np.ndarray, side: bool) -> np.ndarray:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval, mean_variance, widened
+from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval, mean_variance, times_drawn, widened
 from bakeoff.evaluation.overlap import (
     OVERLAP_SCORES,
     Counts,
@@ -164,6 +164,24 @@ def _border_conventions(classes: Sequence[str]) -> dict[str, Callable[[np.ndarra
     }
 
 
+def seed_scores(scores: pd.DataFrame, score: str) -> pd.DataFrame:
+    """A score by image and seed.
+
+    Parameters
+    ----------
+    scores
+        `scores.csv` of an experiment, or some of its images.
+    score
+        One of its columns.
+
+    Returns
+    -------
+    DataFrame
+        float64, (images, seeds), by id in the order of first appearance.
+    """
+    return scores.pivot_table(index="id", columns="seed", values=score, sort=False).astype(np.float64)
+
+
 def headline(scores: pd.DataFrame, groups: pd.Series, *, resamples: int) -> dict[str, Any]:
     """Mean and 95 % bootstrap interval of the headline scores, over images.
 
@@ -179,19 +197,20 @@ def headline(scores: pd.DataFrame, groups: pd.Series, *, resamples: int) -> dict
     Returns
     -------
     dict
-        As `metrics.json` has it: `{"dice": {"mean", "low", "high"}, ..., "images", "seeds"}`, plain numbers.
+        As `metrics.json` has it: `{"dice": {"mean", "low", "high"}, ..., "images", "seeds"}`, plain numbers; the ends
+        are None where all images are of one group.
     """
     figures: dict[str, Any] = {}
     for name in [name for name in HEADLINES if name in scores]:
-        by_image = scores.pivot_table(index="id", columns="seed", values=name, sort=False)
+        by_image = seed_scores(scores, name)
         interval = mean_interval(by_image.to_numpy(), resamples=resamples, groups=groups.loc[by_image.index].to_numpy())
-        figures[name] = interval._asdict()
+        figures[name] = interval.plain()
     return {**figures, "images": int(scores["id"].nunique()), "seeds": int(scores["seed"].nunique())}
 
 
 def dataset_headline(
     confusion: np.ndarray, classes: Sequence[str], groups: np.ndarray, *, resamples: int, seed: int = 0
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Overlap over the data set: scores of the pixels of all images together, in which large objects count for more.
 
     Parameters
@@ -212,7 +231,7 @@ def dataset_headline(
     dict
         As `metrics.json` has it: of `dataset_dice` and `dataset_iou`, with three classes or more of `dataset_mean_iou`,
         and with a border of `dataset_iou_border_as_foreground` and `dataset_iou_border_ignored`, `mean` (of the seeds'
-        figures, each over all images), `low` and `high`.
+        figures, each over all images), `low` and `high`, which are None where all images are of one group.
 
         The 95 % interval is the percentile one of the figures of images drawn again, expanded for few groups, and
         widened by the spread between seeds as that of a mean is: the values by image that this takes are the
@@ -233,12 +252,13 @@ def dataset_headline(
     found = _dataset_figures(confusion.sum(axis=1), classes)
     resampled = _dataset_figures(_resampled_sums(confusion, member, resamples, seed), classes)
     pseudo = _pseudo_values(confusion, classes, found)
+    count = int(member.max()) + 1
     intervals = {}
     for name, of_seeds in found.items():
-        low, high = np.quantile(resampled[name].mean(axis=-1), expanded_shares(LEVEL, int(member.max()) + 1))
+        drawn = resampled[name].mean(axis=-1)
+        low, high = np.quantile(drawn, expanded_shares(LEVEL, count)) if count > 1 else (np.nan, np.nan)
         interval = Interval(float(of_seeds.mean()), float(low), float(high))
-        mean, low, high = widened(interval, mean_variance(pseudo[name], member), LEVEL)
-        intervals[name] = Interval(mean, max(0.0, low), min(1.0, high))._asdict()  # no share is beyond
+        intervals[name] = widened(interval, mean_variance(pseudo[name], member), LEVEL).within(0.0, 1.0).plain()
     return intervals
 
 
@@ -258,10 +278,8 @@ def _resampled_sums(confusion: np.ndarray, member: np.ndarray, resamples: int, s
     count = int(member.max()) + 1
     by_group = np.zeros((count, confusion[:, 0].size))
     np.add.at(by_group, member, np.moveaxis(confusion, 1, 0).reshape(len(member), -1))
-    rng = np.random.default_rng(seed)
-    # Each is how often every group was drawn, times what it holds: a matrix product, for all seeds and scores at once.
-    sums = [np.bincount(rng.integers(0, count, count), minlength=count) @ by_group for _ in range(resamples)]
-    return np.reshape(sums, (resamples, *confusion[:, 0].shape))
+    # How often every group was drawn, times what it holds: a matrix product, for all seeds and scores at once.
+    return np.reshape(times_drawn(count, resamples, seed) @ by_group, (resamples, *confusion[:, 0].shape))
 
 
 def _pseudo_values(

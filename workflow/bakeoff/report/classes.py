@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.calibration import HIGHEST, scale
-from bakeoff.evaluation.classification import confusion, reliability
+from bakeoff.evaluation.classification import accuracy_interval, class_report, confusion, reliability
 from bakeoff.evaluation.curves import MACRO
 from bakeoff.report import wording
 from bakeoff.report.charts import chart
@@ -55,6 +56,58 @@ def by_class(task: Task) -> dict[str, Any]:
             if name in tested
         ],
     }
+
+
+def by_class_scores(task: Task) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of every class, of the best methods: a table a method, a row a class."""
+    many = len(task.experiments[0].probabilities.classes) > MOST_NUMBERED
+    return [_class_scores(task, experiment) for experiment in best(task, MOST_LARGE if many else MOST_SHOWN)]
+
+
+def _class_scores(task: Task, experiment: Experiment) -> dict[str, Any]:
+    found = experiment.probabilities
+    predicted = found.stacked.argmax(axis=2)
+    groups = task.prepared.index.iloc[task.tested]["group"].to_numpy()
+    report = class_report(found.truth, predicted, found.classes)
+    rows = [
+        {
+            "name": row["class"],
+            "images": int(row["support"]),
+            "cells": [
+                _share(precision_interval(found.truth, predicted, index, groups)),
+                estimate(experiment.row, f"accuracy_{row['class']}"),
+                {"value": row["f1"], "text": wording.score(row["f1"]), "span": ""},
+            ],
+        }
+        for index, row in enumerate(report.to_dict("records"))
+        if row["support"]
+    ]
+    return {"label": experiment.label, "experiment": experiment.name, "rows": rows}
+
+
+def precision_interval(truth: np.ndarray, predicted: np.ndarray, index: int, groups: np.ndarray) -> Interval | None:
+    """Share of what is taken for a class that is of it, with Wilson's interval; None where nothing is taken for it.
+
+    Parameters
+    ----------
+    truth
+        Indices of the true classes, (images,).
+    predicted
+        The same of the predicted ones, (seeds, images); all seeds' are counted together, an image's in one group.
+    index
+        The class.
+    groups
+        (images,).
+    """
+    _, image = np.nonzero(predicted == index)
+    return accuracy_interval((truth[image] == index).astype(float), groups[image]) if len(image) else None
+
+
+def _share(interval: Interval | None) -> dict[str, Any]:
+    if interval is None:
+        return {"value": "", "text": wording.MISSING, "span": ""}
+    ends = f"{wording.score(interval.low)} to {wording.score(interval.high)}"
+    return {"value": interval.mean, "text": wording.score(interval.mean), "span": ends}
 
 
 def confusions(task: Task) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.evaluation.bootstrap import mean_interval
-from bakeoff.evaluation.comparison import seed_scores
-from bakeoff.evaluation.scores import BORDER
+from bakeoff.evaluation.scores import BORDER, seed_scores
 from bakeoff.report.reading import Experiment, Task
 from bakeoff.report.sections import SCORES, estimate
 

@@ -21,8 +21,12 @@ from bakeoff.report.reading import Dataset, Experiment, Task
 from bakeoff.report.transfer import transfer
 from bakeoff.report.verdicts import answer, pairs
 
+# Bytes of one page, and of all pages together by profile: a tenth below 5 MB, for what a book may add, and 25 MB.
 LARGEST_PAGE = 5_000_000
-PICTURE_SIDES = (256, 192, 128, 96)
+LARGEST_REPORT = {"sample": 4_500_000}
+LARGEST_REPORT_ELSEWHERE = 22_500_000
+# Longer sides of pictures in pixels, the largest that fit are taken.
+PICTURE_SIDES = (256, 192, 128, 96, 64, 48)
 # Sections of a task's page: anchor, what has to be there for it, and words for the bar, in the order of the page.
 SECTIONS = (
     ("ranking", "ranking", "Ranking"),
@@ -54,7 +58,7 @@ def render(
     claimed: pd.DataFrame,
     recipes: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
-    """Every page as HTML, by file name, each with pictures as large as fit into 5 MB.
+    """Every page as HTML, by file name, with pictures as large as fit into 5 MB a page and into the whole's budget.
 
     Parameters
     ----------
@@ -78,22 +82,54 @@ def render(
     }
     pages = {"index.html": _page("index.html", {**shared, "title": "Bakeoff", **_index(tasks, datasets)})}
     pages["claims.html"] = _page("claims.html", {**shared, **_claims(tasks, datasets, claimed)})
-    for task in tasks:
-        if task.experiments:
-            pages[_task_file(task)] = _fitting(_task_file(task), partial(_task_page, shared, task, tasks))
-    for dataset in datasets:
-        name = _dataset_file(dataset)
-        pages[name] = _fitting(name, partial(_dataset_page, shared, dataset))
-    return pages
+    pictured: dict[str, Callable[[int], str]] = {
+        _task_file(task): partial(_task_page, shared, task, tasks) for task in tasks if task.experiments
+    }
+    pictured |= {_dataset_file(dataset): partial(_dataset_page, shared, dataset) for dataset in datasets}
+    room = LARGEST_REPORT.get(profile, LARGEST_REPORT_ELSEWHERE) - sum(len(page.encode()) for page in pages.values())
+    return pages | fitting(pictured, room=room, largest=LARGEST_PAGE)
 
 
-def _fitting(name: str, page: Callable[[int], str]) -> str:
-    for side in PICTURE_SIDES:
-        text = page(side)
-        if len(text.encode()) < LARGEST_PAGE:
-            return text
-        log.info("%s with pictures of %d pixels is above 5 MB: smaller ones.", name, side)
-    return text
+def fitting(pages: Mapping[str, Callable[[int], str]], *, room: int, largest: int) -> dict[str, str]:
+    """Pages with pictures as large as fit.
+
+    Parameters
+    ----------
+    pages
+        By file name: what writes the page with pictures of so many pixels.
+    room
+        Bytes of all of them together.
+    largest
+        Bytes of any one of them.
+
+    Returns
+    -------
+    dict
+        By file name. While one page is too large its pictures become smaller; while all together are, those of one page
+        after the other, the largest first. What the smallest pictures do not make fit stays too large,
+        and is logged.
+    """
+    steps = dict.fromkeys(pages, 0)
+    texts = {name: page(PICTURE_SIDES[0]) for name, page in pages.items()}
+    sizes = {name: len(text.encode()) for name, text in texts.items()}
+    while (name := _page_to_shrink(steps, sizes, room=room, largest=largest)) is not None:
+        steps[name] += 1
+        side = PICTURE_SIDES[steps[name]]
+        log.info("%s, %.1f MB, gets pictures of %d pixels.", name, sizes[name] / 1e6, side)
+        texts[name] = pages[name](side)
+        sizes[name] = len(texts[name].encode())
+    if sum(sizes.values()) > room or max(sizes.values(), default=0) > largest:
+        log.warning("The report is too large (%.1f MB) even with the smallest pictures.", sum(sizes.values()) / 1e6)
+    return texts
+
+
+def _page_to_shrink(steps: Mapping[str, int], sizes: Mapping[str, int], *, room: int, largest: int) -> str | None:
+    """One that is too large or, where all together are, the largest of those that have the largest pictures."""
+    left = [name for name, step in steps.items() if step + 1 < len(PICTURE_SIDES)]
+    too_large = [name for name in left if sizes[name] > largest]
+    if too_large or sum(sizes.values()) > room:
+        return min(too_large or left, key=lambda name: (steps[name], -sizes[name]), default=None)
+    return None
 
 
 def _task_file(task: Task) -> str:
@@ -205,13 +241,16 @@ def _mask_sections(task: Task, side: int) -> dict[str, Any]:
         "disagreements": gallery.disagreements(task, side),
         "histograms": _charts(sections.histograms(task, side)),
         "conventions": conventions(task),
-        **dict.fromkeys(("by_class", "confusions", "calibrations", "class_curves", "mistakes", "label_errors")),
+        **dict.fromkeys(
+            ("by_class", "by_class_scores", "confusions", "calibrations", "class_curves", "mistakes", "label_errors")
+        ),
     }
 
 
 def _class_sections(task: Task, side: int) -> dict[str, Any]:
     return {
         "by_class": classes.by_class(task),
+        "by_class_scores": classes.by_class_scores(task),
         "confusions": _with_charts(classes.confusions(task)),
         "calibrations": _with_charts(classes.calibrations(task)),
         "class_curves": _with_charts(classes.curves(task)),

@@ -1,12 +1,11 @@
 """What each section of a task's page says, as plain values for the templates; see `classes` for classification."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bakeoff.evaluation.bootstrap import METHOD
 from bakeoff.report import wording
 from bakeoff.report.charts import ThresholdLine, chart, family_colour, histogram_chart, inline, learning_chart
 from bakeoff.report.pictures import outlined, webp_uri
@@ -121,8 +120,22 @@ def ranking(task: Task) -> dict[str, Any]:
             f"{task.methods[0].label} is best. The table has the same figures.",
         ),
         "images": int(task.experiments[0].row["images"]),
-        "interval": METHOD,
+        "intervals": intervals(task, shown),
     }
+
+
+def intervals(task: Task, shown: Sequence[str]) -> list[str]:
+    """Which column's 95 % interval is made how, a sentence a way; `shown` are the scores beside the headline."""
+    means = [name for name in shown if name in task.experiments[0].scores or name in ("log_loss", "log_loss_scaled")]
+    over_all = [name for name in shown if name not in means]
+    headline = task.measure.title[:1].upper() + task.measure.title[1:]
+    by_image = [*([] if task.measure.binary else [headline]), *(SCORES[name][0] for name in means)]
+    ways = [
+        ("Wilson's, for as many independent images as the images are worth", [headline] if task.measure.binary else []),
+        ("BCa bootstrap over images", by_image),
+        ("percentile bootstrap over images, expanded for few groups", [SCORES[name][0] for name in over_all]),
+    ]
+    return [f"{wording.listed(names)}: {way}" for way, names in ways if names]
 
 
 def _ranking_row(task: Task, experiment: Experiment, shown: list[str]) -> dict[str, Any]:

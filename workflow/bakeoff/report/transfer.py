@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.evaluation.paired import compare_paired
+from bakeoff.evaluation.scores import seed_scores
+from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task
 from bakeoff.report.sections import estimate
 
@@ -26,7 +29,8 @@ def transfer(task: Task, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     -------
     list of dict
         `method`, `label` (by which images are grouped), `columns` (value and number of test images) and `rows`: from
-        which value was learned, and the headline score on each value's test images with its interval.
+        which value was learned, and the headline score on each value's test images with its interval; `differences`,
+        what learning from others than the tested value changes, image by image.
     """
     alike = [each for each in tasks if _same_test(each, task)]
     label = next((str(each.learn_from["label"]) for each in alike if each.learn_from), None)
@@ -39,10 +43,18 @@ def transfer(task: Task, tasks: Sequence[Task]) -> list[dict[str, Any]]:
             "method": experiment.entry["model"] if "model" in experiment.entry else experiment.entry["method"],
             "label": label,
             "columns": [{"value": value, "images": int((test == value).sum())} for value in values],
-            "rows": rows,
+            "rows": [
+                {
+                    "learned": learned,
+                    "images": len(of.folds[0].train),
+                    "cells": [estimate(each.row, f"{of.measure.headline}_{value}") for value in values],
+                }
+                for learned, of, each in trained
+            ],
+            "differences": [found for value in values for found in _differences(trained, label, value)],
         }
         for experiment in task.experiments
-        if len(rows := _rows(experiment, alike, values)) > 1
+        if len(trained := _trained(experiment, alike)) > 1
     ]
 
 
@@ -58,13 +70,36 @@ def _method(experiment: Experiment) -> dict[str, Any]:
     return {key: value for key, value in experiment.entry.items() if key not in APART}
 
 
-def _rows(experiment: Experiment, tasks: Sequence[Task], values: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a task in which this method is; one value learned from before all of them."""
+def _trained(experiment: Experiment, tasks: Sequence[Task]) -> list[tuple[str, Task, Experiment]]:
+    """What this method learned from, and in which task and experiment; one value before all of them."""
+    found = [
+        (str(task.learn_from["value"]) if task.learn_from else "all", task, each)
+        for task in tasks
+        for each in task.experiments
+        if _method(each) == _method(experiment)
+    ]
+    return sorted(found, key=lambda each: (each[0] == "all", each[0]))
+
+
+def _differences(trained: Sequence[tuple[str, Task, Experiment]], label: str, value: str) -> list[dict[str, Any]]:
+    """On the tested images of one value: the score of what learned from others less that of what learned from it."""
+    at_home = next((each for each in trained if each[0] == value), None)
+    if at_home is None:
+        return []
+    _, task, home = at_home
+    tested = task.prepared.index.iloc[task.tested].set_index("id")
+    tested = tested[tested[label].astype(str) == value]
+    groups, column = tested["group"].to_numpy(), task.measure.column
     found = []
-    for task in tasks:
-        for each in task.experiments:
-            if _method(each) == _method(experiment):
-                learned = str(task.learn_from["value"]) if task.learn_from else "all"
-                cells = [estimate(each.row, f"{task.measure.headline}_{value}") for value in values]
-                found.append({"learned": learned, "images": len(task.folds[0].train), "cells": cells})
-    return sorted(found, key=lambda row: (row["learned"] == "all", row["learned"]))
+    for learned, _, away in trained:
+        if learned == value:
+            continue
+        scores = (seed_scores(each.scores, column).loc[tested.index].to_numpy() for each in (away, home))
+        paired = compare_paired(*scores, groups=groups, binary=task.measure.binary)
+        change = {
+            "value": paired.difference,
+            "text": f"{paired.difference:+.3f}",
+            "span": f"{wording.score(paired.low)} to {wording.score(paired.high)}",
+        }
+        found.append({"tested": value, "images": paired.images, "learned": learned, "change": change})
+    return found

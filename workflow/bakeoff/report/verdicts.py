@@ -29,7 +29,9 @@ def answer(task: Task) -> dict[str, Any]:
         "interval": wording.span(best.row, headline),
         "images": int(best.row["images"]),
         "seeds": int(best.row["seeds"]),
-        "rank": wording.rank(best.row["rank_low"], best.row["rank_high"]),
+        "standing": wording.standing(
+            best.row, len(task.methods), seeds=wording.fewest_seeds(*(each.row for each in task.methods))
+        ),
         "runner_up": leads[others[0].name] if others else None,
         "cheap": leads[cheap.name] if cheap else None,
         "is_cheap": best.entry["family"] in CHEAP_FAMILIES,
@@ -106,7 +108,10 @@ def _seed_spread(task: Task, experiment: Experiment) -> str:
 
 def _gaps(task: Task, experiment: Experiment) -> list[str]:
     groups = [values for values in strata_values(task).values() if len(values) > 1]
-    return [wording.across_groups(experiment.label, experiment.row, values, task.measure) for values in groups]
+    return [
+        wording.across_groups(experiment.label, experiment.row, values, task.measure, margin=task.margin)
+        for values in groups
+    ]
 
 
 def pairs(task: Task) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.evaluation.bootstrap import Interval, independent_difference
 from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 
 MISSING = "—"
@@ -211,7 +212,30 @@ def lead(
     return f"{said}. The score of {best} is {higher} of {pair['images']:,} images.{once}"
 
 
-def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str], kind: Kind = SEGMENTATION) -> str:
+def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) -> str:
+    """How sure it is that the first of a task's methods is the best, in a few words.
+
+    Parameters
+    ----------
+    row
+        Its row of a comparison.
+    methods
+        How many there are that could win.
+    seeds
+        What `fewest_seeds` says of all of them.
+    """
+    if methods == 1:
+        return "alone"
+    if not known(row["rank_low"]):
+        return "a bound, without a rank"
+    if row["rank_low"] == row["rank_high"]:
+        return f"rank {row['rank_low']:.0f}" + (" in this training run" if seeds == 1 else ", surely")
+    return f"may rank {rank(row['rank_low'], row['rank_high'])}"
+
+
+def across_groups(
+    label: str, row: Mapping[str, Any], values: Sequence[str], kind: Kind = SEGMENTATION, *, margin: float
+) -> str:
     """Where a method does best and worst.
 
     Parameters
@@ -224,11 +248,20 @@ def across_groups(label: str, row: Mapping[str, Any], values: Sequence[str], kin
         The groups of images, two or more.
     kind
         Of the task.
+    margin
+        The difference below which two scores are equal in practice.
     """
     headline = kind.headline
     ordered = sorted(values, key=lambda value: row[f"{headline}_{value}_mean"])
     worst, best = ordered[0], ordered[-1]
     on_best, on_worst = (f"{value} ({score(row[f'{headline}_{value}_mean'])})" for value in (best, worst))
-    if row[f"{headline}_{worst}_high"] >= row[f"{headline}_{best}_low"]:
-        return f"{label} does about as well on {on_best} as on {on_worst}: the intervals overlap."
-    return f"{label} does better on {on_best} than on {on_worst}: the intervals are apart."
+    ends = (Interval(*(row[f"{headline}_{value}_{end}"] for end in Interval._fields)) for value in (best, worst))
+    difference, low, high = independent_difference(*ends)
+    if not known(low):
+        return f"{label}: {on_best} and {on_worst} cannot be compared, since one of them has no interval."
+    by = f"{score(difference)} ({score(low)} to {score(high)})"
+    if -margin < low and high < margin:
+        return f"{label} does as well on {on_best} as on {on_worst}: apart by {by}, within the margin of {margin:g}."
+    if low > 0:
+        return f"{label} does better on {on_best} than on {on_worst}, by {by}."
+    return f"{label}: no difference is shown between {on_best} and {on_worst}, which are apart by {by}."

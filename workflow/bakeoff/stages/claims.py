@@ -9,15 +9,16 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from bakeoff.appearing import write_text
 from bakeoff.claims import CLAIMS, COMPARED, PARAMETERS, Claim, Conditions, Protocol, PublishedData, read_claims
-from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, words
+from bakeoff.claims.verdict import Estimate, Evidence, judge, words
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation import leakage
 from bakeoff.evaluation.paired import compare_paired
+from bakeoff.evaluation.scores import seed_scores
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,7 @@ def _row(claim: Claim, profile: str, book: "_Findings", margins: Mapping[str, fl
     reason = why_not(claim, profile, book)
     found = _shown_estimate(claim, claim.as_published, book)
     corrected = _shown_estimate(claim, claim.corrected, book)
-    # Where the published protocol is not run, the corrected one answers.
-    answer = found if claim.as_published.experiment else corrected
+    answer = found if _answering(claim) is claim.as_published else corrected
     verdict = judge(
         Evidence(
             claimed=claim.claim.value,
@@ -94,6 +94,7 @@ def _row(claim: Claim, profile: str, book: "_Findings", margins: Mapping[str, fl
             majority=claim.published.majority,
             inflation=None if reason or not claim.corrected.removes_leak else book.inflation(claim),
             leak=claim.corrected.removes_leak,
+            named=claim.data.named,
             explained=claim.as_published.explained,
             margin=margins[MARGINS[claim.figure]] if claim.figure in MARGINS else 0.0,
         )
@@ -187,12 +188,18 @@ class DataState:
         return faults
 
 
-def why_not(claim: Claim, profile: str, book: "_Findings") -> str | None:
-    """Why what was run cannot be compared with a claim; None where it can.
+def _answering(claim: Claim) -> Protocol:
+    """The protocol that a claim is judged by: the published one.
 
-    The experiment of the published protocol answers or, where there is none, that of the corrected one.
+    That one method leads another is a claim about both, and where no experiment favours either as the published
+    protocol did, the corrected one answers. A number is of its own protocol, and of no other.
     """
-    protocol: Protocol = claim.as_published if claim.as_published.experiment else claim.corrected
+    return claim.corrected if claim.as_published.experiment is None and claim.corrected.against else claim.as_published
+
+
+def why_not(claim: Claim, profile: str, book: "_Findings") -> str | None:
+    """Why what was run cannot be compared with a claim; None where it can."""
+    protocol = _answering(claim)
     if protocol.experiment is None:
         return claim.as_published.note.rstrip(".")
     needed: tuple[Protocol, ...] = (protocol, claim.corrected) if claim.corrected.removes_leak else (protocol,)
@@ -201,7 +208,8 @@ def why_not(claim: Claim, profile: str, book: "_Findings") -> str | None:
             return f"the book no longer has {' and '.join(book.missing(each))}"
     if claim.incomparable is not None:
         return claim.incomparable
-    faults = _differences(claim.comparable_when, claim.data, profile, book.data(protocol), book.random(protocol))
+    from_random_weights = any(book.random(each) for each in needed)
+    faults = _differences(claim.comparable_when, claim.data, profile, book.data(protocol), from_random_weights)
     if _thawed(claim, protocol, book):
         faults.append("the encoder is not frozen at this profile")
     return "; ".join(faults) or None
@@ -272,22 +280,21 @@ class _Findings:
         return Estimate(value, low, high, metrics["images"])
 
     def inflation(self, claim: Claim) -> Estimate:
-        """Score with a claim's leak minus score without it, paired by image where both are tested on the same task."""
+        """Score with a claim's leak minus score without it, as `inflation.csv` has it."""
         leaky, honest = str(claim.as_published.experiment), str(claim.corrected.experiment)
-        if self.experiments[leaky]["task"] == self.experiments[honest]["task"]:
-            return self._lead(leaky, honest, claim.figure)
-        return difference(self.score(claim.figure, claim.as_published), self.score(claim.figure, claim.corrected))
+        with_leak, without = self._by_image(leaky, claim.figure), self._by_image(honest, claim.figure)
+        found = leakage.inflation(with_leak, without, self._groups(leaky), resamples=self.resamples)
+        return Estimate(found.difference, found.low, found.high, len(with_leak))
 
     def _lead(self, first: str, second: str, figure: str) -> Estimate:
         """Mean score of the first minus the second, paired by image."""
         one, other = self._by_image(first, figure), self._by_image(second, figure)
         if set(one.index) != set(other.index):
             raise BakeoffError(f"'{first}' and '{second}' were scored on other images: run `dvc repro` to score again.")
-        index = self._table(self.prepared / self.experiments[first]["dataset"] / "index.csv").set_index("id")
         paired = compare_paired(
             one.to_numpy(),
             other.loc[one.index].to_numpy(),
-            groups=index["group"].loc[one.index].to_numpy(),
+            groups=self._groups(first).loc[one.index].to_numpy(),
             binary=figure == "accuracy",
             resamples=self.resamples,
         )
@@ -296,8 +303,11 @@ class _Findings:
     def _by_image(self, name: str, figure: str) -> pd.DataFrame:
         """A score by image and seed, float64, (images, seeds)."""
         scores = self._table(self.results / "experiments" / name / "scores.csv")
-        by_image = scores.pivot_table(index="id", columns="seed", values=COMPARED[figure], sort=False)
-        return by_image.astype(np.float64)
+        return seed_scores(scores, COMPARED[figure])
+
+    def _groups(self, name: str) -> pd.Series:
+        """Group of every image of an experiment's data set, by id."""
+        return self._table(self.prepared / self.experiments[name]["dataset"] / "index.csv").set_index("id")["group"]
 
     def parameters(self, name: str, figure: str) -> Estimate:
         """A count of parameters as Keras has it: running means and variances too, which never train."""

@@ -13,6 +13,7 @@ from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import leakage
 from bakeoff.evaluation.comparison import KINDS, score_command
+from bakeoff.evaluation.scores import seed_scores
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def _scores(name: str, experiment: Mapping[str, Any], column: str, groups: pd.Se
     if not path.is_file():
         raise BakeoffError(f"{path} is missing: run `{command}`.")
     rows = pd.read_csv(path, dtype={"id": str}, keep_default_na=False)
-    scores = rows.pivot_table(index="id", columns="seed", values=column)
+    scores = seed_scores(rows, column)
     if scores.empty or scores.isna().any(axis=None) or not scores.index.isin(groups.index).all():
         raise BakeoffError(f"{path} is of other images than the data set '{experiment['dataset']}': run `{command}`.")
     return scores
