@@ -10,7 +10,7 @@ import pandas as pd
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.comparison import KINDS, Kind, seed_scores
-from bakeoff.evaluation.paired import Paired, Verdict, compare_paired, holm, verdict
+from bakeoff.evaluation.paired import Paired, Verdict, compare_paired, holm, holm_factors, verdict
 from bakeoff.revisions import (
     WORKSPACE,
     Entry,
@@ -212,11 +212,13 @@ def _judge(pairs: Sequence[_Pair], margins: Mapping[str, float], resamples: int)
     tested = {
         pair.experiment: _test(pair, resamples) for pair in pairs if pair.incomparable is None and not pair.is_same
     }
-    corrected = dict(zip(tested, holm(np.array([each.p_value for each in tested.values()])), strict=True))
+    p_values = np.array([each.p_value for each in tested.values()])
+    corrected = dict(zip(tested, zip(holm(p_values), holm_factors(p_values), strict=True), strict=True))
     changes = []
     for pair in pairs:
-        paired, p_holm = tested.get(pair.experiment), corrected.get(pair.experiment)
-        judged = verdict(paired, margin=_margin(pair.kind, margins), p_holm=p_holm) if paired else None
+        paired, (p_holm, tests) = tested.get(pair.experiment), corrected.get(pair.experiment, (None, 1))
+        margin = _margin(pair.kind, margins)
+        judged = verdict(paired, margin=margin, p_holm=p_holm, tests=int(tests)) if paired else None
         changes.append(_change(pair, paired, p_holm, judged, resamples))
     return changes
 

@@ -424,7 +424,9 @@ def _export_int8(
         "files": files,
         "score": "accuracy" if binary else "dice",
         **{precision: float(values.mean()) for precision, values in by_seed.items()},
-        **{key: getattr(found, key) for key in ("difference", "low", "high", "images")},
+        # Of one group of look-alikes alone there is no interval.
+        **{key: None if np.isnan(value := getattr(found, key)) else value for key in ("difference", "low", "high")},
+        "images": found.images,
         "seeds": by_seed["int8"].shape[1],
         "calibration_images": min(CALIBRATION_IMAGES, *(len(each.fold.train) for each in trainings)),
     }
