@@ -20,11 +20,11 @@ spare_dvc()
 spare_snakemake()
 stages = Stages(workflow.basedir, judge=MAIN_PROCESS)
 
-# The sample's networks are so small that a second core hardly helps: it does other work meanwhile. And what they
-# predict fits in anywhere, where a network of full size would be in the way of one that trains.
+# The sample's networks are so small that a second core hardly helps, and that any number of them fits onto a GPU: each
+# takes one core, and as many run at once as there are cores. Those of full size have a GPU to themselves.
 SAMPLE = stages.parameter("profile") == "sample"
 NETWORK_THREADS = 1 if SAMPLE else 8
-PREDICTION_GPUS = 0 if SAMPLE else 1
+NETWORK_GPUS = 0 if SAMPLE else 1
 warm_processes = []
 
 

@@ -26,7 +26,7 @@ rule fit_network:
         "../../envs/bakeoff.yaml"
     threads: NETWORK_THREADS
     resources:
-        gpu=1,
+        gpu=NETWORK_GPUS,
         mem_mb=8000,
         runtime=1440,
     params:

@@ -41,7 +41,7 @@ rule predict_network:
         "../../envs/bakeoff.yaml"
     threads: NETWORK_THREADS
     resources:
-        gpu=PREDICTION_GPUS,
+        gpu=NETWORK_GPUS,
         mem_mb=8000,
         runtime=120,
     params:

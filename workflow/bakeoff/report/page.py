@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -83,7 +83,7 @@ def render(
     pages = {"index.html": _page("index.html", {**shared, "title": "Bakeoff", **_index(tasks, datasets)})}
     pages["claims.html"] = _page("claims.html", {**shared, **_claims(tasks, datasets, claimed)})
     pictured: dict[str, Callable[[int], str]] = {
-        _task_file(task): partial(_task_page, shared, task, tasks) for task in tasks if task.experiments
+        _task_file(task): _task_page(shared, task, tasks) for task in tasks if task.experiments
     }
     pictured |= {_dataset_file(dataset): partial(_dataset_page, shared, dataset) for dataset in datasets}
     room = LARGEST_REPORT.get(profile, LARGEST_REPORT_ELSEWHERE) - sum(len(page.encode()) for page in pages.values())
@@ -196,24 +196,24 @@ def _claims(tasks: list[Task], datasets: list[Dataset], claimed: pd.DataFrame) -
     }
 
 
-def _task_page(shared: Mapping[str, Any], task: Task, tasks: list[Task], side: int) -> str:
-    return _page(
-        "task.html",
-        {
-            **shared,
-            "title": f"Bakeoff: {task.name}",
-            "warnings": [
-                *sections.data_warnings(task.about),
-                *sections.weights_warnings(task),
-                *audits.warnings(task),
-            ],
-            "task": _task(task, tasks, side, shared["recipes"]),
-        },
-    )
+def _task_page(shared: Mapping[str, Any], task: Task, tasks: list[Task]) -> Callable[[int], str]:
+    """What writes a task's page with pictures of so many pixels; all but the pictures is made once."""
+    fixed = _fixed_sections(task, tasks, shared["recipes"])
+    warnings = [*sections.data_warnings(task.about), *sections.weights_warnings(task), *audits.warnings(task)]
+
+    def page(side: int) -> str:
+        values = {**fixed, **_pictures(task, side)}
+        bar = [(anchor, words) for anchor, key, words in SECTIONS if values[key]]
+        named = {"title": f"Bakeoff: {task.name}", "warnings": warnings}
+        return _page("task.html", {**shared, **named, "task": {**values, "sections": bar}})
+
+    return page
 
 
-def _task(task: Task, tasks: list[Task], side: int, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    values = {
+def _fixed_sections(task: Task, tasks: list[Task], recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """All sections of a task without pictures."""
+    masks = task.target is None
+    return {
         "name": task.name,
         "title": task.about["title"],
         "target": task.target,
@@ -225,38 +225,29 @@ def _task(task: Task, tasks: list[Task], side: int, recipes: Mapping[str, Mappin
         "pairs": pairs(task),
         "strata": sections.strata(task),
         "transfer": transfer(task, tasks),
+        "conventions": conventions(task) if masks else None,
+        "by_class": None if masks else classes.by_class(task),
+        "by_class_scores": None if masks else classes.by_class_scores(task),
+        "confusions": None if masks else _with_charts(classes.confusions(task)),
+        "calibrations": None if masks else _with_charts(classes.calibrations(task)),
+        "class_curves": None if masks else _with_charts(classes.curves(task)),
         "curves": _charts(sections.curves(task)),
         "costs": _with_charts(costs(task)),
         "checks": audits.checks(task),
         "inflation": audits.inflation(task),
         "provenance": provenance(task, recipes),
-        **(_mask_sections(task, side) if task.target is None else _class_sections(task, side)),
-    }
-    return {**values, "sections": [(anchor, words) for anchor, key, words in SECTIONS if values[key]]}
-
-
-def _mask_sections(task: Task, side: int) -> dict[str, Any]:
-    return {
-        "cases": gallery.cases(task, side),
-        "disagreements": gallery.disagreements(task, side),
-        "histograms": _charts(sections.histograms(task, side)),
-        "conventions": conventions(task),
-        **dict.fromkeys(
-            ("by_class", "by_class_scores", "confusions", "calibrations", "class_curves", "mistakes", "label_errors")
-        ),
     }
 
 
-def _class_sections(task: Task, side: int) -> dict[str, Any]:
+def _pictures(task: Task, side: int) -> dict[str, Any]:
+    """The sections of a task with pictures, of so many pixels at the longer side."""
+    masks = task.target is None
     return {
-        "by_class": classes.by_class(task),
-        "by_class_scores": classes.by_class_scores(task),
-        "confusions": _with_charts(classes.confusions(task)),
-        "calibrations": _with_charts(classes.calibrations(task)),
-        "class_curves": _with_charts(classes.curves(task)),
-        "mistakes": gallery.mistakes(task, side),
-        "label_errors": gallery.label_errors(task, side),
-        **dict.fromkeys(("cases", "conventions", "disagreements", "histograms")),
+        "cases": gallery.cases(task, side) if masks else None,
+        "disagreements": gallery.disagreements(task, side) if masks else None,
+        "histograms": _charts(sections.histograms(task, side)) if masks else None,
+        "mistakes": None if masks else gallery.mistakes(task, side),
+        "label_errors": None if masks else gallery.label_errors(task, side),
     }
 
 
@@ -286,14 +277,18 @@ def _dataset_page(shared: Mapping[str, Any], dataset: Dataset, side: int) -> str
 
 
 def _page(template: str, values: Mapping[str, Any]) -> str:
-    environment = Environment(
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("bakeoff.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
 
 
 def _trusted(section: dict[str, Any], key: str) -> dict[str, Any]:
