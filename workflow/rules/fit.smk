@@ -22,6 +22,8 @@ rule fit_network:
         "logs/fit-network/{key}.benchmark.tsv"
     wildcard_constraints:
         key=stages.keys("fit-network"),
+    # All else waits for what takes longest.
+    priority: 1
     conda:
         "../../envs/bakeoff.yaml"
     threads: NETWORK_THREADS
