@@ -110,6 +110,15 @@ def test_what_dvc_hands_over_in_order_is_written_as_any_mapping(clone: Path) -> 
     assert text.endswith("  b:\n    cmd: y\n    params:\n      z: 1\n      a:\n      - path: p\n")
 
 
+def test_what_stands_in_two_places_is_written_twice(clone: Path) -> None:
+    shared: dict[str, Any] = {"z": []}
+    for name in ("b", "c"):
+        changed(clone, name, {"params": {"one": shared, "other": shared}})
+    stages = parse_yaml(clone.read_text(), clone)["stages"]
+    assert [stages[name]["params"] for name in ("b", "c")] == 2 * [{"one": {"z": []}, "other": {"z": []}}]
+    assert "&" not in clone.read_text()
+
+
 def test_a_lock_that_others_wrote_is_written_anew(clone: Path) -> None:
     clone.write_text("schema: '2.0'\nstages:\n    a:\n        cmd: x\n    # by hand\n    b: {cmd: y}\n")
     remember(clone, parse_yaml(clone.read_text(), clone))

@@ -91,6 +91,8 @@ def _dumped(values: Any) -> str:
     writer.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", ""))
     # What DVC hands over for a stage is one; without this it would be written as `!!omap`, a list of pairs.
     writer.representer.add_representer(OrderedDict, lambda r, pairs: r.represent_dict(pairs))
+    # Nor is what stands in two places named and referred to: a stage's lines have to mean the same by themselves.
+    writer.representer.ignore_aliases = lambda _: True
     text = StringIO()
     writer.dump(values, text)
     # libyaml leaves a space before the nothing that stands for null.
