@@ -428,3 +428,5 @@ def test_the_books_own_designs() -> None:
         Design("look-alikes parted against kept together", "breeds-resnet34", "breeds-random-resnet34"),
     } <= set(found)
     assert all(Design(kind, inflated, honest) not in found for kind, honest, inflated in found)
+    lungs = [each for each in found if each.inflated == "lungs-deeplabv3plus-every-14th"]
+    assert [each.honest for each in lungs] == ["lungs-deeplabv3plus"]  # and not those of one hospital

@@ -773,6 +773,8 @@ def _kind_of_input(honest: tuple[str, dict[str, Any]], inflated: tuple[str, dict
 
 def _kind_of_split(honest: Mapping[str, Any], inflated: Mapping[str, Any]) -> str | None:
     alike = all(honest.get(key) == inflated.get(key) for key in ("dataset", "kind", "target"))
+    # Who learned from one hospital alone differs in more than look-alikes.
+    alike = alike and honest["split"].get("learn_from") == inflated["split"].get("learn_from")
     if alike and keeps_groups(honest["split"]) and not keeps_groups(inflated["split"]):
         return "look-alikes parted against kept together"
     return None
