@@ -467,7 +467,9 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
     """
     mean, low, high = (table[f"{kind.headline}_{end}"] for end in Interval._fields)
     with style():
-        figure = Figure(figsize=(5.2, 1.5 + 0.26 * len(table)), layout="constrained")
+        # Inches; some thirty characters of a name leave the axes half of the narrowest.
+        width = max(5.2, 2.8 + 0.072 * table["label"].str.len().max())
+        figure = Figure(figsize=(width, 1.5 + 0.26 * len(table)), layout="constrained")
         axes = figure.add_subplot()
         rows = np.arange(len(table), dtype=float)
         for family in dict.fromkeys(table["family"]):
@@ -482,7 +484,7 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
                 ms=4.5,
                 lw=1.5,
                 capsize=3.5,
-                label=family,
+                label=family.replace("_", " "),
             )
         right = axes.get_yaxis_transform()  # x in shares of the axes, y in rows
         for row, value in enumerate(mean):
@@ -491,8 +493,9 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
         axes.set_ylim(len(table) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-        # Below its labels and not below the axes, which long labels make narrow.
-        figure.supxlabel(f"{kind.title} ({kind.meaning})", fontsize=9)
+        # Ends where the axes do, and begins below the methods' names where those leave the axes little room. A label of
+        # the figure would lie on the legend.
+        axes.set_xlabel(f"{kind.title} ({kind.meaning})", fontsize=9, loc="right")
         heading = textwrap.fill(f"{title}: mean {kind.title} and 95 % interval", 60)
         figure.suptitle(f"{heading}\n{_how_many(table)}", x=0.01, ha="left", fontsize=10)
         if len(set(table["family"])) > 1:
