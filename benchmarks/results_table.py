@@ -45,7 +45,8 @@ def print_task(path: Path) -> None:
     if not rows:
         return
     shown = {score: heading for score, heading in SCORES.items() if f"{score}_mean" in rows[0]}
-    print(f"\n## {path.stem}\n\n{rows[0]['images']} test images, {max(int(row['seeds']) for row in rows)} seed(s).\n")
+    seeds = max(int(row["seeds"]) for row in rows)
+    print(f"\n## {path.stem}\n\n{rows[0]['images']} test images, {seeds} seed{'' if seeds == 1 else 's'}.\n")
     print(f"| rank | experiment | {' | '.join(shown.values())} | training, s a seed | weights |")
     print("|---" * (len(shown) + 4) + "|")
     for row in rows:
