@@ -178,6 +178,8 @@ def test_what_a_fork_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
     (tmp_path / "dvc.yaml").write_text("stages:\n  long:\n    cmd: sleep 1000\n")
+    # A shell lets what it starts in the background ignore Ctrl-C, and the tests may be such.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, "dvc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
