@@ -33,7 +33,9 @@ def owner() -> Iterator[tuple[subprocess.Popen[str], str]]:
         [sys.executable, "-c", OWNER, "tables"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        yield process, process.stdout.readline().strip()
+        sockets = process.stdout.readline().strip()
+        wait_until((Path(json.loads(sockets)[0]) / "tables").exists)
+        yield process, sockets
 
 
 @pytest.fixture
@@ -184,15 +186,22 @@ def test_what_a_fork_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.Mo
         [sys.executable, "-c", OWNER, "dvc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        monkeypatch.setenv(SOCKETS, process.stdout.readline().strip())
+        sockets = process.stdout.readline().strip()
+        monkeypatch.setenv(SOCKETS, sockets)
         (server,) = psutil.Process(process.pid).children()
+        wait_until((Path(json.loads(sockets)[0]) / "dvc").exists)
         dvc = [str(Path(BAKEOFF).with_name("dvc")), "repro", "--single-item", "long"]
         with subprocess.Popen(dvc, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as command:
-            wait_until(lambda: any(each.name() == "sleep" for each in server.children(recursive=True)), 60)
-            command.send_signal(number)
-            assert command.wait(30) != 0
-            wait_until(lambda: all(each.status() == psutil.STATUS_ZOMBIE for each in server.children(recursive=True)))
-        process.kill()
+            try:
+                wait_until(lambda: any(each.name() == "sleep" for each in server.children(recursive=True)), 60)
+                command.send_signal(number)
+                assert command.wait(30) != 0
+                wait_until(
+                    lambda: all(each.status() == psutil.STATUS_ZOMBIE for each in server.children(recursive=True))
+                )
+            finally:  # else leaving the block waits for them
+                command.kill()
+                process.kill()
 
 
 def test_a_process_that_ends_while_it_imports_is_not_missed(warm: Path) -> None:
