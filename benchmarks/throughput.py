@@ -1,14 +1,17 @@
-"""Images a second that each network trains at, against the plainest correct loop of the same network, in one process.
+"""Images a second that each network trains at, against the plainest correct loop of the same network, in one run.
 
-The plainest loop: fp32, row-major memory, a DataLoader that augments one image at a time, a plain AdamW step. Bakeoff's
-is `bakeoff.training.loop` itself. Both see the same network, batch size, images, augmentation and loss, of masks or of
-classes, whichever the network predicts; both do one epoch to warm up, and of two more the faster counts. Sizes are those
-of the `small` profile: of smaller pictures bf16 gains less, since more of a step is moving memory.
+The plainest loop: fp32, row-major memory, a DataLoader that augments one image at a time, a plain AdamW step, in a process
+that sets nothing up. Bakeoff's is `bakeoff.training.loop` itself, after `bakeoff.training.device.set_up`. Both see the same
+network, batch size, images, augmentation and loss, of masks or of classes, whichever the network predicts; both do one epoch
+to warm up, and of two more the faster counts. Sizes are those of the `small` profile: of smaller pictures bf16 gains less,
+since more of a step is moving memory.
 
     python benchmarks/throughput.py [--models unet timm_classifier ...] [--size 160] [--batch 16] [--steps 3]
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -159,6 +162,13 @@ def blobs(count: int, size: int) -> Examples:
     return Examples((255 * images).byte(), masks, torch.arange(count) % len(CLASSES))
 
 
+def made(name: str, examples: Examples, device: torch.device) -> tuple[nn.Module, Objective, torch.device]:
+    """A network with random weights, what it learns by, and where."""
+    network: nn.Module = import_module(f"bakeoff.models.{name}").build(3, len(CLASSES), **SETTINGS.get(name, {}))
+    network.to(device)
+    return network, objective_of(network, examples.to(device)), device
+
+
 def main() -> None:
     """Print the table."""
     known = sorted(module.name for module in iter_modules(models.__path__) if not module.ispkg)
@@ -167,24 +177,30 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--plain", choices=known, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    runtime = set_up("auto")
     torch.manual_seed(0)
     examples = blobs(given.batch * given.steps, given.size)
+    if given.plain:
+        network, objective, device = made(
+            given.plain, examples, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        )
+        print(plain_rate(network, examples, objective, given.batch, device))
+        return
+    runtime = set_up("auto")
     on_device = examples.to(runtime.device)
     print(
         f"{runtime.name}, {torch.get_num_threads()} threads, {runtime.precision}, {given.steps} steps an epoch of "
         f"{given.batch} images of {given.size} pixels"
     )
     for name in given.models:
-        plain, ours = (
-            import_module(f"bakeoff.models.{name}").build(3, len(CLASSES), **SETTINGS.get(name, {})) for _ in range(2)
+        sizes = [f"--{key}={getattr(given, key)}" for key in ("size", "batch", "steps")]
+        plain = subprocess.run(
+            [sys.executable, __file__, f"--plain={name}", *sizes], capture_output=True, text=True, check=True
         )
-        objective = objective_of(plain.to(runtime.device), on_device)
-        torch.use_deterministic_algorithms(False)  # the plain loop need not be
-        before = plain_rate(plain, examples, objective, given.batch, runtime.device)
-        torch.use_deterministic_algorithms(True)
-        after = our_rate(ours, examples, objective, given.batch, runtime)
+        before = float(plain.stdout)
+        network, objective, _ = made(name, on_device, runtime.device)
+        after = our_rate(network, examples, objective, given.batch, runtime)
         print(f"{name}: plain {before:.1f} images/s, ours {after:.1f} images/s, ratio {after / before:.2f}", flush=True)
     torch.use_deterministic_algorithms(False)
     print_augmentation(on_device.rows(slice(given.batch)), runtime.device)
