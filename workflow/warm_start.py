@@ -146,7 +146,7 @@ def _run(program: str) -> Any:
 def _connected(kind: str) -> socket.socket | None:
     try:
         folder, *identity = json.loads(os.environ.get(SOCKETS, "[null]"))
-        if identity != _identity():
+        if folder is None or identity != _identity():  # without warm processes no file is looked at
             return None
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(f"{folder}/{kind}")
