@@ -47,4 +47,4 @@ include: "workflow/rules/evaluate.smk"
 rule all:
     default_target: True
     input:
-        stages.all_outputs(),
+        stages.everything(),

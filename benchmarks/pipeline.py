@@ -1,7 +1,8 @@
-"""Time the whole road in a fresh clone: `python benchmarks/pipeline.py [--mirror FOLDER] [--engine dvc]`.
+"""Time the whole road in a fresh clone: `python benchmarks/pipeline.py [--mirror FOLDER] [--engine dvc] [--only lungs]`.
 
 Without a mirror: the sample profile, then the same command again with nothing changed, on both engines. With one: the
-`small` profile on its real images, and the Dice and training time of every network. The environment is the one that
+`small` profile on its real images, and the Dice and training time of every network for lungs. With `--only`: the book
+of one data set. The environment is the one that
 runs this script, in place, so that its installation is not timed.
 """
 
@@ -13,6 +14,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = {"snakemake": ["snakemake", "--cores", "8", "--resources", "gpu=1"], "dvc": ["dvc", "repro"]}
@@ -28,16 +32,34 @@ def seconds(command: list[str], clone: Path) -> float:
     return time.perf_counter() - began
 
 
+def keep_dataset(book: Path, dataset: str) -> None:
+    """Cut a book to the experiments on one data set, and to what they need."""
+    editor = YAML(typ="safe")
+    values = editor.load(book.read_text())
+    for section in ("tasks", "inputs", "predicted_inputs", *(("experiments", each) for each in values["experiments"])):
+        entries: dict[str, Any] = values[section] if isinstance(section, str) else values[section[0]][section[1]]
+        for name in [name for name, entry in entries.items() if entry["dataset"] != dataset]:
+            del entries[name]
+    values["datasets"] = {dataset: values["datasets"][dataset]}
+    used = {entry.get("weights") for family in values["experiments"].values() for entry in family.values()}
+    values["weights"] = {name: entry for name, entry in values["weights"].items() if name in used}
+    with book.open("w") as file:
+        editor.dump(values, file)
+
+
 def main() -> None:
     """Clone, run, print."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--mirror", type=Path)
     arguments.add_argument("--engine", choices=ENGINES, default="snakemake")
+    arguments.add_argument("--only", metavar="DATASET", help="keep this data set's experiments alone")
     arguments.add_argument("--clone", type=Path, help="where to clone to; kept afterwards")
     given = arguments.parse_args()
     clone = given.clone or Path(tempfile.mkdtemp()) / "bakeoff"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     (clone / "dvc.lock").unlink(missing_ok=True)
+    if given.only:
+        keep_dataset(clone / "params.yaml", given.only)
     if given.mirror:
         seconds(["bakeoff", "set", "profile=small", f"download.mirror={given.mirror.resolve()}"], clone)
     print(f"{os.cpu_count()} cores; {given.engine}; {clone}", flush=True)

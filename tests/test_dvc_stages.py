@@ -66,7 +66,7 @@ rule sum:
     shell: "{{params.repro}}"
 rule all:
     default_target: True
-    input: stages.all_outputs()
+    input: stages.everything()
 """
 
 
@@ -125,6 +125,22 @@ def test_outputs_are_patterns_and_inputs_are_what_other_stages_make(project: Pro
     assert stages.keys("measure") == "oslo|rome"
     assert stages.parameter("scale") == 2
     assert stages.parameter("cities.oslo.rain") == 3
+
+
+def test_one_output_of_a_stage_stands_for_all_that_it_makes(project: Project) -> None:
+    book = project.root / "dvc.yaml"
+    book.write_text(
+        book.read_text()
+        .replace("/rain.txt\n", "/rain.txt; echo x > out/${key}.log\n", 1)
+        .replace("      - out/${key}\n", "      - out/${key}\n      - out/${key}.log\n", 1)
+    )
+    stages = Stages(project.root)
+    assert sorted(stages.inputs("sum")(None))[1:] == ["out/oslo", "out/rome"]
+    assert sorted(stages.everything()) == ["out/oslo", "out/rome", "total.csv"]
+    assert project.snakemake() == ["measure-oslo", "measure-rome", "sum"]
+    (project.root / "out" / "rome.log").unlink()
+    assert project.snakemake() == []
+    assert (project.root / "out" / "rome.log").read_text() == "x\n", "restored, though no rule asks for it"
 
 
 def test_a_group_of_no_stage_makes_no_output_and_gets_in_nobodys_way(project: Project) -> None:

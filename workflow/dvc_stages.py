@@ -13,7 +13,7 @@ Lift this file into any project that has a `dvc.yaml`; it needs DVC and Snakemak
         shell: "{params.repro}"
 
     rule all:
-        input: stages.all_outputs()
+        input: stages.everything()
 
 DVC alone decides what is out of date. It compares contents, where Snakemake compares timestamps, and a cache that
 restores files changes those. So the inputs of a stage that DVC calls up to date are `ancient` to Snakemake, and a stage
@@ -64,7 +64,7 @@ class Stages:
         with lock_repo(self._repo) if judge else nullcontext():
             self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
             self.changed = self._changed() if judge else frozenset()
-        self._expanded: dict[str, list[str]] = {}
+        self._made: dict[str, list[tuple[str, str]]] = {}
         self._pull = "--pull " if self._repo.config["core"].get("remote") else ""
         if self.changed:
             stamp = self._root / STAMP
@@ -89,13 +89,15 @@ class Stages:
     def inputs(self, group: str) -> Callable[[Any], list[str]]:
         """Input function of a group: those of the stage's dependencies that other stages make.
 
-        A folder among them that holds outputs of other stages stands for those outputs. Sources are left to DVC: it
-        sees when one has changed, and Snakemake would only look for a rule that makes each.
+        A folder among them that holds outputs of other stages stands for those stages. One output of a stage stands
+        for all that it makes: Snakemake's dependencies are between jobs, and it spends as long on each file again.
+        Sources are left to DVC: it sees when one has changed, and Snakemake would only look for a rule that makes each.
         """
 
         def of(wildcards: Any) -> list[str]:
             name = _stage_name(group, getattr(wildcards, "key", ""))
-            paths = [path for dep in self._stages[name].deps for path in self._expand(self._relative(dep))]
+            made = {maker: path for dep in self._stages[name].deps for maker, path in self._makers(self._relative(dep))}
+            paths = list(made.values())
             return [*paths, STAMP] if name in self.changed else [ancient(path) for path in paths]
 
         return of
@@ -119,18 +121,23 @@ class Stages:
         """
         return param.read_param_file(self._repo.fs, str(self._root / "params.yaml"), [key], flatten=True)[key]
 
-    def all_outputs(self) -> list[str]:
-        """Every output of every stage."""
-        return list(self._outputs)
+    def everything(self) -> list[str]:
+        """An output of every stage, which stands for all that the stage makes."""
+        return [paths[0] for paths in self._outputs.values() if paths]
 
     @cached_property
-    def _outputs(self) -> list[str]:
-        return [self._relative(out) for stage in self._stages.values() for out in stage.outs]
+    def _outputs(self) -> dict[str, list[str]]:
+        return {name: [self._relative(out) for out in stage.outs] for name, stage in self._stages.items()}
 
-    def _expand(self, path: str) -> Iterable[str]:
-        if path not in self._expanded:
-            self._expanded[path] = [out for out in self._outputs if out == path or out.startswith(f"{path}/")]
-        return self._expanded[path]
+    def _makers(self, path: str) -> Iterable[tuple[str, str]]:
+        """The stages that make something at a path or in that folder, each with the first that it makes there."""
+        if path not in self._made:
+            within = {
+                name: next((out for out in outs if out == path or out.startswith(f"{path}/")), None)
+                for name, outs in self._outputs.items()
+            }
+            self._made[path] = [(name, out) for name, out in within.items() if out]
+        return self._made[path]
 
     def _relative(self, artefact: Any) -> str:
         return Path(artefact.fs_path).as_posix().removeprefix(f"{self._root.as_posix()}/")
