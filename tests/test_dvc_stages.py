@@ -129,11 +129,8 @@ def test_outputs_are_patterns_and_inputs_are_what_other_stages_make(project: Pro
 
 def test_one_output_of_a_stage_stands_for_all_that_it_makes(project: Project) -> None:
     book = project.root / "dvc.yaml"
-    book.write_text(
-        book.read_text()
-        .replace("/rain.txt\n", "/rain.txt; echo x > out/${key}.log\n", 1)
-        .replace("      - out/${key}\n", "      - out/${key}\n      - out/${key}.log\n", 1)
-    )
+    text = book.read_text().replace("/rain.txt\n", "/rain.txt; echo x > out/${key}.log\n", 1)
+    book.write_text(text.replace("  - out/${key}\n", "  - out/${key}\n        - out/${key}.log\n", 1))
     stages = Stages(project.root)
     assert sorted(stages.inputs("sum")(None))[1:] == ["out/oslo", "out/rome"]
     assert sorted(stages.everything()) == ["out/oslo", "out/rome", "total.csv"]
