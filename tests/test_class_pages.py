@@ -20,7 +20,14 @@ from bakeoff.evaluation.comparison import CLASSIFICATION
 from bakeoff.predictions import PROBABILITY_FILES, write_probabilities
 from bakeoff.report import wording
 from bakeoff.report.class_charts import confused_order, confusion_chart
-from bakeoff.report.classes import calibration_words, confusion_words, precision_interval, risk_words, scaled
+from bakeoff.report.classes import (
+    calibration_words,
+    confusion_words,
+    f1_interval,
+    precision_interval,
+    risk_words,
+    scaled,
+)
 from bakeoff.report.gallery import mistake_words, telling
 from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.reading import Experiment, read_task
@@ -33,6 +40,7 @@ from bakeoff.stages.report import report
 from bakeoff.stages.score import score
 from bakeoff.stages.split import split
 from ellipses import MARGIN, copy, write_prepared
+from sklearn.metrics import f1_score
 
 RESAMPLES = 300
 TASK: dict[str, Any] = {
@@ -255,7 +263,7 @@ def test_every_class_has_precision_recall_and_f1(project: Path, html: str, table
     report = pd.read_csv(project / "results" / "experiments" / "forest" / "classification_report.csv")
     for row in report.to_dict("records"):
         recall, low, high = (table.loc["forest", f"accuracy_{row['class']}_{end}"] for end in ("mean", "low", "high"))
-        figures = rf"{recall:.3f} {low:.3f} to {high:.3f} {row['f1']:.3f}"
+        figures = rf"{recall:.3f} {low:.3f} to {high:.3f} 0\.\d\d\d 0\.\d\d\d to 0\.\d\d\d"
         assert re.search(rf"{row['class']} 20 0\.\d\d\d 0\.\d\d\d to 0\.\d\d\d {figures}", shown), row
 
 
@@ -269,6 +277,22 @@ def test_precision_counts_what_all_seeds_take_for_a_class() -> None:
     assert twice is not None
     assert twice.mean == pytest.approx(2 / 3)
     assert twice.high - twice.low > 0.7
+
+
+def test_f1_has_the_interval_of_the_share_that_it_rises_with() -> None:
+    truth, groups = np.array([0, 0, 0, 1, 1]), np.arange(5)
+    one = np.array([[0, 0, 1, 0, 1]])
+    found = f1_interval(truth, one, 0, groups)
+    assert found is not None
+    assert found.mean == pytest.approx(f1_score(truth == 0, one[0] == 0))
+    share = accuracy_interval(np.array([1.0, 1.0, 0.0, 0.0]), np.arange(4))
+    assert found == pytest.approx([2 * each / (1 + each) for each in share])
+    assert f1_interval(truth, one, 2, groups) is None
+    assert f1_interval(truth, np.ones((1, 5), int), 0, groups) == (0.0, 0.0, pytest.approx(0.72, abs=0.01))
+    twice = f1_interval(truth, np.repeat(one, 2, axis=0), 0, groups)
+    assert twice is not None
+    assert twice.mean == pytest.approx(found.mean)
+    assert twice.high - twice.low > 0.6, "a second seed that is the first is no further evidence"
 
 
 def test_every_columns_interval_is_named_for_what_it_is(project: Path) -> None:

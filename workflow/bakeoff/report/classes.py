@@ -76,7 +76,7 @@ def _class_scores(task: Task, experiment: Experiment) -> dict[str, Any]:
             "cells": [
                 _share(precision_interval(found.truth, predicted, index, groups)),
                 estimate(experiment.row, f"accuracy_{row['class']}"),
-                {"value": row["f1"], "text": wording.score(row["f1"]), "span": ""},
+                _share(f1_interval(found.truth, predicted, index, groups)),
             ],
         }
         for index, row in enumerate(report.to_dict("records"))
@@ -101,6 +101,25 @@ def precision_interval(truth: np.ndarray, predicted: np.ndarray, index: int, gro
     """
     _, image = np.nonzero(predicted == index)
     return accuracy_interval((truth[image] == index).astype(float), groups[image]) if len(image) else None
+
+
+def f1_interval(truth: np.ndarray, predicted: np.ndarray, index: int, groups: np.ndarray) -> Interval | None:
+    """F1 of a class and its interval; None where no image is of it or taken for it.
+
+    F1 is 2 J / (1 + J), where J is the share that is right of the images that are of the class or taken for it. J is a
+    share as precision is, and has Wilson's interval; F1 rises with it, so its ends are those of F1.
+
+    Parameters
+    ----------
+    truth, predicted, index, groups
+        As in `precision_interval`.
+    """
+    _, image = np.nonzero((predicted == index) | (truth == index))
+    if len(image) == 0:
+        return None
+    right = (predicted == index) & (truth == index)
+    jaccard = accuracy_interval(right[(predicted == index) | (truth == index)].astype(float), groups[image])
+    return Interval(*(2 * each / (1 + each) for each in jaccard))
 
 
 def _share(interval: Interval | None) -> dict[str, Any]:
