@@ -19,6 +19,12 @@ hypothesis.settings.load_profile("bakeoff")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run the engines first: they take longest, and the last of them would be waited for."""
+    engines = {item.path for item in items if item.get_closest_marker("engine")}
+    items.sort(key=lambda item: item.path not in engines)
+
+
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Folder of real archives: `BAKEOFF_MIRROR`, or `../shared/mirror` beside the checkout; skips loudly without."""

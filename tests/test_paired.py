@@ -67,7 +67,9 @@ class TestByDegree:
     @pytest.mark.parametrize("binary", [True, False])
     def test_a_method_is_no_better_than_itself(self, binary: bool) -> None:
         found = compare_paired(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]), binary=binary)
-        assert (found.difference, found.low, found.high, found.p_value, found.effect) == (0, 0, 0, 1, 0)
+        assert (found.difference, found.p_value, found.effect) == (0, 1, 0)
+        # Of images that are right or wrong others might tell the two apart: up to z^2 / (n + z^2) of them.
+        assert (-found.low, found.high) == pytest.approx([3.841 / (3 + 3.841)] * 2 if binary else [0, 0], abs=1e-3)
 
     @pytest.mark.parametrize("binary", [True, False])
     def test_a_few_images_that_agree_show_no_equivalence(self, binary: bool) -> None:
@@ -158,6 +160,25 @@ class TestAccuracy:
         wald = found.variance.t_tail((margin - found.difference) / found.variance.standard_error)
         assert tango > wald
         assert equivalence_p(found, margin) == pytest.approx(tango, rel=1e-4)
+
+    def test_the_interval_is_tangos(self) -> None:
+        # Fagerland, Lydersen & Laake (2014), Statistics in Medicine 33(16): airway hyper-responsiveness of 21 children.
+        found = compare_paired(*right(1, 7, both=1, neither=12), binary=True)
+        assert [found.difference, found.low, found.high] == pytest.approx([-0.286, -0.517, -0.026], abs=5e-4)
+
+    @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (25, 12), (3, 40), (300, 0), (0, 300)])
+    def test_the_interval_holds_what_the_score_test_does_not_reject(self, first: int, second: int) -> None:
+        pair = right(first, second, both=300 - first - second, neither=0)
+        found, turned = compare_paired(*pair, binary=True), compare_paired(*pair[::-1], binary=True)
+        assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+        assert -1 <= found.low <= found.difference <= found.high <= 1
+        assert found.high - found.low > 0.01
+        # At 0 Tango's statistic is McNemar's.
+        if first + second >= 25:
+            assert (found.low > 0 or found.high < 0) == (found.p_value < 0.05)
+        margin = found.high if found.difference > 0 else -found.low
+        if 0 < first - second < 300:
+            assert equivalence_p(found, margin) == pytest.approx(0.025, rel=1e-3)
 
     def test_shares_of_seeds_take_the_bootstrap_which_agrees_with_a_t_test(self, rng: np.random.Generator) -> None:
         a, b = rng.integers(0, 6, 200) / 5, rng.integers(0, 7, 200).clip(max=5) / 5

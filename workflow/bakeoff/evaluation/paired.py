@@ -12,7 +12,9 @@ is no lead of the method.
 
 Few images that tell two methods apart make a variance too small to be trusted, down to 0. So no p-value is below what
 the signs of the differences alone could give, and methods are equivalent only if images that tell them apart are
-surely rare: where none is found by what so many images must show (Clopper & Pearson), else by Tango's score test.
+surely rare: where none is found by what so many images must show (Clopper & Pearson), else by Tango's score test. The
+interval of independent images that are right or wrong is his too, and leaves 0 out just where McNemar's chi-square does;
+all others are bootstrapped.
 """
 
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ from bakeoff.evaluation.bootstrap import (
 FEW_DISCORDANT = 25
 # The probability that as many images as `images_to_decide` says do decide.
 POWER = 0.8
+# The furthest from 0 that a difference between two shares is looked for.
+_ALL = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Paired:
     images
         How many.
     difference, low, high
-        Mean score of the first less that of the second, and its 95 % bootstrap interval; NaN of a single group.
+        Mean score of the first less that of the second, and its 95 % interval; NaN of a single group.
     p_value
         Two-sided, of no difference.
     test
@@ -116,7 +120,7 @@ def compare_paired(
     binary
         Whether an image is right or wrong, 1 or 0 (averaged over seeds: a share), rather than scored by degree.
     resamples, seed
-        Of the bootstrap behind the interval.
+        Of the bootstrap.
 
     Returns
     -------
@@ -153,8 +157,10 @@ def compare_paired(
     variance = Variance(clustered_variance(apart, member), int(member.max()) + 1, seeds)
 
     drawn = resampled_means(apart, member, resamples=resamples, seed=seed)
-    interval = widened(bca_interval(apart, member, drawn, 0.95), variance, 0.95)
-    test, p_value = _tested(apart, member, drawn, variance, binary)
+    counted = binary and variance.groups == len(apart) > 1 and bool(np.isin(apart, (-1, 0, 1)).all())
+    of_images = _tango_interval(apart, 0.95) if counted else bca_interval(apart, member, drawn, 0.95)
+    interval = widened(of_images, variance, 0.95)
+    test, p_value = _mcnemar(apart) if counted else _tested(apart, member, drawn, variance, binary)
     if variance.between_seeds > 0:
         p_value = max(p_value, _t_test(interval.mean, variance))
     effect = _cohens_g(apart) if binary else _rank_biserial(_group_means(apart, member))
@@ -167,8 +173,6 @@ def _tested(
 ) -> tuple[str, float]:
     if not binary:
         return "Wilcoxon signed-rank", _wilcoxon(_group_means(apart, member))
-    if variance.groups == len(apart) and np.isin(apart, (-1, 0, 1)).all():
-        return _mcnemar(int(np.sum(apart > 0)), int(np.sum(apart < 0)))
     if variance.groups < 2:
         return "paired bootstrap", 1.0
     bootstrapped = float(drawn.var()) * variance.groups / (variance.groups - 1)
@@ -197,8 +201,9 @@ def _wilcoxon(differences: np.ndarray) -> float:
     return float(stats.wilcoxon(differences).pvalue) if len(differences) else 1.0
 
 
-def _mcnemar(only_first: int, only_second: int) -> tuple[str, float]:
+def _mcnemar(apart: np.ndarray) -> tuple[str, float]:
     """McNemar's test of the images that one method alone has right."""
+    only_first, only_second = int(np.sum(apart > 0)), int(np.sum(apart < 0))
     discordant = only_first + only_second
     if discordant < FEW_DISCORDANT:
         exact = stats.binomtest(only_first, discordant).pvalue if discordant else 1.0
@@ -374,13 +379,37 @@ def equivalence_p(paired: Paired, margin: float) -> float:
 
 def _tango_p(first: float, second: float, pairs: int, margin: float) -> float:
     """One-sided p-value of the shares that each method alone has right differing by `margin` or more, either way."""
-    more, fewer = max(first, second), min(first, second)
-    # The share of pairs for the method behind, most likely if the difference were the margin: Tango, equation 4.
-    b = -more - fewer + (2 * pairs - more + fewer) * margin
-    c = -fewer * margin * (1 - margin)
+    return float(special.ndtr(_tango_score(max(first, second), min(first, second), pairs, margin)))
+
+
+def _tango_interval(apart: np.ndarray, level: float) -> Interval:
+    """The differences in the share of images that are right which Tango's score test does not rule out."""
+    first, second, pairs = int(np.sum(apart > 0)), int(np.sum(apart < 0)), len(apart)
+    z = float(special.ndtri((1 + level) / 2))
+
+    def beyond(difference: float, quantile: float) -> float:
+        return _tango_score(first, second, pairs, difference) - quantile
+
+    # Differences of 1, of which there is no variance, are ends where all images say so.
+    low = -1.0 if beyond(-_ALL, z) <= 0 else float(optimize.brentq(beyond, -_ALL, _ALL, args=(z,)))
+    high = 1.0 if beyond(_ALL, -z) >= 0 else float(optimize.brentq(beyond, -_ALL, _ALL, args=(-z,)))
+    return Interval((first - second) / pairs, low, high)
+
+
+def _tango_score(first: float, second: float, pairs: int, difference: float) -> float:
+    """How many standard errors the shares that each method alone has right are above a difference; falls with it.
+
+    Source: Tango (1998), equations 4 and 5.
+    """
+    if difference < 0:
+        return -_tango_score(second, first, pairs, -difference)
+    # The share of pairs that the second method alone has right, most likely if the difference were this.
+    b = -first - second + (2 * pairs - first + second) * difference
+    c = -second * difference * (1 - difference)
     behind = (np.sqrt(b**2 - 8 * pairs * c) - b) / (4 * pairs)
-    variance = pairs * (2 * behind + margin * (1 - margin))
-    return float(special.ndtr((more - fewer - pairs * margin) / np.sqrt(variance)))
+    variance = pairs * (2 * behind + difference * (1 - difference))
+    above = first - second - pairs * difference
+    return float(above / np.sqrt(variance)) if above else 0.0
 
 
 def _images_to_decide(paired: Paired, margin: float, alpha: float, tests: int) -> int | None:
