@@ -13,8 +13,8 @@ is no lead of the method.
 Few images that tell two methods apart make a variance too small to be trusted, down to 0. So no p-value is below what
 the signs of the differences alone could give, and methods are equivalent only if images that tell them apart are
 surely rare: where none is found by what so many images must show (Clopper & Pearson), else by Tango's score test. The
-interval of independent images that are right or wrong is his too, and leaves 0 out just where McNemar's chi-square does;
-all others are bootstrapped.
+interval of independent images that are right or wrong is his too, and leaves out 0 where McNemar's chi-square does; all
+others are bootstrapped.
 """
 
 from dataclasses import dataclass
