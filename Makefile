@@ -11,9 +11,9 @@ run: $(VENV)/ready
 	snakemake --cores all --resources gpu=1
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
-# A file of tests a core, each on one thread, and one more, since those that run the engines often wait.
+# A file of tests a core, each on one thread; those that run the engines, which take longest, first.
 test: $(VENV)/ready
-	OMP_NUM_THREADS=1 pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/ready
 	ruff check . && ruff format --check .
