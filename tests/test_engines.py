@@ -172,6 +172,18 @@ def test_after_snakemake_dvc_has_nothing_to_do(ran: Clone) -> None:
     ran.assert_clean()
 
 
+def test_both_engines_draw_what_was_found(ran: Clone) -> None:
+    ran.run("snakemake", "--report", ".snakemake/report.html")
+    theirs = (ran.root / ".snakemake" / "report.html").read_text()
+    for caption in ("best first by its mean score", "The course of each training"):
+        assert caption in theirs
+    assert "results/comparison/lungs.svg" in theirs
+    assert "results/report/index.html" in theirs
+    ran.run("dvc", "plots", "show", "--out", ".snakemake/plots")
+    assert "lungs-unet" in (ran.root / ".snakemake" / "plots" / "index.html").read_text()
+    ran.assert_clean()
+
+
 def test_after_dvc_snakemake_has_nothing_to_do(fresh: Clone, tmp_path: Path) -> None:
     clone = fresh.copy(tmp_path / "bakeoff")
     assert "report" in clone.executed("dvc", "repro")
