@@ -254,7 +254,7 @@ CHECKS = (
     Check("near duplicates", "2 of 24 tested images <b>look</b> alike.", "fail", "The score is too high.", count=2),
     Check("metadata: hospital", "From width hospital is told.", "warn", "Stretched pictures keep a trace.", score=0.9),
 )
-LEAK = ("true mask against none", "lungs-otsu", "lungs-li", 0.125, 0.05, 0.2, "Dice rises from 0.500 to 0.625.")
+LEAK = ("true mask against none", "lungs-otsu", "lungs-li", 0.125, 0.05, 0.2, "Dice rises from 0.500 to 0.625.", "")
 CLAIMS = """
 claims:
   - id: otsu-by-eye

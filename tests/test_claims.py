@@ -148,7 +148,7 @@ def test_what_can_be_compared_takes_a_number() -> None:
 def about(*, synthetic: bool = False, official: bool = True, listed: int = 7390, size: int = 224) -> dict[str, Any]:
     return {
         "synthetic": synthetic,
-        "counts": {"listed": listed},
+        "counts": {"listed": listed, "by_label": {}},
         "published": {"listed": 7390},
         "provenance": {"files": [{"official": True}, {"official": official}]},
         "size": size,
@@ -164,12 +164,17 @@ def about(*, synthetic: bool = False, official: bool = True, listed: int = 7390,
         (about(official=False), "whole", []),
         (about(official=False), "official", ["a mirror's copies and not the official bytes"]),
         (about(listed=600), "whole", ["a subset, 600 of 7,390 images"]),
+        (
+            about() | {"counts": {"listed": 7390, "by_label": {"breed": {"Bengal": 3, "beagle": 4, "pug": 3}}}},
+            "whole",
+            ["3 of 37 values of 'breed'"],
+        ),
         (about(size=128), "whole", ["smaller images, 128 pixels where 224 were published"]),
         (about() | {"published": None}, "official", []),
     ],
 )
 def test_what_keeps_data_from_being_the_published(data: dict[str, Any], wanted: str, faults: list[str]) -> None:
-    assert DataState(data).faults(wanted, 224) == faults
+    assert DataState(data).faults(wanted, 224, {"breed": 37}) == faults
 
 
 # -- claims.yaml -----------------------------------------------------------------------------------------------------

@@ -394,7 +394,7 @@ def test_what_differs_in_the_input_alone() -> None:
     experiments = {"raw": RAW, **{name: shows(name) for name in INPUTS}}
     assert set(designs(experiments, INPUTS, TASKS)) == {
         Design("true mask against none", "raw", "overlay"),
-        Design("true mask against none", "raw", "mask"),
+        Design("the true mask in place of the image", "raw", "mask"),
         Design("true mask against another image's mask", "shuffled", "overlay"),
         Design("true mask against predicted mask", "predicted", "overlay"),
         Design("control: another image's mask against none", "raw", "shuffled"),

@@ -180,6 +180,11 @@ class TestAccuracy:
         if 0 < first - second < 300:
             assert equivalence_p(found, margin) == pytest.approx(0.025, rel=1e-3)
 
+    def test_groups_that_no_image_tells_apart_might_be_by_others(self) -> None:
+        same = np.repeat([0.0, 1.0], 50)
+        found = compare_paired(same, same, groups=np.repeat(np.arange(25), 4), binary=True)
+        assert (found.low, found.high) == pytest.approx((-0.1332, 0.1332), abs=1e-4)  # z^2 / (25 + z^2)
+
     def test_shares_of_seeds_take_the_bootstrap_which_agrees_with_a_t_test(self, rng: np.random.Generator) -> None:
         a, b = rng.integers(0, 6, 200) / 5, rng.integers(0, 7, 200).clip(max=5) / 5
         found = compare_paired(a, b, binary=True, resamples=4000)

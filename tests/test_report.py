@@ -106,7 +106,7 @@ def test_the_matrix_of_who_learned_from_whom(project: Path) -> None:
     )
     (matrix,) = transfer(everything, [everything, alone])
     assert matrix == transfer(alone, [everything, alone])[0]
-    assert (matrix["method"], matrix["label"]) == (unet.entry["model"], "hospital")
+    assert (matrix["method"], matrix["label"]) == ("U-Net", "hospital")
     index = everything.prepared.index.iloc[everything.tested]
     assert {each["value"]: each["images"] for each in matrix["columns"]} == dict(index["hospital"].value_counts())
     assert [row["learned"] for row in matrix["rows"]] == ["shenzhen", "all"]
@@ -249,9 +249,11 @@ def test_ties_are_shown_as_ties(project: Path, html: str) -> None:
     table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
     ranking = html[html.index('id="lungs-ranking-table"') : html.index('id="lungs-pairs"')]
     shown = re.findall(r'<td class="number" data-sort="\d+">([^<]*)</td>\s*<th', ranking)
-    assert shown == [wording.rank(row["rank_low"], row["rank_high"]) for _, row in table.iterrows()]
+    ranks = [wording.rank(row["rank_low"], row["rank_high"]) or "oracle" for _, row in table.iterrows()]
+    assert shown == ranks
     assert any(wording.EN_DASH in each for each in shown)
-    assert shown[table["experiment"].tolist().index("lungs-otsu-oracle")] == ""
+    assert shown[table["experiment"].tolist().index("lungs-otsu-oracle")] == "oracle"
+    assert html.count("(oracle)") == 0, "its label says so already"
 
 
 def test_every_two_methods_are_compared_in_a_table_and_at_a_glance(project: Path, html: str) -> None:
@@ -379,7 +381,7 @@ def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) ->
     assert "<h1>U-Net</h1>" in html
     first_row = re.search(r"<tr class=\"oracle\">\s*<td[^>]*>(.*?)</td>\s*<th[^>]*>.*?(Otsu, oracle)", html, re.DOTALL)
     assert first_row
-    assert first_row.groups() == ("", "Otsu, oracle")
+    assert first_row.groups() == ("oracle", "Otsu, oracle")
     assert "a bound, not a method" in html
 
 
@@ -575,7 +577,7 @@ def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_name
     html = write(folded)["lungs.html"]
     words = re.search(r"<strong>U-Net</strong>.*?</figcaption>", html, re.DOTALL)
     assert words
-    assert re.findall(r"Seed (\d): best .*? at epoch (\d) of 8\.", words[0]) == [("0", "3"), ("1", "3")]
+    assert re.findall(r"Seed (\d) \(fold 0\): best .*? at epoch (\d) of 8\.", words[0]) == [("0", "3"), ("1", "3")]
     text = Page(html[html.index('id="lungs-provenance"') :]).text
     trainings = ", ".join(f"training, seed {seed}, fold {fold}" for seed in (0, 1) for fold in (0, 1))
     assert f"prediction, {trainings}" in text
@@ -758,7 +760,7 @@ class TestWording:
             (1, 1, 5, 3, "rank 1, surely"),
             (1, 1, 5, None, "rank 1, surely"),
             (1, 1, 5, 1, "rank 1 in this training run"),
-            (1, 1, 1, 3, "alone"),
+            (1, 1, 1, 3, "the only method"),
             (1, 3, 5, 1, "may rank 1\u20133"),
             (np.nan, np.nan, 2, 3, "a bound, without a rank"),
         ],

@@ -44,7 +44,8 @@ class Statement(Section):
 
 
 class PublishedData(Section):
-    """What a number was measured on: a data set of the book, or null for any other, and the images' side in pixels.
+    """What a number was measured on: a data set of the book, or null for any other, and the images' side in pixels;
+    `classes` has, by label, how many values it has there.
 
     `named` is false where the system does not say, and the data set is one that fits.
     """
@@ -53,6 +54,7 @@ class PublishedData(Section):
     named: bool = True
     words: str
     size: Annotated[int, Field(ge=1)] | None
+    classes: dict[str, int] = {}
 
 
 class Protocol(Section):

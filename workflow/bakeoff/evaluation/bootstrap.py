@@ -264,7 +264,7 @@ def bca_interval(by_image: np.ndarray, member: np.ndarray, drawn: np.ndarray, le
         return Interval(mean, mean, mean)
     below = (np.mean(distance < -rounding) + np.mean(distance <= rounding)) / 2
     bias = special.ndtri(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn)))
-    influence /= np.abs(influence).max()  # of which the acceleration knows nothing, but squares of tiny ones are 0
+    influence = influence / np.abs(influence).max()  # the acceleration stays, and squares of tiny ones are no 0
     acceleration = np.sum(influence**3) / (6 * np.sum(influence**2) ** 1.5)
     z = bias + np.array([-1, 1]) * _expanded_normal_quantile(level, len(influence))
     # Where the acceleration overtakes, for three groups or fewer, the quantile lies beyond all draws.

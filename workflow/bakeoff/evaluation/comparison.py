@@ -43,8 +43,6 @@ class Kind:
         `metrics.json` that belong to all images together and are no such mean. A data set has not all of them.
     strata
         Columns of `scores.csv` that the headline is always broken down by, beside the data set's own.
-    chosen_by
-        The score, in words, by which a training keeps its best weights.
     """
 
     headline: str
@@ -53,7 +51,6 @@ class Kind:
     meaning: str
     others: tuple[str, ...]
     strata: tuple[str, ...]
-    chosen_by: str
 
     @property
     def binary(self) -> bool:
@@ -89,7 +86,6 @@ KINDS = {
             "dataset_iou_border_as_foreground",
         ),
         strata=(),
-        chosen_by="Dice",
     ),
     "classification": Kind(
         headline="accuracy",
@@ -107,7 +103,6 @@ KINDS = {
             "ece_scaled",
         ),
         strata=("label",),
-        chosen_by="balanced accuracy",
     ),
 }
 SEGMENTATION, CLASSIFICATION = KINDS["segmentation"], KINDS["classification"]
@@ -172,6 +167,12 @@ FAMILY_MARKS = {
     "on_inputs": (GREEN, "D"),
 }
 OTHER_MARK = (INK, "^")
+# What a reader calls a family whose name says too little, or too much where no published weights could be had.
+FAMILY_WORDS = {
+    "networks": "networks, all their own",
+    "pretrained": "networks, published encoder",
+    "on_inputs": "networks, masks drawn in",
+}
 # Methods that give the same result from every seed.
 _WITHOUT_SEED = ("majority", "svm", "logistic-regression")
 
@@ -466,9 +467,11 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
         What the data set is called.
     """
     mean, low, high = (table[f"{kind.headline}_{end}"] for end in Interval._fields)
+    bounds = table["rank_low"].isna() & ~table["label"].str.contains("oracle")
+    named = table["label"] + bounds.map({True: " (oracle)", False: ""})
     with style():
         # Inches; some thirty characters of a name leave the axes half of the narrowest.
-        width = max(5.2, 2.8 + 0.072 * table["label"].str.len().max())
+        width = max(5.2, 2.8 + 0.072 * named.str.len().max())
         figure = Figure(figsize=(width, 1.5 + 0.26 * len(table)), layout="constrained")
         axes = figure.add_subplot()
         rows = np.arange(len(table), dtype=float)
@@ -484,12 +487,12 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
                 ms=4.5,
                 lw=1.5,
                 capsize=3.5,
-                label=family.replace("_", " "),
+                label=FAMILY_WORDS.get(family, family),
             )
         right = axes.get_yaxis_transform()  # x in shares of the axes, y in rows
         for row, value in enumerate(mean):
             axes.text(1.03, row, f"{value:.3f}", transform=right, va="center", ha="left")
-        axes.set_yticks(rows, table["label"])
+        axes.set_yticks(rows, named)
         axes.set_ylim(len(table) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")

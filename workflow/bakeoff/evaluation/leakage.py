@@ -41,6 +41,13 @@ FOREST: dict[str, Any] = {
 IMPORTANCE_REPEATS = 3
 # Resamples in memory at a time.
 _AT_A_TIME = 100
+# What it means for masks that something about them, or about their image, is told without looking.
+_ABOUT_MASKS = (
+    "No mask is drawn by knowing this. But a method may have learned it too, and do otherwise on images where it does "
+    "not hold: compare its scores group by group."
+)
+# The kind of a pair whose tasks differ in whether look-alikes are kept together.
+PARTED = "look-alikes parted against kept together"
 # What of an input says how a mask is shown, whoever drew the mask.
 _DRAWING = ("kind", "style", "colour", "opacity", "width", "keep", "margin")
 # What of an experiment may differ, and it still is the same method; `oracle` follows from the input.
@@ -150,11 +157,34 @@ def duplicate_check(
         check="exact duplicates" if exact else "near duplicates",
         finding=finding,
         verdict="fail" if affected else "pass",
-        explanation=_what_parting_means(affected, by_design),
+        explanation=_what_parting_means(affected / tested, by_design),
         count=len(found),
         score=affected / tested,
         details={"pairs": named, "by_fold": _by_fold(found, folds)},
     )
+
+
+def relatives(groups: np.ndarray, folds: Sequence[Fold]) -> pd.DataFrame:
+    """Tested images of whose group their fold has seen another: it trains on it, or chooses weights by it.
+
+    Parameters
+    ----------
+    groups
+        Of all images, str, (images,).
+    folds
+        Of the task.
+
+    Returns
+    -------
+    DataFrame
+        One row a fold and image: `fold`, `tested` (its position), `group`.
+    """
+    found = []
+    for fold in folds:
+        seen = np.isin(groups[fold.test], groups[np.concatenate([fold.train, fold.validation])])
+        rows = fold.test[seen]
+        found.append(pd.DataFrame({"fold": fold.number, "tested": rows, "group": groups[rows]}))
+    return pd.concat(found, ignore_index=True)
 
 
 def group_check(groups: np.ndarray, folds: Sequence[Fold], *, by_design: bool) -> Check:
@@ -167,12 +197,7 @@ def group_check(groups: np.ndarray, folds: Sequence[Fold], *, by_design: bool) -
     folds, by_design
         As of `duplicate_check`.
     """
-    relatives = []
-    for fold in folds:
-        seen = np.isin(groups[fold.test], groups[np.concatenate([fold.train, fold.validation])])
-        rows = fold.test[seen]
-        relatives.append(pd.DataFrame({"fold": fold.number, "tested": rows, "group": groups[rows]}))
-    found = pd.concat(relatives, ignore_index=True)
+    found = relatives(groups, folds)
     tested, parted = _tested(folds), sorted(found["group"].unique())
     some = np.unique(groups, return_counts=True)[1].max() > 1
     if parted:
@@ -186,7 +211,7 @@ def group_check(groups: np.ndarray, folds: Sequence[Fold], *, by_design: bool) -
         check="groups",
         finding=finding,
         verdict="fail" if parted else "pass",
-        explanation=_what_parting_means(len(parted), by_design),
+        explanation=_what_parting_means(len(found) / tested, by_design),
         count=len(parted),
         score=len(found) / tested,
         details={"groups": parted[:NAMED], "by_fold": _by_fold(found, folds)},
@@ -239,7 +264,7 @@ def conflict_check(
             f"{len(pairs)} of {len(conflicting)} pairs of look-alikes differ in {what}, {same} of them with identical "
             "pixels."
             if len(pairs)
-            else f"None of {len(conflicting)} pairs of look-alikes differs in {what}."
+            else f"No pair of look-alikes differs in {what}, of {len(conflicting)}."
         ),
         verdict="fail" if same else "warn" if len(pairs) else "pass",
         explanation=explanation,
@@ -286,10 +311,13 @@ def balance_check(present: pd.DataFrame, folds: Sequence[Fold]) -> Check:
     )
 
 
-def _what_parting_means(found: int, by_design: bool) -> str:
-    if not found:
+def _what_parting_means(share: float, by_design: bool) -> str:
+    if not share:
         return "No score is due to having seen the answer."
-    means = "A method that has learned these images by heart is right on their likes: the score is too high."
+    means = (
+        "A method that has learned these images by heart is right on their likes: the score is too high, "
+        f"by {share:.3f} at most."
+    )
     return (
         f"{means} Expected of this split, which is made image by image as published ones are." if by_design else means
     )
@@ -493,7 +521,7 @@ def permutation_p(
     return float((1 + as_high) / (1 + PERMUTATIONS))
 
 
-def metadata_check(target: str, found: Telling | None) -> Check:
+def metadata_check(target: str, found: Telling | None, *, predicted: bool = True) -> Check:
     """Whether the label shows in what is known of a file without looking at its pixels: no method should need that.
 
     Parameters
@@ -502,6 +530,8 @@ def metadata_check(target: str, found: Telling | None) -> Check:
         The label's name.
     found
         What `telling` answered.
+    predicted
+        Whether the label is what methods are to predict; of masks it is something about them or about the image.
     """
     check = f"metadata: {target}"
     if found is None:
@@ -519,13 +549,15 @@ def metadata_check(target: str, found: Telling | None) -> Check:
         explanation=(
             "A method may reach this much without looking at what the picture shows, and pictures that are stretched "
             "to one size keep a trace of theirs."
+            if found.tells and predicted
+            else _ABOUT_MASKS
             if found.tells
             else "Nothing shows that a score owes anything to this, as far as so many tested images can tell."
         ),
     )
 
 
-def brightness_check(target: str, found: Telling | None) -> Check | None:
+def brightness_check(target: str, found: Telling | None, *, predicted: bool = True) -> Check | None:
     """How far the mean and the spread of grey levels go: a bar to clear and no fault of the split.
 
     Parameters
@@ -534,6 +566,8 @@ def brightness_check(target: str, found: Telling | None) -> Check | None:
         The label's name.
     found
         What `telling` answered; without an answer there is no check.
+    predicted
+        As of `metadata_check`.
     """
     if found is None:
         return None
@@ -544,6 +578,8 @@ def brightness_check(target: str, found: Telling | None) -> Check | None:
         explanation=(
             "Only what a method scores above this is more than brightness; it may be a true sign or an accident of how "
             "the images were made."
+            if found.tells and predicted
+            else _ABOUT_MASKS
             if found.tells
             else "Brightness is no shortcut, as far as so many tested images can tell."
         ),
@@ -573,7 +609,7 @@ def _said(found: Telling) -> str:
     score = found.score
     return (
         f"with a balanced accuracy of {score.mean:.3f} ({score.low:.3f} to {score.high:.3f}; "
-        f"chance {found.chance:.3f}, p {found.p_value:.3f})"
+        f"chance {found.chance:.3f}, p = {found.p_value:.3f})"
     )
 
 
@@ -763,6 +799,8 @@ def _kind_of_input(honest: tuple[str, dict[str, Any]], inflated: tuple[str, dict
     (whose, drawing), (leaking, leaking_drawing) = honest, inflated
     if whose != "none" and drawing != leaking_drawing:
         return None
+    if (whose, leaking, leaking_drawing.get("kind")) == ("none", "true", "mask"):
+        return "the true mask in place of the image"
     return {
         ("predicted", "true"): "true mask against predicted mask",
         ("shuffled", "true"): "true mask against another image's mask",
@@ -776,5 +814,5 @@ def _kind_of_split(honest: Mapping[str, Any], inflated: Mapping[str, Any]) -> st
     # Who learned from one hospital alone differs in more than look-alikes.
     alike = alike and honest["split"].get("learn_from") == inflated["split"].get("learn_from")
     if alike and keeps_groups(honest["split"]) and not keeps_groups(inflated["split"]):
-        return "look-alikes parted against kept together"
+        return PARTED
     return None

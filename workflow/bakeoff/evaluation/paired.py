@@ -13,8 +13,8 @@ is no lead of the method.
 Few images that tell two methods apart make a variance too small to be trusted, down to 0. So no p-value is below what
 the signs of the differences alone could give, and methods are equivalent only if images that tell them apart are
 surely rare: where none is found by what so many images must show (Clopper & Pearson), else by Tango's score test. The
-interval of independent images that are right or wrong is his too, and leaves out 0 where McNemar's chi-square does; all
-others are bootstrapped.
+interval of independent images that are right or wrong, and of methods that no image tells apart, is his too, and leaves
+out 0 where McNemar's chi-square does; all others are bootstrapped.
 """
 
 from dataclasses import dataclass
@@ -158,7 +158,10 @@ def compare_paired(
 
     drawn = resampled_means(apart, member, resamples=resamples, seed=seed)
     counted = binary and variance.groups == len(apart) > 1 and bool(np.isin(apart, (-1, 0, 1)).all())
-    of_images = _tango_interval(apart, 0.95) if counted else bca_interval(apart, member, drawn, 0.95)
+    if binary and variance.groups > 1 and not apart.any():
+        of_images = _tango_interval(np.zeros(variance.groups), 0.95)  # a bootstrap of nothing has no width
+    else:
+        of_images = _tango_interval(apart, 0.95) if counted else bca_interval(apart, member, drawn, 0.95)
     interval = widened(of_images, variance, 0.95)
     test, p_value = _mcnemar(apart) if counted else _tested(apart, member, drawn, variance, binary)
     if variance.between_seeds > 0:

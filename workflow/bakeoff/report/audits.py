@@ -1,5 +1,6 @@
 """What the audit of a task's split found, and what leaks add to the scores of its experiments."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.report import wording
@@ -59,11 +60,19 @@ def inflation(task: Task) -> list[dict[str, Any]]:
             "inflated": row["inflated"],
             "difference": {
                 "value": row["difference"],
-                "text": f"{row['difference']:+.3f}",
-                "span": f"{row['low']:+.3f} to {row['high']:+.3f}",
+                "text": wording.signed(row["difference"]),
+                "span": f"{wording.signed(row['low'])} to {wording.signed(row['high'])}",
             },
-            "shown": "✗ inflated" if row["low"] > 0 else "✓ lower" if row["high"] < 0 else "? not shown",
+            "shown": _shown(row),
             "words": row["words"],
         }
         for row in task.inflation.to_dict("records")
     ]
+
+
+def _shown(row: Mapping[Any, Any]) -> str:
+    if row["low"] <= 0 <= row["high"]:
+        return "? not shown"
+    if row["otherwise"]:
+        return "? another reason"
+    return "✗ inflated" if row["low"] > 0 else "✓ lower"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from bakeoff.evaluation.comparison import FAMILY_MARKS, OTHER_MARK
 from bakeoff.evaluation.figures import BLUE, FAINT, INK, ORANGE, PAPER, SKY, VERMILION, style, to_svg
@@ -164,8 +164,11 @@ def pareto_chart(points: Sequence[CostPoint], front: np.ndarray, cost: str, scor
         axes.plot(*zip(*line, strict=True), color=INK, lw=1.1, ls="--", zorder=2)
         axes.margins(x=0.08, y=0.08)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
         axes.autoscale_view()
+        least, most = axes.get_xlim()
+        # A logarithmic axis of less than a decade may have no power of ten to name.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 30 * least else (1.0,)))
+        axes.xaxis.set_minor_locator(NullLocator())
         _number(axes, points, front)
     return figure
 

@@ -271,8 +271,11 @@ def calibration_words(sure: float, right: float, metrics: Mapping[str, Any], val
     change = f"from {wording.score(before)} to {wording.score(after)}"
     images = wording.plural(validation_images, "validation image")
     bound = " (as high as is tried: its confidence says nothing)" if metrics["temperature"] >= HIGHEST else ""
+    same = wording.score(before) == wording.score(after)
     effect = (
-        f"lowers the expected calibration error {change}"
+        f"leaves the expected calibration error at {wording.score(before)}"
+        if same
+        else f"lowers the expected calibration error {change}"
         if after < before
         else f"does not help: the expected calibration error goes {change}, with {images} to fit it on"
     )

@@ -58,6 +58,9 @@ def _figure(experiment: Experiment, name: str, write: Callable[[Any], str]) -> t
 def _notes(task: Task) -> list[dict[str, str]]:
     """What `cost.json` adds in words, and of which methods it does."""
     notes: dict[str, list[str]] = {}
+    drawn = [experiment.label for experiment in task.experiments if experiment.entry.get("input")]
+    if drawn:
+        notes["without what drawing the masks into its images costs: of predicted ones, another network's time"] = drawn
     for experiment in task.experiments:
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)

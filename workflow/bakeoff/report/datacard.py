@@ -125,7 +125,7 @@ def published_check(about: Mapping[str, Any], audit: pd.DataFrame) -> dict[str, 
     """Whether the archives hold what was published: `status` is agrees, differs or unchecked; and why, in words."""
     published = about["published"]
     if about["synthetic"]:
-        return {"status": "unchecked", "words": "Not checked: synthetic images are as many as were asked for."}
+        return {"status": "unchecked", "words": "Not checked: how many synthetic images there are the book says."}
     if not published:
         return {"status": "unchecked", "words": "Not checked: no counts were published."}
     differing = audit.loc[audit["finding"] == COUNT_FINDING, "detail"].tolist()
@@ -361,7 +361,7 @@ def split_table(index: pd.DataFrame, splits: Mapping[str, pd.DataFrame], columns
             if (joined["split"] == part).any():
                 inside = [fold[fold["split"] == part] for fold in folds]
                 rows.append(_split_row(shown, words, inside, heads, len(index)))
-        torn.append(_torn_words(name, max(map(_torn_groups, folds), default=0)))
+        torn.append(_torn_words(name, *map(max, zip(*map(_torn_groups, folds), strict=True))))
     return {"heads": heads, "rows": rows, "torn": torn}
 
 
@@ -396,17 +396,22 @@ def _part_counts(rows: pd.DataFrame, heads: Sequence[tuple[str, str]]) -> list[i
     return [len(rows), rows["group"].nunique(), rows.loc[rows["alike"], "group"].nunique(), *by_label]
 
 
-def _torn_groups(fold: pd.DataFrame) -> int:
-    """Groups with images in more than one of train, validation and test; columns `group`, `split` and `alike`."""
+def _torn_groups(fold: pd.DataFrame) -> tuple[int, int]:
+    """Groups with images in more than one of train, validation and test, and those of them that are tested.
+
+    Columns `group`, `split` and `alike`.
+    """
     shared = fold[fold["alike"] & (fold["split"] != "")]
-    return len(straddling_groups(shared["group"], shared["split"]))
+    torn = straddling_groups(shared["group"], shared["split"]).values()
+    return len(torn), sum("test" in parts for parts in torn)
 
 
-def _torn_words(name: str, torn: int) -> str:
+def _torn_words(name: str, torn: int, tested: int) -> str:
     if not torn:
-        return f"{name}: every group lies within one part."
+        return f"{name}: every group lies within one part, as far as it is used."
     which = "group has images" if torn == 1 else "groups have images"
-    return f"{name}: {torn:,} {which} in more than one part, so look-alikes are on both sides."
+    means = "so look-alikes are on both sides" if tested else "but of look-alikes that are tested none is elsewhere"
+    return f"{name}: {torn:,} {which} in more than one part, {means}."
 
 
 def audit_summary(audit: pd.DataFrame) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ DISAGREEMENTS = 3
 SURE = 0.9
 # Methods that are asked about labels, pictures of suspects, and suspects in the table.
 MOST_JUDGES, SUSPECT_PICTURES, LISTED_SUSPECTS = 5, 8, 100
+# Who is wrong on more than every fifth image is no judge of labels.
+LEAST_ACCURACY = 0.8
 # Pictures of a class stand small and in rows, so that more pixels would not be seen.
 LARGEST_SMALL_PICTURE = 160
 
@@ -231,6 +233,7 @@ def label_errors(task: Task, side: int) -> dict[str, Any]:
     small = min(side, LARGEST_SMALL_PICTURE)
     return {
         "judges": [experiment.label for experiment in judges],
+        "least": f"{100 * LEAST_ACCURACY:.0f} %",
         "found": len(found),
         "images": len(task.tested),
         "rows": rows,
@@ -239,9 +242,13 @@ def label_errors(task: Task, side: int) -> dict[str, Any]:
 
 
 def good_methods(task: Task) -> list[Experiment]:
-    """The best methods that are surely right more often than naming the most frequent class is; no oracles."""
+    """The best methods that may be asked whether a label is wrong; no oracles.
+
+    They are right on most images, and surely more often than naming the most frequent class is.
+    """
     frequent = np.bincount(task.experiments[0].probabilities.truth).max() / len(task.tested)
-    good = [each for each in task.experiments if not each.oracle and each.row["accuracy_low"] > frequent]
+    bar = max(frequent, LEAST_ACCURACY)
+    good = [each for each in task.experiments if not each.oracle and each.row["accuracy_low"] > bar]
     return good[:MOST_JUDGES]
 
 

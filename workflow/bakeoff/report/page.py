@@ -15,7 +15,7 @@ from bakeoff.report.claims import claims
 from bakeoff.report.conventions import conventions
 from bakeoff.report.costs import costs
 from bakeoff.report.datacard import card
-from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR
+from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_key
 from bakeoff.report.provenance import anchor, provenance
 from bakeoff.report.reading import Dataset, Experiment, Task
 from bakeoff.report.transfer import transfer
@@ -244,6 +244,7 @@ def _pictures(task: Task, side: int) -> dict[str, Any]:
     masks = task.target is None
     return {
         "cases": gallery.cases(task, side) if masks else None,
+        "mask_key": mask_key(task.prepared.classes) if masks else None,
         "disagreements": gallery.disagreements(task, side) if masks else None,
         "histograms": _charts(sections.histograms(task, side)) if masks else None,
         "mistakes": None if masks else gallery.mistakes(task, side),

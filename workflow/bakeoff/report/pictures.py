@@ -1,6 +1,7 @@
 """Small pictures for a page: images, masks and outlines, as data URIs."""
 
 import base64
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -96,6 +97,14 @@ def mask_picture(mask: np.ndarray) -> np.ndarray:
     others = [_rgb(_CLASS_COLOURS[index % len(_CLASS_COLOURS)]) for index in range(254)]
     palette = np.array([(0, 0, 0), (255, 255, 255), *others], dtype=np.uint8)
     return palette[mask]
+
+
+def mask_key(classes: Sequence[str]) -> str:
+    """Which colour of `coloured_mask` stands for which class, in words."""
+    names = {VERMILION: "orange", BLUE: "blue", GREEN: "green", PURPLE: "pink"}
+    others = [names[_CLASS_COLOURS[place % len(_CLASS_COLOURS)]] for place in range(len(classes) - 2)]
+    colours = ["black", "white", *others]
+    return ", ".join(f"{colour} is {name}" for colour, name in zip(colours, classes, strict=False))
 
 
 def webp_uri(rgb: np.ndarray) -> str:

@@ -72,7 +72,7 @@ def weights_warnings(task: Task) -> list[str]:
     if drawn:
         found.append(
             f"{wording.listed(drawn)} started from random numbers in place of the pretrained weights: "
-            "expect less than it can do."
+            f"expect less than {'it' if len(drawn) == 1 else 'they'} can do."
         )
     elsewhere = [experiment.label for experiment in task.experiments if _unofficial_weights(experiment)]
     if elsewhere:
@@ -81,6 +81,13 @@ def weights_warnings(task: Task) -> list[str]:
             "surely the official bytes."
         )
     return found
+
+
+def random_starts(task: Task) -> str:
+    """How many methods of a task started from random weights in place of pretrained ones; nothing if none did."""
+    drawn = sum(random_weights(experiment) for experiment in task.experiments)
+    which = f"{drawn} of {wording.plural(len(task.experiments), 'method')}"
+    return f"{which} started from random weights, not pretrained ones." if drawn else ""
 
 
 def _unofficial_weights(experiment: Experiment) -> bool:
@@ -240,23 +247,29 @@ def curves(task: Task) -> list[dict[str, Any]]:
                 learning_chart(
                     experiment.history,
                     {fit["seed"]: fit["best_epoch"] for fit in _first_fold(experiment)},
-                    task.measure.chosen_by,
+                    _chosen_by(experiment),
                 ),
                 f"{task.name}-learning-{experiment.name}",
-                f"Loss and validation {task.measure.chosen_by} by epoch of {experiment.label}. "
-                f"{_learning_words(task, experiment)}",
+                f"Loss and validation {_chosen_by(experiment)} by epoch of {experiment.label}. "
+                f"{_learning_words(experiment)}",
             ),
-            "words": _learning_words(task, experiment),
+            "words": _learning_words(experiment),
         }
         for experiment in task.experiments
         if experiment.history
     ]
 
 
-def _learning_words(task: Task, experiment: Experiment) -> str:
+def _chosen_by(experiment: Experiment) -> str:
+    """The score of the validation images that chose the epoch."""
+    return str(experiment.fits[0]["score"])
+
+
+def _learning_words(experiment: Experiment) -> str:
+    of_fold = " (fold 0)" if any(fit.get("fold", 0) for fit in experiment.fits) else ""
     return " ".join(
-        f"Seed {fit['seed']}: best validation {task.measure.chosen_by} {wording.score(fit['best_validation_score'])} "
-        f"at epoch {fit['best_epoch']} of {fit['epochs_run']}."
+        f"Seed {fit['seed']}{of_fold}: best validation {_chosen_by(experiment)} "
+        f"{wording.score(fit['best_validation_score'])} at epoch {fit['best_epoch']} of {fit['epochs_run']}."
         for fit in _first_fold(experiment)
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.report import audits, sections, wording
-from bakeoff.report.reading import Dataset, Task, random_weights
+from bakeoff.report.reading import Dataset, Task
+from bakeoff.report.sections import random_starts
 from bakeoff.report.verdicts import MARKS, answer
 
 _HEAD = (
@@ -51,10 +52,8 @@ def _lead(found: Mapping[str, Any] | None) -> str:
 
 def _wary(task: Task) -> list[str]:
     found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
-    drawn = sum(random_weights(experiment) for experiment in task.experiments)
-    if drawn:
-        found.append(f"{drawn} of {len(task.experiments)} methods started from random weights, not pretrained ones.")
-    return found
+    drawn = random_starts(task)
+    return [*found, drawn] if drawn else found
 
 
 def _escaped(words: str) -> str:

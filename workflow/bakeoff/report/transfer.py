@@ -40,7 +40,7 @@ def transfer(task: Task, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     values = sorted(test.unique())
     return [
         {
-            "method": experiment.entry["model"] if "model" in experiment.entry else experiment.entry["method"],
+            "method": experiment.label,
             "label": label,
             "columns": [{"value": value, "images": int((test == value).sum())} for value in values],
             "rows": [

@@ -4,10 +4,12 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from bakeoff.evaluation.comparison import image_means
 from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task, mean_by_seed
-from bakeoff.report.sections import strata_values
+from bakeoff.report.sections import random_starts, strata_values
 
 CHEAP_FAMILIES = ("thresholds", "classical")
 # A verdict at a glance: a sign that needs no colour.
@@ -18,7 +20,8 @@ _REVERSED = {"better": "worse", "worse": "better"}
 def answer(task: Task) -> dict[str, Any]:
     """Which method, by how much, how sure, at what cost."""
     best, others = task.methods[0], task.methods[1:]
-    cheap = next((each for each in others if each.entry["family"] in CHEAP_FAMILIES), None)
+    is_cheap = best.entry["family"] in CHEAP_FAMILIES
+    cheap = None if is_cheap else next((each for each in others if each.entry["family"] in CHEAP_FAMILIES), None)
     headline = task.measure.headline
     leads = {each.name: _lead(task, best, each) for each in [*others[:1], cheap] if each is not None}
     return {
@@ -34,13 +37,17 @@ def answer(task: Task) -> dict[str, Any]:
         ),
         "runner_up": leads[others[0].name] if others else None,
         "cheap": leads[cheap.name] if cheap else None,
-        "is_cheap": best.entry["family"] in CHEAP_FAMILIES,
+        "is_cheap": is_cheap,
+        "below_majority": _below_majority(task),
+        "random_starts": random_starts(task),
+        "learned": _learned_from(task),
+        "on_empty": _on_empty(task, best),
         "leads": list(leads.values()),
-        "not_worse": _not_worse(task, best, others),
+        "not_worse": [*_not_worse(task, best, others), *_alike(task)],
         "speed": wording.figure(best.cost.get("predict_images_per_second")),
         "latency": wording.milliseconds(best.cost.get("latency_ms")),
-        "training": wording.duration(best.cost.get("training_seconds")) if best.history else "none",
-        "parameters": wording.count(best.cost.get("parameters")),
+        "training": wording.duration(best.cost.get("training_seconds") or None),
+        "parameters": wording.count(best.cost["parameters"]) if best.cost.get("parameters") else "",
         "device": best.cost.get("device") or "device not recorded",
         "cost": _cost_words(best),
         "other_cost": f"{cheap.label}: {_cost_words(cheap)}" if cheap else "",
@@ -56,7 +63,7 @@ def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
     seeds = wording.fewest_seeds(best.row, other.row)
     return {
         "over": other.label,
-        "by": f"{pair['difference']:+.3f}",
+        "by": wording.signed(pair["difference"]),
         "interval": f"{wording.score(pair['low'])} to {wording.score(pair['high'])}",
         # The colour of what is sure; a lead in one training run is not.
         "tone": "once" if seeds == 1 else pair["verdict"],
@@ -75,6 +82,44 @@ def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
     }
 
 
+def _below_majority(task: Task) -> str:
+    """Which methods are right no more often than one that names the most frequent class."""
+    if task.target is None:
+        return ""
+    found = task.methods[0].probabilities
+    counts = np.bincount(found.truth, minlength=len(found.classes))
+    share, frequent = counts.max() / counts.sum(), found.classes[int(counts.argmax())]
+    learned = [each for each in task.methods if each.row["method"] != "majority"]
+    below = [each.label for each in learned if each.row["accuracy_mean"] <= share]
+    baseline = f"than always to say {frequent} would be ({wording.score(share)})"
+    if learned and len(below) == len(learned):
+        return f"No method is right more often {baseline}."
+    return f"Right no more often {baseline}: {wording.listed(below)}." if below else ""
+
+
+def _learned_from(task: Task) -> str:
+    """What images its methods learned from, where that is not the usual."""
+    return f"Learned from {task.learn_from['value']} alone." if task.learn_from else ""
+
+
+def _on_empty(task: Task, best: Experiment) -> str:
+    """What the mean score hides where the truth of some images is that there is nothing to find."""
+    if task.target is not None:
+        return ""
+    scores = best.scores
+    empty = scores["tp"] + scores["fn"] == 0
+    if not empty.any() or empty.all():
+        return ""
+    share = float((scores.loc[empty, "fp"] > 0).mean())
+    images, found = (scores.loc[which, "id"].nunique() for which in (empty, ~empty))
+    rest = wording.score(scores.loc[~empty, task.measure.column].mean())
+    return (
+        f"In {wording.plural(images, 'image')} there is nothing to find: {best.label} finds something in "
+        f"{100 * share:.0f} % of them, which is Dice 0, and nothing in the rest, which is Dice 1. On the other "
+        f"{wording.plural(found, 'image')} its mean Dice is {rest}."
+    )
+
+
 def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[str]:
     """The methods that the best one is not shown to beat, a sentence a verdict."""
     found: dict[str, list[str]] = {}
@@ -85,6 +130,16 @@ def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[s
         "undecided": f"Not shown to be worse than {best.label} by these images",
     }
     return [f"{words}: {wording.listed(found[name])}." for name, words in said.items() if name in found]
+
+
+def _alike(task: Task) -> list[str]:
+    """Methods that have the same score on every image, a sentence a set of them."""
+    found: dict[bytes, list[str]] = {}
+    for each in task.methods:
+        by_image = image_means(each.scores, task.measure.column).sort_index().round(12)
+        found.setdefault(by_image.to_numpy().tobytes(), []).append(each.label)
+    same = [wording.listed(labels) for labels in found.values() if len(labels) > 1]
+    return [f"On every image the same {task.measure.title}, so that nothing tells them apart: {each}." for each in same]
 
 
 def _cost_words(experiment: Experiment) -> str:
@@ -126,6 +181,7 @@ def pairs(task: Task) -> dict[str, Any] | None:
         "marks": [(mark, name) for name, mark in MARKS.items()],
         "margin": f"{task.margin:g}",
         "comparisons": len(rows),
+        "oracles": [each.label for each in task.experiments if each.oracle],
         "areas": "auc_difference" in task.pairs,
         "csv_uri": f"data:text/csv;base64,{base64.b64encode(task.pairs_csv.encode()).decode('ascii')}",
     }
@@ -138,7 +194,7 @@ def _pair_row(row: Mapping[Any, Any], labels: Mapping[str, str]) -> dict[str, An
         "second": labels[row["second"]],
         "difference": {
             "value": row["difference"],
-            "text": f"{row['difference']:+.3f}",
+            "text": wording.signed(row["difference"]),
             "span": f"{wording.score(row['low'])} to {wording.score(row['high'])}",
         },
         "area": _area(row) if "auc_difference" in row else None,
@@ -147,7 +203,7 @@ def _pair_row(row: Mapping[Any, Any], labels: Mapping[str, str]) -> dict[str, An
         "p_holm": (row["p_holm"], wording.p_value(row["p_holm"]).removeprefix("p ").removeprefix("= ")),
         "verdict": row["verdict"],
         "mark": MARKS[row["verdict"]],
-        "needed": (needed, f"{needed:,}") if wording.known(needed) else ("", wording.MISSING),
+        "needed": (needed, f"{wording.rounded_up(int(needed)):,}") if wording.known(needed) else ("", wording.MISSING),
     }
 
 
@@ -157,7 +213,7 @@ def _area(row: Mapping[Any, Any]) -> dict[str, Any]:
         return {"value": "", "text": wording.MISSING, "span": ""}
     return {
         "value": row["auc_difference"],
-        "text": f"{row['auc_difference']:+.3f}",
+        "text": wording.signed(row["auc_difference"]),
         "span": f"{wording.score(row['auc_low'])} to {wording.score(row['auc_high'])}, "
         f"{wording.p_value(row['auc_p_holm'])}",
     }

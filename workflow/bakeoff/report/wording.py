@@ -12,7 +12,7 @@ from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 MISSING = "—"
 EN_DASH = "\u2013"  # a spreadsheet would take 1-3 with a hyphen for a date
 SHORTEST = 0.1  # seconds; nobody minds less
-_ONE_RUN = "One training run a method: another seed might turn it round (seeds in params.yaml says how many there are)."
+_ONE_RUN = "One training run a method: another seed might turn it round (their number is seeds in params.yaml)."
 
 
 def known(value: Any) -> bool:
@@ -113,6 +113,23 @@ def rank(low: Any, high: Any) -> str:
     return f"{low:.0f}" if low == high else f"{low:.0f}{EN_DASH}{high:.0f}"
 
 
+def rounded_up(number: int) -> int:
+    """To two digits, up: what is said of an estimate.
+
+    Examples
+    --------
+    >>> [rounded_up(number) for number in (7, 42, 301, 9278)]
+    [7, 42, 310, 9300]
+    """
+    unit = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // unit) * unit
+
+
+def signed(value: float) -> str:
+    """A difference of scores with its sign, three decimals; of what rounds to nothing, a plus."""
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
 def p_value(value: float) -> str:
     """ "p = 0.012", of small ones no more than that they are."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
@@ -162,7 +179,7 @@ def _what_decides(pair: Mapping[str, Any]) -> str:
     needed = pair["images_to_decide"]
     if not known(needed):
         return "more images alone would not decide"
-    return f"about {needed:,} images would decide"
+    return f"about {rounded_up(needed):,} images would decide"
 
 
 def lead(
@@ -225,7 +242,7 @@ def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) 
         What `fewest_seeds` says of all of them.
     """
     if methods == 1:
-        return "alone"
+        return "the only method"
     if not known(row["rank_low"]):
         return "a bound, without a rank"
     if row["rank_low"] == row["rank_high"]:

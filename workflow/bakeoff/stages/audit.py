@@ -128,10 +128,11 @@ def _shortcuts(data: Prepared, folds: list[Fold], settings: Mapping[str, Any], r
     asked = {"resamples": resamples, "threads": thread_count()}
     for target, labels in _questions(data, settings["target"]).items():
         found = telling(metadata(data, target, labels), labels, folds, groups, **asked)
-        by_brightness = brightness_check(target, telling(levels, labels, folds, groups, **asked))
+        told = telling(levels, labels, folds, groups, **asked)
+        by_brightness = brightness_check(target, told, predicted=target == settings["target"])
         # Of a pseudo-label that no fold can learn there is nothing to say.
         if found or by_brightness or target == settings["target"]:
-            yield metadata_check(target, found)
+            yield metadata_check(target, found, predicted=target == settings["target"])
         if by_brightness:
             yield by_brightness
 

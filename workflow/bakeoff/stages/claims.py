@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -163,7 +164,7 @@ class DataState:
         """Whether its images were drawn."""
         return bool(self.about["synthetic"])
 
-    def faults(self, wanted: str, size: int | None) -> list[str]:
+    def faults(self, wanted: str, size: int | None, classes: Mapping[str, int] = MappingProxyType({})) -> list[str]:
         """What keeps it from being what a claim was measured on, in words; nothing if no image plays a part.
 
         Parameters
@@ -172,6 +173,8 @@ class DataState:
             any, whole or official: see `bakeoff.claims.Conditions`.
         size
             Side of the published images in pixels, or None where it plays no part.
+        classes
+            How many values a label has in the published data, by label.
         """
         if wanted == "any":
             return []
@@ -181,6 +184,10 @@ class DataState:
         faults = []
         if published is not None and listed < published:
             faults.append(f"a subset, {listed:,} of {published:,} images")
+        for label, values in classes.items():
+            here = len(self.about["counts"]["by_label"].get(label, ()))
+            if 0 < here < values:
+                faults.append(f"{here} of {values} values of '{label}'")
         if wanted == "official" and not all(file["official"] for file in self.about["provenance"]["files"]):
             faults.append("a mirror's copies and not the official bytes")
         if size is not None and self.about["size"] < size:
@@ -224,7 +231,7 @@ def _thawed(claim: Claim, protocol: Protocol, book: "_Findings") -> bool:
 def _differences(
     needed: Conditions, published: PublishedData, profile: str, data: DataState, from_random_weights: bool
 ) -> list[str]:
-    faults = data.faults(needed.data, published.size)
+    faults = data.faults(needed.data, published.size, published.classes)
     if data.synthetic:
         return faults  # says it all
     if needed.profile == "full" and profile != "full":

@@ -1,7 +1,7 @@
 """Inflation: what leaks add to the scores of experiments that differ in nothing else."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.appearing import write_text
-from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
+from bakeoff.datasets.prepared import Fold, open_prepared, read_folds
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import leakage
 from bakeoff.evaluation.comparison import KINDS, score_command
@@ -17,9 +17,10 @@ from bakeoff.evaluation.scores import seed_scores
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["kind", "honest", "inflated", "difference", "low", "high", "words"]
+COLUMNS = ["kind", "honest", "inflated", "difference", "low", "high", "words", "otherwise"]
 # Training sets that differ by more than this factor are a second reason for another score.
 OTHER_TRAINING_SIZE = 1.1
+ONE_RUN = "One training run each: another seed might turn it round."
 
 
 def inflation(
@@ -67,9 +68,13 @@ def inflation(
             for name in (design.honest, design.inflated)
         )
         found = leakage.inflation(inflated, honest, groups, resamples=resamples)
-        trained = [_mean_training_size(data / "splits" / f"{each['task']}.csv", prepared) for each in (before, after)]
-        words = f"{leakage.describe(found, measure.title)}{_training_sizes(*trained)}"
-        rows.append((*design, found.difference, found.low, found.high, words))
+        folds = [read_folds(data / "splits" / f"{each['task']}.csv", prepared) for each in (before, after)]
+        parted = len(leakage.relatives(prepared.index["group"].to_numpy(), folds[1]))
+        reasons = [_no_leak(design.kind, parted), _training_sizes(*map(_mean_training_size, folds))]
+        otherwise = " ".join(filter(None, reasons))
+        once = ONE_RUN if min(honest.shape[1], inflated.shape[1]) == 1 else ""
+        words = " ".join(filter(None, [leakage.describe(found, measure.title), otherwise, once]))
+        rows.append((*design, found.difference, found.low, found.high, words, otherwise))
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_text(path, table.to_csv(index=False, float_format="%.6g"))
@@ -88,12 +93,19 @@ def _scores(name: str, experiment: Mapping[str, Any], column: str, groups: pd.Se
     return scores
 
 
-def _mean_training_size(split: Path, prepared: Prepared) -> float:
-    return float(np.mean([len(fold.train) for fold in read_folds(split, prepared)]))
+def _mean_training_size(folds: Sequence[Fold]) -> float:
+    return float(np.mean([len(fold.train) for fold in folds]))
+
+
+def _no_leak(kind: str, parted: int) -> str:
+    """What is to be said of a split that might part look-alikes and, of these images, parts none that are tested."""
+    if kind != leakage.PARTED or parted:
+        return ""
+    return "That split has no tested image's look-alike among those that were seen, so no leak explains it."
 
 
 def _training_sizes(honest: float, inflated: float) -> str:
     """A second reason for another score, where there is one."""
     if max(honest, inflated) <= OTHER_TRAINING_SIZE * min(honest, inflated):
         return ""
-    return f" It also trained on {inflated:.0f} images in place of {honest:.0f}, which is not told apart from the leak."
+    return f"It also trained on {inflated:.0f} images in place of {honest:.0f}, which is not told apart from the leak."
