@@ -246,6 +246,7 @@ def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_pa
     compared.loc[compared["experiment"] == "forest", "accuracy_mean"] = 0.5
     compared.to_csv(path, index=False)
     pages = write(poor)
+    assert "Right no more often than always to say" in pages["summary.md"]
     said = r"Right no more often than always to say \w+ would be \(0.500\): Random forest, HOG\."
     assert re.search(said, text_of(pages["diagnosis.html"]))
     assert re.search(said, text_of(pages["index.html"]))

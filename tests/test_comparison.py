@@ -193,8 +193,11 @@ def test_equal_labels_are_told_apart() -> None:
 def test_equal_labels_are_told_apart_by_what_differs() -> None:
     def resnet(**entry: object) -> dict:
         settings = {"backbone": "resnet101", **entry.pop("settings", {})}  # type: ignore[dict-item]
-        return {"family": "pretrained", "model": "timm_classifier", "recipe": "a", "settings": settings, **entry}
+        named = {"family": "pretrained", "dataset": "scans", "model": "timm_classifier", "recipe": "a"}
+        return {**named, "settings": settings, **entry}
 
+    drawn = resnet(input="scans-predicted-overlay")
+    assert labels({"raw": resnet(), "drawn": drawn})["drawn"] == "ResNet101, predicted overlay"
     assert labels({"raw": resnet(), "drawn": resnet(input="overlay"), "plain": UNET}) == {
         "raw": "ResNet101, the image itself",
         "drawn": "ResNet101, overlay",

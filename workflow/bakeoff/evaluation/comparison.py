@@ -219,11 +219,19 @@ def _told_apart(text: str, experiments: Mapping[str, Mapping[str, Any]]) -> dict
     for key, words in DISTINCTIONS:
         if len(set(found.values())) == len(found):
             break
-        values = {name: each.get("settings", {}).get(key, each.get(key)) for name, each in experiments.items()}
+        values = {name: _distinction(key, each) for name, each in experiments.items()}
         if len({str(value) for value in values.values()}) > 1:
             found = {name: f"{found[name]}, {words.get(value, value)}" for name, value in values.items()}
     every = list(found.values())
     return {name: f"{each} ({name})" if every.count(each) > 1 else each for name, each in found.items()}
+
+
+def _distinction(key: str, experiment: Mapping[str, Any]) -> Any:
+    value = experiment.get("settings", {}).get(key, experiment.get(key))
+    if key != "input" or value is None:
+        return value
+    # An input is named after what it is made of: "ultrasound-predicted-overlay" of the data set ultrasound.
+    return str(value).removeprefix(f"{experiment['dataset']}-").replace("-", " ")
 
 
 def score_command(name: str, experiment: Mapping[str, Any]) -> str:

@@ -52,8 +52,7 @@ def _lead(found: Mapping[str, Any] | None) -> str:
 
 def _wary(task: Task) -> list[str]:
     found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
-    drawn = random_starts(task)
-    return [*found, drawn] if drawn else found
+    return [*found, *filter(None, (answer(task)["below_majority"], random_starts(task)))]
 
 
 def _escaped(words: str) -> str:
