@@ -246,7 +246,7 @@ def test_what_leaks_add_to_the_scores(scored: Path) -> None:
     torn = by_pair.loc[("raw", "torn"), "words"]
     assert "on other images" in torn
     # 40 images: 16 of the 20 that a fold does not test train, and 29 of the 32 that are not drawn for the test.
-    assert "no tested image's look-alike among those that were seen" in torn
+    assert "none of a tested image's group among those that were seen" in torn
     assert by_pair.loc[("raw", "torn"), "otherwise"]
     assert pd.isna(truth["otherwise"])
     assert torn.endswith("It also trained on 29 images in place of 16, which is not told apart from the leak.")

@@ -272,13 +272,27 @@ def test_every_method_and_class_has_its_figures(html: str, table: pd.DataFrame) 
     assert "By diagnosis" not in text  # it is what is predicted
 
 
+def told(project: Path, name: str, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Truth, predictions by seed, groups and a class's place, as the files have them."""
+    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=0.01)
+    found = next(each for each in task.experiments if each.name == name).probabilities
+    groups = task.prepared.index.iloc[task.tested]["group"].to_numpy()
+    return found.truth, found.stacked.argmax(axis=2), groups, found.classes.index(value)
+
+
 def test_every_class_has_precision_recall_and_f1(project: Path, html: str, table: pd.DataFrame) -> None:
     shown = text_of(html[html.index('id="diagnosis-by-class-forest"') : html.index('id="diagnosis-confusion"')])
     report = pd.read_csv(project / "results" / "experiments" / "forest" / "classification_report.csv")
     for row in report.to_dict("records"):
         recall, low, high = (table.loc["forest", f"accuracy_{row['class']}_{end}"] for end in ("mean", "low", "high"))
-        figures = rf"{recall:.3f} {low:.3f} to {high:.3f} 0\.\d\d\d 0\.\d\d\d to 0\.\d\d\d"
-        assert re.search(rf"{row['class']} 20 0\.\d\d\d 0\.\d\d\d to 0\.\d\d\d {figures}", shown), row
+        truth, predicted, groups, place = told(project, "forest", row["class"])
+        ends = [
+            f"{each.low:.3f} to {each.high:.3f}"
+            for each in (interval(truth, predicted, place, groups) for interval in (precision_interval, f1_interval))
+            if each
+        ]
+        figures = f"{row['precision']:.3f} {ends[0]} {recall:.3f} {low:.3f} to {high:.3f} {row['f1']:.3f} {ends[1]}"
+        assert f"{row['class']} 20 {figures}" in shown
 
 
 def test_precision_counts_what_all_seeds_take_for_a_class() -> None:

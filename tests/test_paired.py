@@ -48,6 +48,12 @@ class TestByDegree:
         wider = (bootstrapped.mean, min(bootstrapped.low, low), max(bootstrapped.high, high))
         assert (found.difference, found.low, found.high) == pytest.approx(wider, abs=1e-12)
 
+    def test_no_end_is_beyond_what_a_difference_can_be(self) -> None:
+        found = compare_paired(np.array([0.95, 0.9]), np.array([0.9, 0.2]), binary=False)
+        assert (found.low, found.high) == (-1, 1)
+        distances = compare_paired(np.array([9.5, 9.0]), np.array([9.0, 2.0]), binary=False)
+        assert distances.high > 1, "of scores that have no such bounds"
+
     def test_of_groups_their_means_are_tested(self, rng: np.random.Generator) -> None:
         patients = rng.normal(0.02, 0.1, 20)
         sizes = rng.integers(1, 6, 20)
@@ -174,7 +180,9 @@ class TestAccuracy:
         found, turned = compare_paired(*pair, binary=True), compare_paired(*pair[::-1], binary=True)
         assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
         assert -1 <= found.low <= found.difference <= found.high <= 1
-        assert found.high - found.low > 0.01
+        assert found.high - found.low >= 2 * 3.841 / (300 + 3.842) * 0.5, (
+            "never as narrow as half of no difference at all"
+        )
         # At 0 Tango's statistic is McNemar's.
         if first + second >= 25:
             assert (found.low > 0 or found.high < 0) == (found.p_value < 0.05)

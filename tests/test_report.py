@@ -17,16 +17,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.comparison import KINDS, draw
 from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
 from bakeoff.report.costs import pareto_front
 from bakeoff.report.gallery import extremes
 from bakeoff.report.page import LARGEST_PAGE, LARGEST_REPORT, LARGEST_REPORT_ELSEWHERE, PICTURE_SIDES, fitting
-from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_picture, outlined, picture, png_uri, webp_uri
+from bakeoff.report.pictures import (
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    mask_key,
+    mask_picture,
+    outlined,
+    picture,
+    png_uri,
+    webp_uri,
+)
 from bakeoff.report.reading import Task, read_task
 from bakeoff.report.sections import threshold_line
 from bakeoff.report.transfer import transfer
-from bakeoff.report.verdicts import matrix
+from bakeoff.report.verdicts import answer, matrix
 from bakeoff.stages.compare import compare
 from bakeoff.stages.report import report
 from bakeoff.stages.score import score
@@ -308,6 +318,66 @@ def test_overlap_is_shown_as_others_count_it(project: Path, html: str) -> None:
         figure = metrics[name]
         assert f"{figure['mean']:.3f} {figure['low']:.3f} to {figure['high']:.3f}" in text
     assert "border" not in text, "these data have none"
+
+
+@pytest.mark.parametrize(("dearest", "least"), [(1.5, 1), (3.0, 2), (60.0, 3), (5000.0, 3)])
+def test_an_axis_of_costs_has_numbers_however_short_it_is(dearest: float, least: int) -> None:
+    points = [CostPoint(1, "networks", 1.05, 0.5, 0.4, 0.6), CostPoint(2, "networks", dearest, 0.6, 0.5, 0.7)]
+    figure = pareto_chart(points, np.ones(2, bool), "s", "Dice")
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_xlim()
+    numbers = [each for each in figure.axes[0].xaxis.get_ticklabels() if low <= each.get_position()[0] <= high]
+    assert sum(bool(each.get_text()) for each in numbers) >= least
+
+
+def test_images_with_nothing_to_find_have_a_sentence_of_their_own(project: Path) -> None:
+    task = read(project)
+    best = task.methods[0]
+    assert answer(task)["on_empty"] == "", "every image has something to find"
+    scores = best.scores.copy()
+    empty = scores["id"].isin(scores["id"].unique()[:2])
+    scores.loc[empty, ["tp", "fn", "fp"]] = 0
+    scores.loc[scores["id"] == scores["id"].unique()[0], "fp"] = 5
+    scores.loc[~empty, "dice"] = 0.75
+    spoilt = replace(task, experiments=[replace(best, scores=scores)])
+    assert answer(spoilt)["on_empty"] == (
+        f"2 test images with nothing to find: there {best.label} finds something, which is Dice 0, in 50.0 % of the "
+        "answers, and nothing, which is Dice 1, in 50.0 %. On the other "
+        f"{scores['id'].nunique() - 2} images its mean Dice is 0.750."
+    )
+
+
+def test_methods_that_score_alike_everywhere_are_named_together(project: Path) -> None:
+    task = read(project)
+    assert not [each for each in answer(task)["not_worse"] if each.startswith("Not told apart")]
+    first, second, *rest = task.experiments
+    twins = replace(task, experiments=[first, replace(second, scores=first.scores), *rest])
+    said = f"Not told apart by Dice, which is the same on every image: {first.label} and {second.label}."
+    assert said in answer(twins)["not_worse"]
+
+
+def test_the_colours_of_masks_are_named() -> None:
+    assert mask_key(["background", "lung"]) == "black is background, white is lung"
+    assert mask_key(["background", "pet", "border"]).endswith("white is pet, orange is border")
+
+
+def test_an_oracle_is_marked_in_the_figure_unless_its_name_says_so(project: Path) -> None:
+    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+    unet = table["experiment"] == "lungs-unet"
+    bound = table.assign(rank_low=table["rank_low"].where(~unet))
+    names = [each.get_text() for each in draw(KINDS["segmentation"], bound, "Lungs").axes[0].get_yticklabels()]
+    assert "U-Net (oracle)" in names
+    assert "Otsu, oracle" in names
+
+
+def test_a_leak_that_the_split_has_not_is_not_called_one(project: Path, tmp_path: Path) -> None:
+    other = copy(project, tmp_path / "p")
+    path = other / "results" / "audits" / "inflation.csv"
+    pd.read_csv(path).assign(otherwise="It also trained on more images.").to_csv(path, index=False)
+    html = write(other)["lungs.html"]
+    text = Page(html[html.index('id="lungs-audit"') :]).text
+    assert "? not the leak alone" in text
+    assert "✗ inflated" not in text
 
 
 def test_a_border_is_counted_in_three_ways(project: Path, tmp_path: Path) -> None:

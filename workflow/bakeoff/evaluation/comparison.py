@@ -171,7 +171,7 @@ OTHER_MARK = (INK, "^")
 FAMILY_WORDS = {
     "networks": "networks, all their own",
     "pretrained": "networks, published encoder",
-    "on_inputs": "networks, masks drawn in",
+    "on_inputs": "networks, input made with a mask",
 }
 # Methods that give the same result from every seed.
 _WITHOUT_SEED = ("majority", "svm", "logistic-regression")

@@ -264,7 +264,8 @@ def conflict_check(
             f"{len(pairs)} of {len(conflicting)} pairs of look-alikes differ in {what}, {same} of them with identical "
             "pixels."
             if len(pairs)
-            else f"No pair of look-alikes differs in {what}, of {len(conflicting)}."
+            else f"No pair of look-alikes differs in {what}; there {'is' if len(conflicting) == 1 else 'are'} "
+            f"{len(conflicting) or 'none'}."
         ),
         verdict="fail" if same else "warn" if len(pairs) else "pass",
         explanation=explanation,
@@ -315,8 +316,8 @@ def _what_parting_means(share: float, by_design: bool) -> str:
     if not share:
         return "No score is due to having seen the answer."
     means = (
-        "A method that has learned these images by heart is right on their likes: the score is too high, "
-        f"by {share:.3f} at most."
+        "A method that has learned these images by heart is right on their likes: by this its mean score is too high, "
+        f"by {np.ceil(1000 * share) / 1000:.3f} at most."
     )
     return (
         f"{means} Expected of this split, which is made image by image as published ones are." if by_design else means
@@ -771,7 +772,8 @@ def designs(
 def describe(found: Inflation, score: str) -> str:
     """What an inflation says, in a sentence; `score` is what is compared, for example accuracy."""
     ends = f"from {found.honest:.3f} to {found.inflated:.3f}"
-    change = f"by {found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    by, low, high = (f"{round(each, 3) + 0.0:+.3f}" for each in (found.difference, found.low, found.high))
+    change = f"by {by} ({low} to {high})"
     images = "on the same images" if found.paired else "on other images, whose difficulty counts too"
     name = score[:1].upper() + score[1:]
     if found.low > 0:

@@ -165,6 +165,8 @@ def compare_paired(
     else:
         of_images = _or_t(bca_interval(apart, member, drawn, 0.95), variance, 0.95)
     interval = widened(of_images, variance, 0.95)
+    if min(first_by_seed.min(), second_by_seed.min()) >= 0 and max(first_by_seed.max(), second_by_seed.max()) <= 1:
+        interval = interval.within(-1.0, 1.0)
     test, p_value = _mcnemar(apart) if counted else _tested(apart, member, drawn, variance, binary)
     if variance.between_seeds > 0:
         p_value = max(p_value, _t_test(interval.mean, variance))

@@ -74,5 +74,5 @@ def _shown(row: Mapping[Any, Any]) -> str:
     if row["low"] <= 0 <= row["high"]:
         return "? not shown"
     if row["otherwise"]:
-        return "? another reason"
+        return "? not the leak alone"
     return "✗ inflated" if row["low"] > 0 else "✓ lower"

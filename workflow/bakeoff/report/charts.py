@@ -167,7 +167,7 @@ def pareto_chart(points: Sequence[CostPoint], front: np.ndarray, cost: str, scor
         axes.autoscale_view()
         least, most = axes.get_xlim()
         # A logarithmic axis of less than a decade may have no power of ten to name.
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 30 * least else (1.0,)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 300 * least else (1.0,)))
         axes.xaxis.set_minor_locator(NullLocator())
         _number(axes, points, front)
     return figure

@@ -74,9 +74,9 @@ def _class_scores(task: Task, experiment: Experiment) -> dict[str, Any]:
             "name": row["class"],
             "images": int(row["support"]),
             "cells": [
-                _share(precision_interval(found.truth, predicted, index, groups)),
+                _share(precision_interval(found.truth, predicted, index, groups), row["precision"]),
                 estimate(experiment.row, f"accuracy_{row['class']}"),
-                _share(f1_interval(found.truth, predicted, index, groups)),
+                _share(f1_interval(found.truth, predicted, index, groups), row["f1"]),
             ],
         }
         for index, row in enumerate(report.to_dict("records"))
@@ -122,11 +122,12 @@ def f1_interval(truth: np.ndarray, predicted: np.ndarray, index: int, groups: np
     return Interval(*(2 * each / (1 + each) for each in jaccard))
 
 
-def _share(interval: Interval | None) -> dict[str, Any]:
+def _share(interval: Interval | None, mean: float) -> dict[str, Any]:
+    """The mean over seeds, as `classification_report.csv` has it, with the interval of all seeds' answers together."""
     if interval is None:
         return {"value": "", "text": wording.MISSING, "span": ""}
-    ends = f"{wording.score(interval.low)} to {wording.score(interval.high)}"
-    return {"value": interval.mean, "text": wording.score(interval.mean), "span": ends}
+    ends = f"{wording.score(min(mean, interval.low))} to {wording.score(max(mean, interval.high))}"
+    return {"value": mean, "text": wording.score(mean), "span": ends}
 
 
 def confusions(task: Task) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _notes(task: Task) -> list[dict[str, str]]:
     notes: dict[str, list[str]] = {}
     drawn = [experiment.label for experiment in task.experiments if experiment.entry.get("input")]
     if drawn:
-        notes["without what drawing the masks into its images costs: of predicted ones, another network's time"] = drawn
+        notes["without what making the input costs: where masks are predicted, the time of another network"] = drawn
     for experiment in task.experiments:
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)

@@ -100,7 +100,7 @@ def mask_picture(mask: np.ndarray) -> np.ndarray:
 
 
 def mask_key(classes: Sequence[str]) -> str:
-    """Which colour of `coloured_mask` stands for which class, in words."""
+    """Which colour of `mask_picture` stands for which class, in words."""
     names = {VERMILION: "orange", BLUE: "blue", GREEN: "green", PURPLE: "pink"}
     others = [names[_CLASS_COLOURS[place % len(_CLASS_COLOURS)]] for place in range(len(classes) - 2)]
     colours = ["black", "white", *others]

@@ -270,7 +270,7 @@ def _audit(path: Path, command: str) -> pd.DataFrame:
 
 def _inflation(path: Path, experiments: set[str]) -> pd.DataFrame:
     _read(path, "dvc repro inflation")
-    table = pd.read_csv(path).fillna({"otherwise": ""})
+    table = pd.read_csv(path, dtype={"otherwise": str}).fillna({"otherwise": ""})
     mine = table["honest"].isin(experiments) | table["inflated"].isin(experiments)
     return table[mine].reset_index(drop=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 from bakeoff.report import audits, sections, wording
 from bakeoff.report.reading import Dataset, Task
 from bakeoff.report.sections import random_starts
-from bakeoff.report.verdicts import MARKS, answer
+from bakeoff.report.verdicts import MARKS, answer, below_majority
 
 _HEAD = (
     "| task | best method | score (95 % interval) | n | against the runner-up | against the cheap alternative | cost |",
@@ -52,7 +52,7 @@ def _lead(found: Mapping[str, Any] | None) -> str:
 
 def _wary(task: Task) -> list[str]:
     found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
-    return [*found, *filter(None, (answer(task)["below_majority"], random_starts(task)))]
+    return [*found, *filter(None, (below_majority(task), random_starts(task)))]
 
 
 def _escaped(words: str) -> str:

@@ -98,7 +98,7 @@ def _differences(trained: Sequence[tuple[str, Task, Experiment]], label: str, va
         paired = compare_paired(*scores, groups=groups, binary=task.measure.binary)
         change = {
             "value": paired.difference,
-            "text": f"{paired.difference:+.3f}",
+            "text": wording.signed(paired.difference),
             "span": f"{wording.score(paired.low)} to {wording.score(paired.high)}",
         }
         found.append({"tested": value, "images": paired.images, "learned": learned, "change": change})

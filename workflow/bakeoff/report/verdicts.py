@@ -38,7 +38,7 @@ def answer(task: Task) -> dict[str, Any]:
         "runner_up": leads[others[0].name] if others else None,
         "cheap": leads[cheap.name] if cheap else None,
         "is_cheap": is_cheap,
-        "below_majority": _below_majority(task),
+        "below_majority": below_majority(task),
         "random_starts": random_starts(task),
         "learned": _learned_from(task),
         "on_empty": _on_empty(task, best),
@@ -46,7 +46,7 @@ def answer(task: Task) -> dict[str, Any]:
         "not_worse": [*_not_worse(task, best, others), *_alike(task)],
         "speed": wording.figure(best.cost.get("predict_images_per_second")),
         "latency": wording.milliseconds(best.cost.get("latency_ms")),
-        "training": wording.duration(best.cost.get("training_seconds") or None),
+        "training": wording.duration(best.cost["training_seconds"]) if best.cost.get("training_seconds") else "none",
         "parameters": wording.count(best.cost["parameters"]) if best.cost.get("parameters") else "",
         "device": best.cost.get("device") or "device not recorded",
         "cost": _cost_words(best),
@@ -82,15 +82,16 @@ def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
     }
 
 
-def _below_majority(task: Task) -> str:
-    """Which methods are right no more often than one that names the most frequent class."""
-    if task.target is None:
+def below_majority(task: Task) -> str:
+    """Which methods are right no more often than one that names the most frequent class; nothing if all are."""
+    if task.target is None or not task.experiments:
         return ""
     found = task.methods[0].probabilities
     counts = np.bincount(found.truth, minlength=len(found.classes))
     share, frequent = counts.max() / counts.sum(), found.classes[int(counts.argmax())]
     learned = [each for each in task.methods if each.row["method"] != "majority"]
-    below = [each.label for each in learned if each.row["accuracy_mean"] <= share]
+    # The comparison's figures have six digits, and every image of every seed is worth more than that.
+    below = [each.label for each in learned if each.row["accuracy_mean"] <= share + 1e-6]
     baseline = f"than always to say {frequent} would be ({wording.score(share)})"
     if learned and len(below) == len(learned):
         return f"No method is right more often {baseline}."
@@ -114,9 +115,9 @@ def _on_empty(task: Task, best: Experiment) -> str:
     images, found = (scores.loc[which, "id"].nunique() for which in (empty, ~empty))
     rest = wording.score(scores.loc[~empty, task.measure.column].mean())
     return (
-        f"In {wording.plural(images, 'image')} there is nothing to find: {best.label} finds something in "
-        f"{100 * share:.0f} % of them, which is Dice 0, and nothing in the rest, which is Dice 1. On the other "
-        f"{wording.plural(found, 'image')} its mean Dice is {rest}."
+        f"{wording.plural(images, 'test image')} with nothing to find: there {best.label} finds something, which is "
+        f"Dice 0, in {100 * share:.1f} % of the answers, and nothing, which is Dice 1, in {100 - 100 * share:.1f} %. "
+        f"On the other {wording.plural(found, 'image')} its mean Dice is {rest}."
     )
 
 
@@ -139,7 +140,7 @@ def _alike(task: Task) -> list[str]:
         by_image = image_means(each.scores, task.measure.column).sort_index().round(12)
         found.setdefault(by_image.to_numpy().tobytes(), []).append(each.label)
     same = [wording.listed(labels) for labels in found.values() if len(labels) > 1]
-    return [f"On every image the same {task.measure.title}, so that nothing tells them apart: {each}." for each in same]
+    return [f"Not told apart by {task.measure.title}, which is the same on every image: {each}." for each in same]
 
 
 def _cost_words(experiment: Experiment) -> str:
@@ -181,7 +182,7 @@ def pairs(task: Task) -> dict[str, Any] | None:
         "marks": [(mark, name) for name, mark in MARKS.items()],
         "margin": f"{task.margin:g}",
         "comparisons": len(rows),
-        "oracles": [each.label for each in task.experiments if each.oracle],
+        "oracles": [each.label for each in task.experiments if each not in task.methods],
         "areas": "auc_difference" in task.pairs,
         "csv_uri": f"data:text/csv;base64,{base64.b64encode(task.pairs_csv.encode()).decode('ascii')}",
     }

@@ -22,7 +22,7 @@ def known(value: Any) -> bool:
 
 def score(value: Any, digits: int = 3) -> str:
     """A score between 0 and 1, or a distance, to a fixed number of digits."""
-    return f"{value:.{digits}f}" if known(value) else MISSING
+    return f"{round(value, digits) + 0.0:.{digits}f}" if known(value) else MISSING  # + 0.0: no -0.000
 
 
 def span(row: Mapping[str, Any], name: str, digits: int = 3) -> str:
@@ -241,10 +241,10 @@ def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) 
     seeds
         What `fewest_seeds` says of all of them.
     """
-    if methods == 1:
-        return "the only method"
     if not known(row["rank_low"]):
         return "a bound, without a rank"
+    if methods == 1:
+        return "the only method"
     if row["rank_low"] == row["rank_high"]:
         return f"rank {row['rank_low']:.0f}" + (" in this training run" if seeds == 1 else ", surely")
     return f"may rank {rank(row['rank_low'], row['rank_high'])}"

@@ -101,7 +101,7 @@ def _no_leak(kind: str, parted: int) -> str:
     """What is to be said of a split that might part look-alikes and, of these images, parts none that are tested."""
     if kind != leakage.PARTED or parted:
         return ""
-    return "That split has no tested image's look-alike among those that were seen, so no leak explains it."
+    return "That split has none of a tested image's group among those that were seen, so no leak explains it."
 
 
 def _training_sizes(honest: float, inflated: float) -> str:
