@@ -41,6 +41,7 @@ from bakeoff.stages.compare import compare
 from bakeoff.stages.report import report
 from bakeoff.stages.score import score
 from ellipses import CHECKS, EXPERIMENTS, MARGIN, SETTINGS, TASKS, build, copy
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 PAGES = ("index.html", "claims.html", "lungs.html", "data-lungs.html")
 
@@ -324,7 +325,7 @@ def test_overlap_is_shown_as_others_count_it(project: Path, html: str) -> None:
 def test_an_axis_of_costs_has_numbers_however_short_it_is(dearest: float, least: int) -> None:
     points = [CostPoint(1, "networks", 1.05, 0.5, 0.4, 0.6), CostPoint(2, "networks", dearest, 0.6, 0.5, 0.7)]
     figure = pareto_chart(points, np.ones(2, bool), "s", "Dice")
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()
     low, high = figure.axes[0].get_xlim()
     numbers = [each for each in figure.axes[0].xaxis.get_ticklabels() if low <= each.get_position()[0] <= high]
     assert sum(bool(each.get_text()) for each in numbers) >= least
@@ -368,6 +369,19 @@ def test_an_oracle_is_marked_in_the_figure_unless_its_name_says_so(project: Path
     names = [each.get_text() for each in draw(KINDS["segmentation"], bound, "Lungs").axes[0].get_yticklabels()]
     assert "U-Net (oracle)" in names
     assert "Otsu, oracle" in names
+
+
+@pytest.mark.parametrize(
+    "families", [("networks", "pretrained", "thresholds"), ("classical", "classifiers", "on_inputs")]
+)
+def test_the_legend_of_a_comparison_fits_its_figure(project: Path, families: tuple[str, ...]) -> None:
+    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").head(6)
+    figure = draw(KINDS["segmentation"], table.assign(family=[*families, *families], label="U"), "Lungs")
+    FigureCanvasAgg(figure).draw()
+    (legend,) = figure.legends
+    box, page = legend.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 < box.x1 <= page.x1
+    assert page.y0 <= box.y0 < box.y1 < figure.axes[0].xaxis.label.get_window_extent().y0
 
 
 def test_a_leak_that_the_split_has_not_is_not_called_one(project: Path, tmp_path: Path) -> None:

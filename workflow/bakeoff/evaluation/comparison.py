@@ -169,7 +169,6 @@ FAMILY_MARKS = {
 OTHER_MARK = (INK, "^")
 # What a reader calls a family whose name says too little, or too much where no published weights could be had.
 FAMILY_WORDS = {
-    "networks": "networks, all their own",
     "pretrained": "networks, published encoder",
     "on_inputs": "networks, input made with a mask",
 }
@@ -480,7 +479,7 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
     with style():
         # Inches; some thirty characters of a name leave the axes half of the narrowest.
         width = max(5.2, 2.8 + 0.072 * named.str.len().max())
-        figure = Figure(figsize=(width, 1.5 + 0.26 * len(table)), layout="constrained")
+        figure = Figure(figsize=(width, 1.7 + 0.26 * len(table)), layout="constrained")
         axes = figure.add_subplot()
         rows = np.arange(len(table), dtype=float)
         for family in dict.fromkeys(table["family"]):
@@ -510,7 +509,7 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
         heading = textwrap.fill(f"{title}: mean {kind.title} and 95 % interval", 60)
         figure.suptitle(f"{heading}\n{_how_many(table)}", x=0.01, ha="left", fontsize=10)
         if len(set(table["family"])) > 1:
-            figure.legend(loc="outside lower center", ncols=3, handletextpad=0.3)
+            figure.legend(loc="outside lower center", ncols=2, handletextpad=0.3)
     return figure
 
 
