@@ -2,8 +2,7 @@
 
 Without a mirror: the sample profile, then the same command again with nothing changed, on both engines. With one: the
 `small` profile on its real images, and the Dice and training time of every network for lungs. With `--only`: the book
-of one data set. The environment is the one that
-runs this script, in place, so that its installation is not timed.
+of one data set. The environment is the one that runs this script, in place, so that its installation is not timed.
 """
 
 import argparse
@@ -14,7 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -36,8 +34,8 @@ def keep_dataset(book: Path, dataset: str) -> None:
     """Cut a book to the experiments on one data set, and to what they need."""
     editor = YAML(typ="safe")
     values = editor.load(book.read_text())
-    for section in ("tasks", "inputs", "predicted_inputs", *(("experiments", each) for each in values["experiments"])):
-        entries: dict[str, Any] = values[section] if isinstance(section, str) else values[section[0]][section[1]]
+    sections = [values[name] for name in ("tasks", "inputs", "predicted_inputs")]
+    for entries in [*sections, *values["experiments"].values()]:
         for name in [name for name, entry in entries.items() if entry["dataset"] != dataset]:
             del entries[name]
     values["datasets"] = {dataset: values["datasets"][dataset]}

@@ -56,8 +56,7 @@ RECIPE: dict[str, Any] = {
         "flip": True,
     },
 }
-# What a model is built with where its own defaults take long on a processor.
-# Of the models whose defaults are not what the book trains.
+# What a model is built with: of the models whose defaults are not what the book trains.
 SETTINGS: dict[str, dict[str, Any]] = {"segnet": {"channels": [32, 64, 128, 256, 512]}}
 
 
@@ -162,11 +161,11 @@ def blobs(count: int, size: int) -> Examples:
     return Examples((255 * images).byte(), masks, torch.arange(count) % len(CLASSES))
 
 
-def made(name: str, examples: Examples, device: torch.device) -> tuple[nn.Module, Objective, torch.device]:
-    """A network with random weights, what it learns by, and where."""
+def made(name: str, examples: Examples, device: torch.device) -> tuple[nn.Module, Objective]:
+    """A network with random weights on a device, and what it learns by."""
     network: nn.Module = import_module(f"bakeoff.models.{name}").build(3, len(CLASSES), **SETTINGS.get(name, {}))
     network.to(device)
-    return network, objective_of(network, examples.to(device)), device
+    return network, objective_of(network, examples.to(device))
 
 
 def main() -> None:
@@ -182,9 +181,8 @@ def main() -> None:
     torch.manual_seed(0)
     examples = blobs(given.batch * given.steps, given.size)
     if given.plain:
-        network, objective, device = made(
-            given.plain, examples, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        )
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network, objective = made(given.plain, examples, device)
         print(plain_rate(network, examples, objective, given.batch, device))
         return
     runtime = set_up("auto")
@@ -199,7 +197,7 @@ def main() -> None:
             [sys.executable, __file__, f"--plain={name}", *sizes], capture_output=True, text=True, check=True
         )
         before = float(plain.stdout)
-        network, objective, _ = made(name, on_device, runtime.device)
+        network, objective = made(name, on_device, runtime.device)
         after = our_rate(network, examples, objective, given.batch, runtime)
         print(f"{name}: plain {before:.1f} images/s, ours {after:.1f} images/s, ratio {after / before:.2f}", flush=True)
     torch.use_deterministic_algorithms(False)

@@ -179,6 +179,8 @@ class TestAccuracy:
         pair = right(first, second, both=300 - first - second, neither=0)
         found, turned = compare_paired(*pair, binary=True), compare_paired(*pair[::-1], binary=True)
         assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+        if first == second == 0:
+            assert found.high == pytest.approx(3.8415 / (300 + 3.8415), rel=1e-4)  # z^2 / (n + z^2)
         assert -1 <= found.low <= found.difference <= found.high <= 1
         assert found.high - found.low >= 2 * 3.841 / (300 + 3.842) * 0.5, (
             "never as narrow as half of no difference at all"
