@@ -1,4 +1,4 @@
-"""Time the road in a fresh clone: `python benchmarks/pipeline.py [--mirror FOLDER] [--engine dvc] [--only lungs] [--cores 2]`.
+"""Time the road in a fresh clone: `python benchmarks/pipeline.py [--mirror FOLDER] [--engine dvc] [--only DATASET]`.
 
 Without a mirror: the sample profile, then the same command again with nothing changed, on both engines. With one: the
 `small` profile on its real images, and the Dice and training time of every network for lungs. With `--only`: the book
