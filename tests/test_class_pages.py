@@ -295,7 +295,7 @@ def test_every_class_has_precision_recall_and_f1(project: Path, html: str, table
         assert f"{row['class']} 20 {figures}" in shown
 
 
-def test_precision_counts_what_all_seeds_take_for_a_class() -> None:
+def test_precision_is_a_share_of_what_each_seed_takes_for_a_class() -> None:
     truth, groups = np.array([0, 0, 0, 1, 1]), np.arange(5)
     one = np.array([[0, 0, 1, 0, 1]])
     assert precision_interval(truth, one, 0, groups) == accuracy_interval(np.array([1.0, 1.0, 0.0]), np.arange(3))
@@ -305,6 +305,18 @@ def test_precision_counts_what_all_seeds_take_for_a_class() -> None:
     assert twice is not None
     assert twice.mean == pytest.approx(2 / 3)
     assert twice.high - twice.low > 0.7
+    # 60 images, half of either class: one seed takes 30 for class 0 and is right of 27, another of 15.
+    truth = np.repeat([0, 1], 30)
+    good = np.where(np.arange(60) % 30 < 3, 1 - truth, truth)
+    poor = np.where(np.arange(60) % 30 < 15, 1 - truth, truth)
+    alike, apart = (
+        precision_interval(truth, np.stack(seeds), 0, np.arange(60))
+        for seeds in ([good, good, good], [good, poor, good])
+    )
+    assert alike is not None
+    assert apart is not None
+    assert apart.mean == pytest.approx((0.9 + 0.5 + 0.9) / 3)
+    assert apart.high - apart.low > 2 * (alike.high - alike.low), "seeds that differ widen it"
 
 
 def test_f1_has_the_interval_of_the_share_that_it_rises_with() -> None:

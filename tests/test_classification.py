@@ -11,7 +11,7 @@ import pytest
 import torch
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import classification
-from bakeoff.evaluation.bootstrap import mean_interval
+from bakeoff.evaluation.bootstrap import expanded_shares, mean_interval, times_drawn, wilson
 from bakeoff.evaluation.classification import (
     HEADLINES,
     accuracy_interval,
@@ -21,6 +21,7 @@ from bakeoff.evaluation.classification import (
     headline,
     image_scores,
     reliability,
+    share_interval,
 )
 from bakeoff.predictions import PROBABILITY_FILES, probability_table, read_probabilities, write_probabilities
 from bakeoff.stages.score import score
@@ -28,6 +29,7 @@ from bakeoff.stages.split import split
 from ellipses import write_prepared
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics
 from torchmetrics.functional.classification import (
     binary_calibration_error,
@@ -286,6 +288,21 @@ class TestIntervals:
         assert wide.mean == pytest.approx(0.8)
         assert wide.low < narrow.low < narrow.high < wide.high < 1
 
+    def test_a_share_of_what_counts_has_the_variance_of_a_ratio(self) -> None:
+        rng = np.random.default_rng(0)
+        counted, groups = rng.random((300, 1)) < 0.6, np.arange(300) // 3
+        right = counted & (rng.random((300, 1)) < 0.8)
+        found = share_interval(right, counted, groups)
+        assert found is not None
+        # Leave a group out at a time: the jackknife's variance of the ratio.
+        without = [right[groups != each].sum() / counted[groups != each].sum() for each in range(100)]
+        variance = 99 / 100 * np.sum((np.array(without) - np.mean(without)) ** 2)
+        share = right.sum() / counted.sum()
+        t, z = stats.t.ppf(0.975, 99), stats.norm.ppf(0.975)
+        expected = wilson(share, share * (1 - share) / variance * (z / t) ** 2)
+        assert found == pytest.approx(tuple(expected), abs=2e-3)
+        assert share_interval(right, np.zeros_like(counted), groups) is None
+
     def test_95_of_100_intervals_of_a_mean_over_classes_cover_the_truth(self) -> None:
         rng = np.random.default_rng(0)
         right = np.array([0.9, 0.7, 0.5])  # so that balanced accuracy is 0.7
@@ -296,6 +313,19 @@ class TestIntervals:
             found = headline(truth, np.eye(3)[predicted][None], np.arange(150), resamples=300)["balanced_accuracy"]
             covered += found["low"] <= 0.7 <= found["high"]
         assert 0.90 <= covered / 200 <= 0.99
+
+    def test_a_class_of_few_images_knows_little_of_the_variance_of_a_mean_over_classes(self) -> None:
+        truth = np.repeat([0, 1], [90, 10])
+        right = np.concatenate([np.arange(90) < 81, np.arange(10) < 6])
+        probabilities = np.eye(2)[np.where(right, truth, 1 - truth)][None]
+        found = headline(truth, probabilities, np.arange(100), resamples=500)
+        # By hand: variances 82 / 92 * 10 / 92 / 90 and 7 / 12 * 5 / 12 / 10, of 89 and 9 degrees of freedom.
+        degrees = 0.0253818**2 / (0.0010762**2 / 89 + 0.0243056**2 / 9)
+        assert degrees == pytest.approx(9.813, abs=1e-3)
+        values = figures(truth, probabilities, times_drawn(100, 500, 0).astype(np.float32))
+        for name, groups in (("balanced_accuracy", degrees + 1), ("macro_f1", 100)):
+            expected = np.quantile(values[name], expanded_shares(0.95, groups))
+            assert (found[name]["low"], found[name]["high"]) == pytest.approx(tuple(expected), abs=1e-5)
 
     def test_37_classes_and_3669_images_of_5_seeds_take_seconds(self) -> None:
         truth, probabilities = drawn(3669, 37, seeds=5)

@@ -274,7 +274,7 @@ def bca_interval(by_image: np.ndarray, member: np.ndarray, drawn: np.ndarray, le
     return Interval(mean, float(low), float(high))
 
 
-def expanded_shares(level: float, groups: int) -> tuple[float, float]:
+def expanded_shares(level: float, groups: float) -> tuple[float, float]:
     """Which quantiles of resampled figures are the ends of a percentile interval, a little further out for few groups.
 
     Parameters
@@ -282,7 +282,7 @@ def expanded_shares(level: float, groups: int) -> tuple[float, float]:
     level
         Probability that the interval covers.
     groups
-        How many are drawn.
+        How many are drawn, or as many as know the variance.
 
     References
     ----------
@@ -300,7 +300,7 @@ def expanded_shares(level: float, groups: int) -> tuple[float, float]:
     return share, 1 - share
 
 
-def _expanded_normal_quantile(level: float, groups: int) -> float:
+def _expanded_normal_quantile(level: float, groups: float) -> float:
     if groups < 2:  # nothing to draw
         return float("inf")
     return float(special.stdtrit(groups - 1, (1 + level) / 2) * np.sqrt(groups / (groups - 1)))

@@ -36,6 +36,8 @@ HEADLINES = (
     *("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "aurc"),
     *("roc_auc", "average_precision"),
 )
+# Those that are means over classes of a share of their images, or of pairs of these.
+_MEANS_OVER_CLASSES = ("balanced_accuracy", "roc_auc", "average_precision")
 # Those that another temperature changes and the classes predicted do not, of scaled probabilities.
 SCALED_HEADLINES = {"log_loss": "log_loss_scaled", "ece": "ece_scaled"}
 CALIBRATION_BINS = 15
@@ -262,8 +264,8 @@ def headline(
 
     The images are drawn again with replacement, groups as a whole, and each figure is computed anew. A draw in which a
     figure has no value (ROC AUC where one class alone was drawn) is left out of its interval, which is of percentiles,
-    expanded for few groups, and widened by what seeds differ in. Accuracy and log loss, means over images, have
-    those of `accuracy_interval` and `mean_interval`.
+    expanded for few groups (of a mean over classes: for few in a class), and widened by what seeds differ in. Accuracy
+    and log loss, means over images, have those of `accuracy_interval` and `mean_interval`.
 
     What the seeds add is the variance of their figures less what the images explain of it, from a jackknife.
 
@@ -308,7 +310,8 @@ def headline(
     for name, values in drawn.items():
         values = values[np.isfinite(values)]
         known = count > 1 and len(values) > 0
-        low, high = np.quantile(values, expanded_shares(0.95, count)) if known else (np.nan, np.nan)
+        drawn_from = _groups_of_classes(truth, probabilities, member) if name in _MEANS_OVER_CLASSES else count
+        low, high = np.quantile(values, expanded_shares(0.95, drawn_from)) if known else (np.nan, np.nan)
         intervals[name] = Interval(float(found[name][0]), float(low), float(high))
     if len(probabilities) > 1 and count > 1:
         intervals = _widened(intervals, truth, probabilities, scaled, member, seed)
@@ -324,6 +327,25 @@ def headline(
         "seeds": len(probabilities),
         "classes": int(np.shape(probabilities)[2]),
     }
+
+
+def _groups_of_classes(truth: np.ndarray, probabilities: np.ndarray, member: np.ndarray) -> float:
+    """Of how many groups the variance of a mean over classes is known, where a class of few images brings most of it.
+
+    That is one more than Satterthwaite's degrees of freedom of the classes' shares of right images, each by Laplace's
+    rule of succession, so that no share is without variance; never more than all groups.
+
+    Source: Satterthwaite (1946), "An approximate distribution of estimates of variance components", Biometrics
+    Bulletin 2(6).
+    """
+    correct = (np.argmax(probabilities, axis=2) == truth).mean(axis=0)
+    classes, images = np.unique(truth, return_counts=True)
+    groups = np.array([len(np.unique(member[truth == index])) for index in classes])
+    recall = np.bincount(truth, weights=correct)[classes] / images
+    share = (recall * groups + 1) / (groups + 2)
+    variance = share * (1 - share) / groups
+    degrees = variance.sum() ** 2 / np.sum(variance**2 / np.maximum(groups - 1, 1))
+    return float(min(degrees, member.max()) + 1)
 
 
 def _all_figures(
@@ -432,6 +454,50 @@ def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, level: float =
     """
     by_image, by_seed, member = checked(correct, groups)
     return wilson(float(by_image.mean()), _effective_images(by_image, by_seed, member, level), level=level)
+
+
+def share_interval(
+    right: np.ndarray, counted: np.ndarray, groups: np.ndarray, *, level: float = 0.95
+) -> Interval | None:
+    """How many of the images that count are right, and its interval, where each seed counts images of its own.
+
+    Parameters
+    ----------
+    right
+        bool, (images, seeds); False where an image does not count.
+    counted
+        bool, (images, seeds).
+    groups
+        (images,). Images of one group are not independent.
+    level
+        Probability that the interval covers.
+
+    Returns
+    -------
+    Interval or None
+        The mean of the seeds' shares, 0 of a seed where no image counts, with the interval of `accuracy_interval`;
+        None where no seed has an image that counts.
+
+    References
+    ----------
+    Cochran (1977), "Sampling Techniques", section 2.11: a ratio's variance is that of its linearised values.
+
+    Examples
+    --------
+    >>> right, counted = np.array([[1], [0], [0]], bool), np.array([[1], [1], [0]], bool)
+    >>> [round(end, 3) for end in share_interval(right, counted, np.arange(3))]
+    [0.5, 0.095, 0.905]
+    """
+    some = counted.any(axis=1)
+    if not some.any():
+        return None
+    right, counted = right[some], counted[some]
+    images = counted.sum(axis=0)
+    share = np.divide(right.sum(axis=0), images, out=np.zeros(len(images)), where=images > 0)
+    weight = np.divide(len(counted), images, out=np.zeros(len(images)), where=images > 0)
+    # Where all count this is `right` itself, but for rounding.
+    linearised = right.astype(float) if counted.all() else share + (right - share * counted) * weight
+    return accuracy_interval(linearised, groups[some], level=level)
 
 
 def _effective_images(by_image: np.ndarray, by_seed: np.ndarray, member: np.ndarray, level: float) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.calibration import HIGHEST, scale
-from bakeoff.evaluation.classification import accuracy_interval, class_report, confusion, reliability
+from bakeoff.evaluation.classification import class_report, confusion, reliability, share_interval
 from bakeoff.evaluation.curves import MACRO
 from bakeoff.report import wording
 from bakeoff.report.charts import chart
@@ -86,21 +86,21 @@ def _class_scores(task: Task, experiment: Experiment) -> dict[str, Any]:
 
 
 def precision_interval(truth: np.ndarray, predicted: np.ndarray, index: int, groups: np.ndarray) -> Interval | None:
-    """Share of what is taken for a class that is of it, with Wilson's interval; None where nothing is taken for it.
+    """Share of what is taken for a class that is of it, over images and seeds; None where nothing is taken for it.
 
     Parameters
     ----------
     truth
         Indices of the true classes, (images,).
     predicted
-        The same of the predicted ones, (seeds, images); all seeds' are counted together, an image's in one group.
+        The same of the predicted ones, (seeds, images).
     index
         The class.
     groups
         (images,).
     """
-    _, image = np.nonzero(predicted == index)
-    return accuracy_interval((truth[image] == index).astype(float), groups[image]) if len(image) else None
+    taken = (predicted == index).T
+    return share_interval(taken & (truth == index)[:, None], taken, groups)
 
 
 def f1_interval(truth: np.ndarray, predicted: np.ndarray, index: int, groups: np.ndarray) -> Interval | None:
@@ -114,16 +114,13 @@ def f1_interval(truth: np.ndarray, predicted: np.ndarray, index: int, groups: np
     truth, predicted, index, groups
         As in `precision_interval`.
     """
-    _, image = np.nonzero((predicted == index) | (truth == index))
-    if len(image) == 0:
-        return None
-    right = (predicted == index) & (truth == index)
-    jaccard = accuracy_interval(right[(predicted == index) | (truth == index)].astype(float), groups[image])
-    return Interval(*(2 * each / (1 + each) for each in jaccard))
+    taken, actual = (predicted == index).T, (truth == index)[:, None]
+    jaccard = share_interval(taken & actual, taken | actual, groups)
+    return Interval(*(2 * each / (1 + each) for each in jaccard)) if jaccard else None
 
 
 def _share(interval: Interval | None, mean: float) -> dict[str, Any]:
-    """The mean over seeds, as `classification_report.csv` has it, with the interval of all seeds' answers together."""
+    """The mean over seeds, as `classification_report.csv` has it, with its interval."""
     if interval is None:
         return {"value": "", "text": wording.MISSING, "span": ""}
     ends = f"{wording.score(min(mean, interval.low))} to {wording.score(max(mean, interval.high))}"
