@@ -250,9 +250,16 @@ def build(root: Path, *, synthetic: bool = True, random: bool = True, side: int 
 
 # One check a verdict.
 CHECKS = (
-    Check("groups", "No group lies on both sides.", "pass", "No score is due to having seen the answer.", count=0),
+    Check("groups", "No group lies on both sides.", "pass", "Nothing found.", count=0),
     Check("near duplicates", "2 of 24 tested images <b>look</b> alike.", "fail", "The score is too high.", count=2),
-    Check("metadata: hospital", "From width hospital is told.", "warn", "Stretched pictures keep a trace.", score=0.9),
+    Check(
+        "metadata: hospital",
+        "From width it can be predicted.",
+        "warn",
+        "Stretched pictures keep a trace.",
+        score=0.9,
+    ),
+    Check("metadata: diagnosis", "Whether files tell diagnosis could not be tested.", "untested", "All are alike."),
 )
 LEAK = ("true mask against none", "lungs-otsu", "lungs-li", 0.125, 0.05, 0.2, "Dice rises from 0.500 to 0.625.", "")
 CLAIMS = """

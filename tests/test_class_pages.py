@@ -7,6 +7,7 @@ import shutil
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from bakeoff.report.gallery import mistake_words, telling
 from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.reading import Experiment, read_task
 from bakeoff.report.sections import intervals
+from bakeoff.report.verdicts import below_majority
 from bakeoff.stages.audit import audit
 from bakeoff.stages.claims import claims
 from bakeoff.stages.compare import compare
@@ -222,7 +224,7 @@ def test_the_first_screen_answers(project: Path, html: str, table: pd.DataFrame)
     pairs = pd.read_csv(project / "results" / "comparison" / "diagnosis-pairs.csv").set_index(["first", "second"])
     pair = pairs.loc[("resnet", "forest")]
     assert f"{pair['difference']:.3f} accuracy ({pair['low']:.3f} to {pair['high']:.3f}" in answer
-    assert re.search(r"higher on \d+, lower on \d+, of 40 images", answer)
+    assert re.search(r"is right more often on \d+ of 40 images, Random forest, HOG on \d+\.", answer)
 
 
 def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str) -> None:
@@ -239,17 +241,31 @@ def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str)
 
 
 def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_path: Path) -> None:
-    assert "Right no more often" not in text_of(write(project)["index.html"])
-    poor = copy(project, tmp_path / "p")
-    path = poor / "results" / "comparison" / "diagnosis.csv"
-    compared = pd.read_csv(path)
-    compared.loc[compared["experiment"] == "forest", "accuracy_mean"] = 0.5
-    compared.to_csv(path, index=False)
-    pages = write(poor)
-    assert "Right no more often than always to say" in pages["summary.md"]
-    said = r"Right no more often than always to say \w+ would be \(0.500\): Random forest, HOG\."
-    assert re.search(said, text_of(pages["diagnosis.html"]))
-    assert re.search(said, text_of(pages["index.html"]))
+    said = r"Not shown to be right more often than always answering \w+ would be \(0.500\): Random forest, HOG\."
+    for verdict in ("better", "undecided"):
+        judged = copy(project, tmp_path / verdict)
+        path = judged / "results" / "comparison" / "diagnosis-pairs.csv"
+        compared = pd.read_csv(path)
+        compared.loc[(compared["first"] == "forest") & (compared["second"] == "majority"), "verdict"] = verdict
+        compared.to_csv(path, index=False)
+        pages = write(judged)
+        for name in ("diagnosis.html", "index.html"):
+            assert bool(re.search(said, text_of(pages[name]))) == (verdict == "undecided")
+        assert bool(re.search(said, pages["summary.md"])) == (verdict == "undecided")
+
+
+def test_without_a_majority_class_the_interval_says_who_is_above_it(project: Path) -> None:
+    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=MARGIN)
+    resnet = next(each for each in task.experiments if each.name == "resnet")
+    for low, high, words in (
+        (0.6, 0.9, ""),
+        (0.45, 0.9, "No method is shown to be right more often than always answering"),
+        (0.1, 0.4, "Every method is right less often than always answering"),
+    ):
+        row = {**resnet.row, "accuracy_low": low, "accuracy_high": high}
+        alone = replace(task, experiments=[replace(resnet, row=row)])
+        assert below_majority(alone).startswith(words)
+        assert bool(below_majority(alone)) == bool(words)
 
 
 def test_the_index_shows_the_headline_of_the_kind(project: Path, table: pd.DataFrame) -> None:
@@ -381,6 +397,20 @@ def test_mistakes_that_are_shown_are_the_surest_ones(project: Path, html: str) -
     assert mistake_words(scores) in text_of(part)
 
 
+def test_the_two_best_methods_disagree_where_both_are_sure(project: Path, html: str) -> None:
+    part = section(html, "pictures")
+    tables = [
+        pd.read_csv(project / "results" / "experiments" / name / "scores.csv").query("seed == 0").set_index("id")
+        for name in ("resnet", "forest")
+    ]
+    first, second = tables[0], tables[1].loc[tables[0].index]
+    apart = first["predicted"] != second["predicted"]
+    assert f"They name different classes on {apart.sum()} of 40 images" in text_of(part)
+    if apart.any():
+        surest = np.minimum(first["confidence"], second["confidence"])[apart].idxmax()
+        assert part.index(f"Test image {surest}: {first.loc[surest, 'label']}") > 0
+
+
 def test_mistakes_are_counted() -> None:
     rows = [("a", 0, 0, 0.9), ("a", 1, 0, 0.7), ("b", 0, 1, 0.95), ("b", 1, 1, 0.6)]
     scores = pd.DataFrame(rows, columns=["id", "seed", "correct", "confidence"])
@@ -481,12 +511,28 @@ def test_calibration_is_said_before_and_after(project: Path, html: str) -> None:
 
 
 def test_calibration_words() -> None:
-    metrics = {"temperature": 2.0, "ece": {"mean": 0.2}, "ece_scaled": {"mean": 0.05}}
+    def figures(temperature: float, ece: float, scaled: float, losses: tuple[float, float]) -> dict[str, Any]:
+        return {
+            "temperature": temperature,
+            "accuracy": {"mean": 0.7, "low": 0.65, "high": 0.75},
+            "ece": {"mean": ece, "low": ece - 0.02, "high": ece + 0.02},
+            "ece_scaled": {"mean": scaled},
+            "log_loss": {"mean": losses[0]},
+            "log_loss_scaled": {"mean": losses[1]},
+        }
+
+    metrics = figures(2.0, 0.2, 0.05, (0.5, 0.4))
     assert calibration_words(0.9, 0.7, metrics, 40) == (
         "On average 90.0 % sure and 70.0 % right: too sure. "
         "Temperature 2.00 lowers the expected calibration error from 0.200 to 0.050."
     )
-    worse = {"temperature": 100.0, "ece": {"mean": 0.05}, "ece_scaled": {"mean": 0.2}}
+    of_folds = calibration_words(0.9, 0.7, metrics, 40, [1.5, 2.5])
+    assert "Scaling by temperatures of 1.50 to 2.50, one a training, lowers" in of_folds
+    about = calibration_words(0.74, 0.7, figures(0.05, 0.2, 0.19, (0.1, 0.4)), 40)
+    assert "not shown to be too sure" in about
+    assert "as low as is tried" in about
+    assert "by no more than chance may, from 0.200 to 0.190, and raises the log loss from 0.100 to 0.400." in about
+    worse = figures(100.0, 0.05, 0.2, (0.5, 0.5))
     assert calibration_words(0.6, 0.7, worse, 1) == (
         "On average 60.0 % sure and 70.0 % right: not sure enough. "
         "Temperature 100 (as high as is tried: its confidence says nothing) does not help: "
@@ -523,9 +569,9 @@ def test_every_method_has_its_areas(project: Path, html: str) -> None:
 def test_a_lead_in_accuracy_is_said_in_accuracy() -> None:
     pair = {"difference": 0.02, "low": 0.01, "high": 0.03, "images": 3669, "p_holm": 0.0004, "verdict": "better"}
     pair |= {"images_to_decide": float("nan")}
-    assert wording.lead("A", "B", pair, 210, CLASSIFICATION, losses=96, seeds=3, margin=0.01) == (
+    assert wording.lead("A", "B", pair, 210, CLASSIFICATION, losses=96, margin=0.01) == (
         "A is better than B by 0.020 accuracy (0.010 to 0.030; p < 0.001 after Holm's correction). "
-        "The score of A is higher on 210, lower on 96, of 3,669 images."
+        "A is right more often on 210 of 3,669 images, B on 96."
     )
     deterministic = {"family": "classical", "method": "svm", "seeds": 1}
     assert wording.fewest_seeds(deterministic, {"family": "classical", "method": "random-forest", "seeds": 2}) == 2

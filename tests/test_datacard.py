@@ -240,7 +240,8 @@ class TestSplits:
     ) -> None:
         assert split_table(scans.index, splits, [])["torn"] == [
             "grouped: every group lies within one part, as far as it is used.",
-            "torn: 2 groups have images in more than one part, so look-alikes are on both sides.",
+            "torn: 2 groups have images in more than one part, 2 of them in test and in another, so look-alikes are on "
+            "both sides.",
             "crossed: every group lies within one part, as far as it is used.",
         ]
 
@@ -479,12 +480,12 @@ class TestCard:
         assert [each["title"] for each in whole["charts"]] == [
             "Images by diagnosis",
             "Images by hospital",
-            "Original sizes",
+            "Sizes in the archive",
             "How much the masks cover",
         ]
         assert [(each["title"], each["tall"]) for each in unmasked["charts"]] == [
             ("Images by breed", True),
-            ("Original sizes", False),
+            ("Sizes in the archive", False),
         ]
 
     def test_its_words(self, whole: dict[str, Any]) -> None:

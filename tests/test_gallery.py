@@ -2,13 +2,14 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from bakeoff.report.gallery import cases, differing_shares, disagreements
+from bakeoff.report.gallery import cases, differing_shares, disagreements, doubtful_masks
 from bakeoff.report.label_errors import confident_class, suspects
 from bakeoff.report.pictures import (
     PREDICTION_COLOUR,
@@ -152,6 +153,25 @@ def test_disagreements_are_those_of_the_two_best(task: Task) -> None:
         png_uri(mask_picture(each.masks.masks[0][place])) for each in best
     ]
     assert all(mask["alt"] for mask in first["masks"])
+
+
+def test_truth_that_two_networks_contradict_together_is_doubtful(task: Task) -> None:
+    networks = [each for each in task.experiments if each.history]
+    id_ = networks[0].masks.ids[3]
+    masks = {seed: mask.copy() for seed, mask in networks[0].masks.masks.items()}
+    truth = task.prepared.true_masks()[task.test_positions[id_]]
+    for mask in masks.values():
+        for place, each in enumerate(networks[0].masks.ids):
+            mask[place] = task.prepared.true_masks()[task.test_positions[each]]
+        mask[3] = np.roll(truth, truth.shape[1] // 3, axis=1)
+    agreeing = [
+        replace(each, predictions=replace(each.masks, masks={seed: masks[min(masks)] for seed in each.masks.masks}))
+        for each in networks[:2]
+    ]
+    (found,) = doubtful_masks(replace(task, experiments=agreeing), 64)
+    assert found["id"] == id_
+    assert found["title"].startswith("Dice of the two 1.000, with the truth at most 0.")
+    assert doubtful_masks(replace(task, experiments=agreeing[:1]), 64) == []
 
 
 def test_every_method_has_its_best_median_and_worst(task: Task) -> None:

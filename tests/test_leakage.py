@@ -1,5 +1,6 @@
 """Leakage: what straddles a split is counted exactly, what leaks is found and named, and chance is not taken for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,16 @@ import pandas as pd
 import pytest
 from bakeoff.book import read_book
 from bakeoff.datasets.prepared import Fold
+from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.leakage import (
     Design,
     Inflation,
+    Telling,
     balance_check,
     balanced_accuracy_interval,
     brightness_check,
     conflict_check,
+    corrected,
     describe,
     designs,
     duplicate_check,
@@ -193,7 +197,7 @@ def test_a_column_that_gives_the_label_away_is_found_and_named() -> None:
     assert list(found.by_fold) == ["0", "1"]
     check = metadata_check("class", found)
     assert (check.verdict, check.score, check.chance) == ("warn", found.score.mean, found.chance)
-    assert "it leaks through width" in check.finding
+    assert "it leaks, most of all through width" in check.finding
     shown = brightness_check("class", found)
     assert shown is not None
     assert shown.verdict == "warn"
@@ -218,6 +222,15 @@ def test_noise_tells_nothing_and_threads_change_nothing() -> None:
     assert found == telling(columns, labels, folds_of(120), np.arange(120), resamples=200, threads=2)
 
 
+def test_of_several_labels_that_are_asked_for_p_values_are_corrected() -> None:
+    one = Telling(Interval(0.7, 0.55, 0.85), 0.5, 0.02, None, ("width",), {})
+    found = corrected([replace(one, p_value=p) if p else None for p in (0.02, None, 0.03, 0.001)])
+    assert [each and round(each.p_value, 6) for each in found] == [0.04, None, 0.04, 0.003]
+    assert one.tells
+    assert not corrected([one, one, one])[0].tells, "three at 0.02 are 0.06"
+    assert corrected([None]) == [None]
+
+
 def test_seven_of_ten_groups_right_are_ten_pieces_of_evidence_and_not_sixty() -> None:
     labels = np.repeat(np.tile(["a", "b"], 5), 6)
     predicted = np.where(np.arange(60) < 42, labels, np.where(labels == "a", "b", "a"))
@@ -236,7 +249,7 @@ def test_where_nothing_differs_or_one_class_is_alone_there_is_nothing_to_tell() 
     of_another_hospital = pd.DataFrame({"hospital": list("mmmmss")})
     assert telling(of_another_hospital, labels, [FOLD], groups, resamples=100) is None
     check = metadata_check("class", None)
-    assert (check.verdict, check.score) == ("pass", None)
+    assert (check.verdict, check.score) == ("untested", None)
     assert brightness_check("class", None) is None
 
 

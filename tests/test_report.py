@@ -20,7 +20,7 @@ from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.comparison import KINDS, draw
 from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
-from bakeoff.report.costs import pareto_front
+from bakeoff.report.costs import pareto_front, with_segmenters
 from bakeoff.report.gallery import extremes
 from bakeoff.report.page import LARGEST_PAGE, LARGEST_REPORT, LARGEST_REPORT_ELSEWHERE, PICTURE_SIDES, fitting
 from bakeoff.report.pictures import (
@@ -112,7 +112,7 @@ def test_the_matrix_of_who_learned_from_whom(project: Path) -> None:
     alone = replace(
         everything,
         name="lungs-from-shenzhen",
-        learn_from={"label": "hospital", "value": "shenzhen"},
+        split={**everything.split, "learn_from": {"label": "hospital", "value": "shenzhen"}},
         experiments=[replace(unet, name="one", entry={**unet.entry, "task": "lungs-from-shenzhen"})],
     )
     (matrix,) = transfer(everything, [everything, alone])
@@ -251,8 +251,10 @@ def test_the_first_screen_answers(project: Path, html: str) -> None:
         pair = found.loc[("lungs-unet", name)]
         assert pair["verdict"] == verdict
         assert f"{words} {pair['difference']:.3f} Dice ({pair['low']:.3f} to {pair['high']:.3f}; " in answer
-    assert "Not shown to be worse than U-Net by these images: DeepLabV3+." in answer
-    assert "One image alone 29.7 ms" in answer
+    assert "Not separated from U-Net by these images: DeepLabV3+." in answer
+    assert "Latency, one image 29.7 ms" in answer
+    assert "task lungs : which method? Segmentation of lung; " in answer
+    assert "24 test images. U-Net" in answer
     assert "8,629,921 parameters" in answer
 
 
@@ -284,13 +286,31 @@ def test_a_matrix_turns_the_verdict_for_the_other_method() -> None:
     rows = [("a", "b", "better"), ("a", "c", "equivalent"), ("b", "c", "undecided")]
     table = pd.DataFrame(rows, columns=["first", "second", "verdict"])
     found = matrix([("a", "A"), ("b", "B"), ("c", "C")], table.to_dict("records"))
-    assert [[mark for mark, _ in row["cells"]] for row in found] == [["", "✓", "="], ["✗", "", "?"], ["=", "?", ""]]
-    assert found[1]["cells"][0][1] == "B: worse against A"
+    assert [[mark for mark, *_ in row["cells"]] for row in found] == [["", "✓", "="], ["✗", "", "?"], ["=", "?", ""]]
+    assert found[1]["cells"][0][1:] == ("B: worse against A", "worse")
 
 
 def test_pareto_front_holds_what_nothing_surpasses() -> None:
     costs, scores = [1.0, 2.0, 2.0, 3.0, 4.0, 1.0], [0.5, 0.7, 0.6, 0.7, 0.9, 0.5]
     assert pareto_front(costs, scores).tolist() == [True, True, False, False, True, True]
+    # 1.0 and 1.2 s are one and the same on a shared machine, and the better of the two surpasses.
+    assert pareto_front([1.0, 1.2, 2.0], [0.5, 0.6, 0.7], noise=1.25).tolist() == [False, True, True]
+
+
+def test_a_method_that_is_given_masks_costs_what_they_cost_too(project: Path) -> None:
+    task = read(project)
+    unet = next(each for each in task.experiments if each.name == "lungs-unet")
+    other = next(each for each in task.experiments if each.name == "lungs-deeplabv3plus")
+    given = replace(other, entry={**other.entry, "segmenter": "lungs-unet"})
+    (both,) = with_segmenters([replace(task, experiments=[unet, given])])
+    assert both.experiments[0].cost == unet.cost
+    for name in ("parameters", "latency_ms", "training_seconds"):
+        assert both.experiments[1].cost[name] == unet.cost[name] + other.cost[name]
+    rate = "predict_images_per_second"
+    assert 1 / both.experiments[1].cost[rate] == pytest.approx(1 / unet.cost[rate] + 1 / other.cost[rate])
+    assert "with lungs-unet, which predicts" in answer(replace(both, experiments=[both.experiments[1]]))["cost"]
+    (alone,) = with_segmenters([replace(task, experiments=[given])])
+    assert alone.experiments[0].cost == given.cost, "what is not in the report cannot be added"
 
 
 def test_numbers_of_crowded_points_stand_apart() -> None:
@@ -308,7 +328,8 @@ def test_numbers_of_crowded_points_stand_apart() -> None:
 def test_cost_stands_beside_quality(html: str) -> None:
     text = Page(html[html.index('id="lungs-cost"') : html.index('id="lungs-audit"')]).text
     assert "U-Net 8,629,921 1.79 G 32.9 12.4 s 148 29.7" in text
-    front = re.findall(r"Nothing is both cheaper and better than ([^.]*)\.", text)
+    front = re.findall(r"No method is both cheaper and better than ([^.]*)\.", text)
+    assert front
     assert all("U-Net (1)" in each and "DeepLabV3+" not in each for each in front[:1])
 
 
@@ -417,12 +438,19 @@ def test_a_border_is_counted_in_three_ways(project: Path, tmp_path: Path) -> Non
 def test_the_audit_says_its_verdict_in_words_and_signs(pages: dict[str, str]) -> None:
     text = Page(pages["lungs.html"][pages["lungs.html"].index('id="lungs-audit"') :]).text
     places = [
-        text.index(words) for words in ("✗ fails near duplicates", "! warning metadata: hospital", "✓ passes groups")
+        text.index(words)
+        for words in (
+            "✗ fails near duplicates",
+            "! warns metadata: hospital",
+            f"{wording.EN_DASH} not tested metadata: diagnosis",
+            "✓ passes groups",
+        )
     ]
     assert places == sorted(places), "the gravest first"
-    assert "true mask against none lungs-otsu lungs-li +0.125 +0.050 to +0.200 ✗ inflated" in text
+    assert "True mask against none lungs-li less lungs-otsu +0.125 +0.050 to +0.200 ✗ inflated" in text
     index = Page(pages["index.html"]).text
-    assert all((check.finding in index) == (check.verdict != "pass") for check in CHECKS)
+    assert all((check.finding in index) == (check.verdict in ("warn", "fail")) for check in CHECKS)
+    assert "True mask against none (lungs-li and lungs-otsu): Dice rises from 0.500 to 0.625." in index
     assert "<b>look</b>" not in "".join(pages.values())
 
 
@@ -440,7 +468,8 @@ def test_the_summary_is_markdown_that_says_the_same(project: Path, pages: dict[s
     lines = text.splitlines()
     row = next(line for line in lines if line.startswith("| lungs |"))
     assert (
-        f"| **U-Net** | Dice {best['dice_mean']:.3f} ({best['dice_low']:.3f} to {best['dice_high']:.3f}) | 24 |" in row
+        f"| **U-Net** (tied: rank 1{wording.EN_DASH}2) | Dice {best['dice_mean']:.3f} ({best['dice_low']:.3f} to {best['dice_high']:.3f}) | 24 |"
+        in row
     )
     assert row.count("|") == lines[lines.index(row) - 1].count("|")
     assert "over DeepLabV3+: undecided; more images alone would not decide" in row
@@ -661,7 +690,9 @@ def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_name
     html = write(folded)["lungs.html"]
     words = re.search(r"<strong>U-Net</strong>.*?</figcaption>", html, re.DOTALL)
     assert words
-    assert re.findall(r"Seed (\d) \(fold 0\): best .*? at epoch (\d) of 8\.", words[0]) == [("0", "3"), ("1", "3")]
+    kept = re.findall(r"Seed (\d), fold (\d): best .*? at epoch (\d) of 8\.", words[0])
+    assert sorted(kept) == [("0", "0", "3"), ("0", "1", "4"), ("1", "0", "3"), ("1", "1", "4")]
+    assert "Drawn is fold 0." in words[0]
     text = Page(html[html.index('id="lungs-provenance"') :]).text
     trainings = ", ".join(f"training, seed {seed}, fold {fold}" for seed in (0, 1) for fold in (0, 1))
     assert f"prediction, {trainings}" in text
@@ -669,8 +700,12 @@ def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_name
 
 
 def test_best_median_and_worst_are_rows_of_the_scores() -> None:
-    scores = pd.DataFrame({"id": list("abcd"), "seed": 0, "dice": [0.3, 0.9, 0.5, 0.9]})
+    scores = pd.DataFrame({"id": list("abcd"), "seed": 0, "dice": [0.3, 0.9, 0.5, 0.9], "tp": 5, "fn": 1})
     assert [(name, row["id"]) for name, row in extremes(scores)] == [("Best", "b"), ("Median", "d"), ("Worst", "a")]
+    # An image with nothing to find has Dice 0 or 1, and nothing to show; where there are no others it has to do.
+    empty = scores.assign(tp=[5, 0, 5, 5], fn=[1, 0, 1, 1])
+    assert [(name, row["id"]) for name, row in extremes(empty)] == [("Best", "d"), ("Median", "c"), ("Worst", "a")]
+    assert [row["id"] for _, row in extremes(scores.assign(tp=0, fn=0))] == ["b", "d", "a"]
 
 
 def test_the_pictures_of_the_best_case_are_its_mask(project: Path, html: str) -> None:
@@ -768,21 +803,25 @@ class TestWording:
 
     def test_a_lead_says_by_how_much_and_how_surely(self) -> None:
         said = wording.lead("U-Net", "Otsu", self.PAIR, 21, margin=0.01)
-        assert said == f"U-Net is better than Otsu {self.FOUND}. The score of U-Net is higher on 21 of 30 images."
-        assert wording.lead("U-Net", "Otsu", self.PAIR, 21, margin=0.01, seeds=2) == said
+        assert said == f"U-Net is better than Otsu {self.FOUND}. U-Net has the higher score on 21 of 30 images."
         assert wording.verdict(self.PAIR, 0.01, seeds=2) == "better"
 
     def test_a_lead_of_one_training_run_is_a_lead_of_that_run(self) -> None:
-        assert wording.verdict(self.PAIR, 0.01, seeds=1) == "better, in one training run"
-        said = wording.lead("U-Net", "DeepLabV3+", self.PAIR, 21, margin=0.01, seeds=1)
-        assert "One training run a method: another seed might turn it round" in said
+        assert wording.verdict(self.PAIR, 0.01, seeds=1) == "better, with one seed"
 
     def test_what_is_equivalent_is_so_within_the_margin(self) -> None:
         pair = {**self.PAIR, "verdict": "equivalent"}
         assert wording.verdict(pair, 0.02) == "equivalent within 0.02"
         said = wording.lead("A", "B", pair, 21, margin=0.02, losses=9)
         assert said.startswith("A and B are equivalent: they differ by 0.012 Dice")
-        assert said.endswith("within the margin of 0.02. The score of A is higher on 21, lower on 9, of 30 images.")
+        assert said.endswith(
+            "(0.004 to 0.020), less than the margin of 0.02, though more than chance gives (p = 0.012 after Holm's "
+            "correction). A is right more often on 21 of 30 images, B on 9."
+        )
+        alike = {**pair, "low": -0.0001, "p_holm": 0.4}
+        assert wording.lead("A", "B", alike, 21, margin=0.02).endswith(
+            "(-0.0001 to 0.0200), less than the margin of 0.02. A has the higher score on 21 of 30 images."
+        )
 
     @pytest.mark.parametrize(
         ("needed", "words"),
@@ -843,9 +882,9 @@ class TestWording:
         [
             (1, 1, 5, 3, "rank 1, surely"),
             (1, 1, 5, None, "rank 1, surely"),
-            (1, 1, 5, 1, "rank 1 in this training run"),
+            (1, 1, 5, 1, "rank 1 with this seed"),
             (1, 1, 1, 3, "the only method"),
-            (1, 3, 5, 1, "may rank 1\u20133"),
+            (1, 3, 5, 1, "tied: rank 1\u20133"),
             (np.nan, np.nan, 2, 3, "a bound, without a rank"),
         ],
     )

@@ -5,6 +5,7 @@ Stages are imported where they are called, so that `bakeoff --help` need not wai
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -417,7 +418,7 @@ def report() -> None:
     run(
         book.profile,
         {name: task.model_dump() for name, task in book.tasks.items()},
-        _experiments(book),
+        {name: {**each, **_segmenter(book, each)} for name, each in _experiments(book).items()},
         DATA,
         RESULTS,
         RESULTS / "report",
@@ -452,6 +453,12 @@ def _source(book: Any, dataset: str) -> str | None:
 
 def _split(task: str) -> Path:
     return DATA / "splits" / f"{task}.csv"
+
+
+def _segmenter(book: Any, experiment: Mapping[str, Any]) -> dict[str, str]:
+    """The experiment whose network predicts the masks that another's pictures are made from; empty where none does."""
+    shown = book.predicted_inputs.get(experiment.get("input", ""))
+    return {"segmenter": shown.segmenter.experiment} if shown else {}
 
 
 def _experiments(book: Any) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ should not have.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,9 +20,10 @@ from sklearn.inspection import permutation_importance
 
 from bakeoff.datasets.prepared import Fold
 from bakeoff.evaluation.bootstrap import Interval, expanded_shares, independent_difference, mean_interval
-from bakeoff.evaluation.paired import compare_paired
+from bakeoff.evaluation.paired import compare_paired, holm
 
-Verdict = Literal["pass", "warn", "fail"]
+# Where nothing could be looked for, nothing passed.
+Verdict = Literal["pass", "untested", "warn", "fail"]
 
 # Findings that a check names one by one; all are counted.
 NAMED = 20
@@ -43,8 +44,8 @@ IMPORTANCE_REPEATS = 3
 _AT_A_TIME = 100
 # What it means for masks that something about them, or about their image, is told without looking.
 _ABOUT_MASKS = (
-    "No mask is drawn by knowing this. But a method may have learned it too, and do otherwise on images where it does "
-    "not hold: compare its scores group by group."
+    "Knowing this draws no mask. But a method may rely on it, and fail on images where it does not hold: compare its "
+    "scores group by group."
 )
 # The kind of a pair whose tasks differ in whether look-alikes are kept together.
 PARTED = "look-alikes parted against kept together"
@@ -65,7 +66,8 @@ class Check:
     finding
         What was found, in plain words.
     verdict
-        pass; warn, a score may owe something to it; fail, a score of this split is not what it seems.
+        pass; untested, there was nothing to look for it by; warn, a score may owe something to it; fail, a score of
+        this split is not what it seems.
     explanation
         What that means for a score.
     count
@@ -264,8 +266,9 @@ def conflict_check(
             f"{len(pairs)} of {len(conflicting)} pairs of look-alikes differ in {what}, {same} of them with identical "
             "pixels."
             if len(pairs)
-            else f"No pair of look-alikes differs in {what}; there {'is' if len(conflicting) == 1 else 'are'} "
-            f"{len(conflicting) or 'none'}."
+            else f"None of the {_counted(len(conflicting), 'pair', 'pairs')} of look-alikes differs in {what}."
+            if len(conflicting)
+            else "There are no look-alikes."
         ),
         verdict="fail" if same else "warn" if len(pairs) else "pass",
         explanation=explanation,
@@ -302,7 +305,7 @@ def balance_check(present: pd.DataFrame, folds: Sequence[Fold]) -> Check:
     return Check(
         check="class balance",
         finding=(
-            (f"Missing: {said}{more}." if missing else f"All {present.shape[1]} classes are in every part.")
+            (f"Missing: {said}{more}." if missing else f"{_all(present.shape[1])} in every part.")
             + (f" A class's share differs between training and test by {gap:.1%} at most ({where})." if where else "")
         ),
         verdict="fail" if severe else "warn" if missing else "pass",
@@ -314,10 +317,10 @@ def balance_check(present: pd.DataFrame, folds: Sequence[Fold]) -> Check:
 
 def _what_parting_means(share: float, by_design: bool) -> str:
     if not share:
-        return "No score is due to having seen the answer."
+        return "Nothing found by which a score could be due to having seen the answer."
     means = (
-        "A method that has learned these images by heart is right on their likes: by this its mean score is too high, "
-        f"by {np.ceil(1000 * share) / 1000:.3f} at most."
+        "A method that has learned these images by heart is right on their look-alikes. That can raise its mean score "
+        f"by {np.ceil(1e4 * share) / 1e4:.4f} at most."
     )
     return (
         f"{means} Expected of this split, which is made image by image as published ones are." if by_design else means
@@ -331,6 +334,10 @@ def _tested(folds: Sequence[Fold]) -> int:
 def _by_fold(found: pd.DataFrame, folds: Sequence[Fold]) -> dict[str, int]:
     """How many tested images are affected, by fold."""
     return {str(fold.number): int(found.loc[found["fold"] == fold.number, "tested"].nunique()) for fold in folds}
+
+
+def _all(classes: int) -> str:
+    return {1: "The one class is", 2: "Both classes are"}.get(classes, f"All {classes} classes are")
 
 
 def _counted(count: int, singular: str, plural: str) -> str:
@@ -356,7 +363,7 @@ class Telling:
     chance
         What guessing reaches, 1 / classes.
     p_value
-        Of the hypothesis that the columns say nothing, by permutation.
+        Of the hypothesis that the columns say nothing, by permutation; `corrected` for what else was asked.
     column
         The one that says most; None where the score is no better than chance.
     columns
@@ -522,6 +529,18 @@ def permutation_p(
     return float((1 + as_high) / (1 + PERMUTATIONS))
 
 
+def corrected(found: Sequence[Telling | None]) -> list[Telling | None]:
+    """The same with their p-values corrected for each other (Holm 1979), as those of methods are.
+
+    Parameters
+    ----------
+    found
+        What `telling` answered to all that was asked of one split; None stays None.
+    """
+    adjusted = iter(holm(np.array([each.p_value for each in found if each])))
+    return [replace(each, p_value=float(next(adjusted))) if each else None for each in found]
+
+
 def metadata_check(target: str, found: Telling | None, *, predicted: bool = True) -> Check:
     """Whether the label shows in what is known of a file without looking at its pixels: no method should need that.
 
@@ -538,18 +557,21 @@ def metadata_check(target: str, found: Telling | None, *, predicted: bool = True
     if found is None:
         return Check(
             check=check,
-            finding=f"Nothing that is known of the files could tell {target}.",
-            verdict="pass",
-            explanation="Either the files do not differ, or there is one class alone to train on or to test.",
+            finding=f"Whether what is known of the files tells {target} could not be tested.",
+            verdict="untested",
+            explanation=(
+                "All files are alike in size, format and mode, as those of a copy that was resized are, or there is "
+                "one class alone to train on or to test."
+            ),
         )
-    leaks = f"it leaks through {found.column}" if found.tells else "no leak shows"
+    leaks = f"it leaks, most of all through {found.column}" if found.tells else "no leak is shown"
     return _telling_check(
         check,
         found,
-        finding=f"From {_listed(found.columns)} alone {target} is told {_said(found)}: {leaks}.",
+        finding=f"From {_listed(found.columns)} alone {target} can be predicted {_said(found)}: {leaks}.",
         explanation=(
-            "A method may reach this much without looking at what the picture shows, and pictures that are stretched "
-            "to one size keep a trace of theirs."
+            "A method may reach this much without looking at what the picture shows: pictures that are resized keep "
+            "traces of their original size."
             if found.tells and predicted
             else _ABOUT_MASKS
             if found.tells
@@ -575,14 +597,14 @@ def brightness_check(target: str, found: Telling | None, *, predicted: bool = Tr
     return _telling_check(
         f"brightness: {target}",
         found,
-        finding=f"From the mean and the standard deviation of grey levels alone {target} is told {_said(found)}.",
+        finding=f"From the mean and the spread of grey levels alone {target} can be predicted {_said(found)}.",
         explanation=(
             "Only what a method scores above this is more than brightness; it may be a true sign or an accident of how "
             "the images were made."
             if found.tells and predicted
             else _ABOUT_MASKS
             if found.tells
-            else "Brightness is no shortcut, as far as so many tested images can tell."
+            else "Brightness is not shown to be a shortcut, as far as so many tested images can tell."
         ),
     )
 
@@ -610,7 +632,7 @@ def _said(found: Telling) -> str:
     score = found.score
     return (
         f"with a balanced accuracy of {score.mean:.3f} ({score.low:.3f} to {score.high:.3f}; "
-        f"chance {found.chance:.3f}, p = {found.p_value:.3f})"
+        f"chance {found.chance:.3f}; p = {found.p_value:.3f} after Holm's correction)"
     )
 
 

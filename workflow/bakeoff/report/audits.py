@@ -7,7 +7,12 @@ from bakeoff.report import wording
 from bakeoff.report.reading import Task
 
 # A sign that needs no colour, and a word.
-VERDICTS = {"fail": ("✗", "fails"), "warn": ("!", "warning"), "pass": ("✓", "passes")}
+VERDICTS = {
+    "fail": ("✗", "fails"),
+    "warn": ("!", "warns"),
+    "untested": (wording.EN_DASH, "not tested"),
+    "pass": ("✓", "passes"),
+}
 
 
 def checks(task: Task) -> list[dict[str, Any]]:
@@ -29,26 +34,29 @@ def checks(task: Task) -> list[dict[str, Any]]:
 
 
 def findings(task: Task) -> list[dict[str, Any]]:
-    """The checks that did not pass."""
-    return [row for row in checks(task) if row["verdict"] != "pass"]
+    """The checks that failed or warn."""
+    return [row for row in checks(task) if row["verdict"] in ("fail", "warn")]
 
 
 def summary(task: Task) -> dict[str, Any]:
     """The gravest verdict on a task's split, and how many checks failed, warned and passed."""
     counts = task.checks["verdict"].value_counts()
-    worst = next((name for name in VERDICTS if counts.get(name)), "pass")
+    worst = next((name for name in ("fail", "warn") if counts.get(name)), "pass")
     said = [f"{counts[name]} {words}" for name, words in (("fail", "failed"), ("warn", "warned")) if counts.get(name)]
     return {
         "verdict": worst,
         "mark": VERDICTS[worst][0],
         "order": list(VERDICTS).index(worst),
-        "words": ", ".join(said) or f"{wording.plural(len(task.checks), 'check')} passed",
+        "words": ", ".join(said) or f"{wording.plural(int(counts.get('pass', 0)), 'check')} passed",
     }
 
 
 def warnings(task: Task) -> list[str]:
     """What a reader must know before believing a score: the checks that failed."""
-    return [f"{row['finding']} {row['explanation']}" for row in findings(task) if row["verdict"] == "fail"]
+    failed = [row for row in findings(task) if row["verdict"] == "fail"]
+    # Near duplicates are groups too: what two checks find of the same images is said once.
+    by_meaning = {row["explanation"]: row for row in reversed(failed)}
+    return [f"{row['finding']} {row['explanation']}" for row in failed if by_meaning[row["explanation"]] is row]
 
 
 def inflation(task: Task) -> list[dict[str, Any]]:
@@ -76,3 +84,12 @@ def _shown(row: Mapping[Any, Any]) -> str:
     if row["otherwise"]:
         return "? not the leak alone"
     return "✗ inflated" if row["low"] > 0 else "✓ lower"
+
+
+def inflated(task: Task) -> list[str]:
+    """Leaks that are shown to raise a score, a sentence each: what a reader of the index has to know."""
+    return [
+        f"{row['kind'].capitalize()} ({row['inflated']} and {row['honest']}): {row['words']}"
+        for row in task.inflation.to_dict("records")
+        if _shown(row) == "✗ inflated"
+    ]

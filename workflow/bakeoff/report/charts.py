@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from bakeoff.evaluation.figures import BLUE, FAINT, INK, ORANGE, PAPER, SKY, VER
 from bakeoff.report.slim import slim
 
 _PAGE_COLOURS = {INK.upper(): "var(--ink)", FAINT.upper(): "var(--line)", PAPER.upper(): "none", BLUE: "var(--blue)"}
+# A loss that is so many times the median at some epoch leaves no room for the others on a linear axis.
+_STEEP = 8.0
 _SEED_LINES = ("-", "--", ":", "-.", (0, (1, 3)))
 
 
@@ -105,18 +108,25 @@ def learning_chart(history: dict[int, pd.DataFrame], best_epochs: dict[int, int]
         loss, score = figure.subplots(2, 1, sharex=True)
         for (seed, epochs), dash in zip(history.items(), _SEED_LINES, strict=False):
             x = epochs["epoch"]
-            loss.plot(x, epochs["train_loss"], color=VERMILION, ls=dash, lw=1.6, label=f"training, seed {seed}")
-            loss.plot(x, epochs["validation_loss"], color=BLUE, ls=dash, lw=1.6, label=f"validation, seed {seed}")
+            of_seed = f", seed {seed}" if len(history) > 1 else ""
+            loss.plot(x, epochs["train_loss"], color=VERMILION, ls=dash, lw=1.6, label=f"training{of_seed}")
+            loss.plot(x, epochs["validation_loss"], color=BLUE, ls=dash, lw=1.6, label=f"validation{of_seed}")
             score.plot(x, epochs["validation_score"], color=BLUE, ls=dash, lw=1.6, label=f"seed {seed}")
             kept = epochs[epochs["epoch"] == best_epochs.get(seed)]
             score.plot(kept["epoch"], kept["validation_score"], "o", color=BLUE, ms=6)
+        losses = pd.concat([epochs[["train_loss", "validation_loss"]] for epochs in history.values()]).to_numpy()
+        if np.nanmin(losses) > 0 and np.nanmax(losses) > _STEEP * np.nanmedian(losses):
+            loss.set_yscale("log")
+            loss.yaxis.set_major_formatter("{x:g}")
         loss.set_ylabel("loss")
-        score.set_ylabel(f"validation {chosen_by}")
+        score.set_ylabel("\n".join(wrap(f"validation {chosen_by}", 26)))
+        score.set_ylim(top=min(score.get_ylim()[1], 1.02))
         score.set_xlabel("epoch (a dot: the weights that were kept)")
         score.xaxis.get_major_locator().set_params(integer=True)
+        for axes in (loss, score)[: 1 if len(history) == 1 else 2]:
+            axes.legend(fontsize=8.5, ncols=1 if len(history) < 3 else 2)
         for axes in (loss, score):
             axes.grid(axis="y")
-            axes.legend(fontsize=8.5, ncols=1 if len(history) < 3 else 2)
     return figure
 
 
@@ -138,7 +148,7 @@ class CostPoint:
 
 
 def pareto_chart(points: Sequence[CostPoint], front: np.ndarray, cost: str, score: str) -> Figure:
-    """Score by cost on a logarithmic axis, the methods numbered, and a line through those that nothing surpasses.
+    """Score by cost on a logarithmic axis, the methods numbered, and the staircase of what so much cost buys at most.
 
     Parameters
     ----------
@@ -161,7 +171,7 @@ def pareto_chart(points: Sequence[CostPoint], front: np.ndarray, cost: str, scor
             axes.vlines(point.cost, point.low, point.high, color=colour, lw=1, alpha=0.5)
             axes.plot(point.cost, point.mean, marker, color=colour, ms=6.5 if best else 4.5, zorder=3)
         line = sorted((point.cost, point.mean) for point, best in zip(points, front, strict=True) if best)
-        axes.plot(*zip(*line, strict=True), color=INK, lw=1.1, ls="--", zorder=2)
+        axes.step(*zip(*line, strict=True), where="post", color=INK, lw=1.1, ls="--", zorder=2)
         axes.margins(x=0.08, y=0.08)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.autoscale_view()

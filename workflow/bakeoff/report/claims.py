@@ -37,7 +37,14 @@ def claims(table: pd.DataFrame, pages: Mapping[str, str]) -> dict[str, Any]:
         "counts": [(mark, name, int(counts[name])) for name, mark in MARKS.items() if name in counts],
         "comparable": int((table["comparable"] == "yes").sum()),
         "systems": int(table["system"].nunique()),
+        "confirmed": _confirmed(table),
     }
+
+
+def _confirmed(table: pd.DataFrame) -> str:
+    """Which kinds of figures are confirmed, with how many of each; nothing where none is."""
+    counts = table.loc[table["verdict"] == "confirmed", "figure"].value_counts()
+    return wording.listed([f"{str(name).replace('_', ' ')} ({number})" for name, number in counts.items()])
 
 
 def _row(row: Mapping[Any, Any], pages: Mapping[str, str]) -> dict[str, Any]:
@@ -59,13 +66,15 @@ def _protocol(row: Mapping[Any, Any], side: str, pages: Mapping[str, str]) -> di
     names = [name for name in row[f"{side}_protocol_experiment"].split(" - ") if name]
     return {
         "value": value if wording.known(value) else "",
-        "text": _number(value),
+        "text": _number(value, signed=len(names) > 1),
         "span": f"{_number(low)} to {_number(high)}" if wording.known(low) and low != high else "",
         "images": row[f"{side}_protocol_images"].removesuffix(".0"),
         "experiments": [(name, pages.get(name)) for name in names],
-        "note": row[f"{side}_protocol_note"],
+        "note": "" if row[f"{side}_protocol_note"] == "nothing to correct" else row[f"{side}_protocol_note"],
     }
 
 
-def _number(value: Any) -> str:
-    return wording.count(value) if wording.known(value) and abs(value) > 1 else wording.score(value, 4)
+def _number(value: Any, *, signed: bool = False) -> str:
+    if wording.known(value) and abs(value) > 1:
+        return wording.count(value)
+    return ("+" if signed and wording.known(value) and value > 0 else "") + wording.score(value, 4)

@@ -11,11 +11,16 @@ from matplotlib.patches import Rectangle
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from bakeoff.evaluation.bootstrap import wilson
 from bakeoff.evaluation.figures import BLUE, FAINT, GREEN, ORANGE, PURPLE, VERMILION, style
 
 # Classes up to which a confusion matrix is roomy, and letters up to which a name is written out.
 MOST_NUMBERED = 12
 LONGEST_NAME = 28
+# Letters that have room below a column.
+_LEVEL_NAME = 7
+# Fewer images than these in a bin of confidences say next to nothing: their mark is hollow.
+FEW = 5
 # Of many classes, cells with less than this share of their row's images are shaded and have no number.
 LEAST_NUMBERED = 0.05
 # Curves of a chart by place, best first: without sky blue, which blue is on a dark page. Black is readable on each.
@@ -42,14 +47,19 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     with style():
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.subplots()
-        for row, column in zip(*np.nonzero(shares), strict=True):
+        for row, column in np.ndindex(shares.shape):
             share = shares[row, column]
+            if share == 0:
+                if roomy:
+                    axes.text(column, row, "0", ha="center", va="center_baseline", fontsize=figures)
+                continue
             # Never so dark that the number in it could not be read, on a light page or a dark one.
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=BLUE, alpha=0.1 + 0.5 * share, lw=0))
             if roomy or share >= LEAST_NUMBERED:
                 axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center_baseline", fontsize=figures)
         names = [shortened(classes[place]) for place in order]
-        axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=letters, parse_math=False)
+        level = roomy and max(map(len, names)) <= _LEVEL_NAME
+        axes.set_xticks(range(len(classes)), names, rotation=0 if level else 90, fontsize=letters, parse_math=False)
         axes.set_yticks(range(len(classes)), names, fontsize=letters, parse_math=False)
         axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(classes) + 1) - 0.5, minor=True)
@@ -57,7 +67,7 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str]) -> Figure:
         axes.tick_params(which="both", length=0)
         axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5), aspect="equal")
         axes.set_xlabel("predicted class (%)")
-        axes.set_ylabel("true class (each row: 100 %)")
+        axes.set_ylabel("true class")
     return figure
 
 
@@ -96,20 +106,24 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def reliability_chart(before: pd.DataFrame, after: pd.DataFrame) -> Figure:
+def reliability_chart(before: pd.DataFrame, after: pd.DataFrame, seeds: int = 1) -> Figure:
     """How often a method is right by how sure it is, as predicted and scaled; below it, how many images that sure.
+
+    A mark a bin, with Wilson's 95 % interval; those of fewer than `FEW` images are hollow.
 
     Parameters
     ----------
     before, after
         What `bakeoff.evaluation.classification.reliability` returns of the two.
+    seeds
+        How often each image is among them: that many answers count as one image in the intervals.
     """
     with style():
         figure = Figure(figsize=(3.6, 4.3), layout="constrained")
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         top.plot([0, 100], [0, 100], color=FAINT, lw=1.5)
-        _reliability(top, bottom, before, "as predicted", VERMILION, "o--", shift=0.0)
-        _reliability(top, bottom, after, "scaled", BLUE, "s-", shift=0.5)
+        _reliability(top, bottom, before, seeds, "as predicted", VERMILION, "o", shift=0.0)
+        _reliability(top, bottom, after, seeds, "scaled", BLUE, "s", shift=0.5)
         top.set(xlim=(0, 100), ylim=(-2, 102), ylabel="right (%)")
         top.grid()
         bottom.set_ylabel("images (%)")
@@ -120,10 +134,16 @@ def reliability_chart(before: pd.DataFrame, after: pd.DataFrame) -> Figure:
 
 
 def _reliability(
-    top: Axes, bottom: Axes, bins: pd.DataFrame, label: str, colour: str, line: str, *, shift: float
+    top: Axes, bottom: Axes, bins: pd.DataFrame, seeds: int, label: str, colour: str, mark: str, *, shift: float
 ) -> None:
     width = 100 * (bins["high"] - bins["low"])
-    top.plot(100 * bins["confidence"], 100 * bins["accuracy"], line, color=colour, ms=4.5, lw=1.4, label=label)
+    few = bins["images"] < FEW * seeds
+    for rows, face in ((bins[~few], colour), (bins[few], "none")):
+        top.plot(100 * rows["confidence"], 100 * rows["accuracy"], mark, mfc=face, color=colour, ms=5.5)
+    top.plot([], [], mark, color=colour, ms=5.5, label=label)
+    for share, images, x in zip(bins["accuracy"], bins["images"] / seeds, 100 * bins["confidence"], strict=True):
+        _, low, high = wilson(float(share), float(images))
+        top.vlines(x, 100 * low, 100 * high, color=colour, lw=1, alpha=0.55)
     left = 100 * bins["low"] + shift * width
     bottom.bar(left, 100 * bins["images"] / bins["images"].sum(), width / 2, align="edge", color=colour)
 

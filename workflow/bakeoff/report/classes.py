@@ -1,6 +1,6 @@
 """What the sections on classes say of one task of classification, as plain values for the templates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.evaluation.bootstrap import Interval
-from bakeoff.evaluation.calibration import HIGHEST, scale
+from bakeoff.evaluation.calibration import HIGHEST, LOWEST, scale
 from bakeoff.evaluation.classification import class_report, confusion, reliability, share_interval
 from bakeoff.evaluation.curves import MACRO
 from bakeoff.report import wording
@@ -223,7 +223,7 @@ def _calibration_row(experiment: Experiment) -> dict[str, Any]:
         "temperature": {
             "value": experiment.metrics["temperature"],
             "text": wording.figure(experiment.metrics["temperature"]),
-            "span": spread if len(temperatures) > 1 else "",
+            "span": f"trainings: {spread}" if len(temperatures) > 1 else "",
         },
         "figures": [
             measured(experiment.metrics, name) for name in ("ece", "ece_scaled", "log_loss", "log_loss_scaled")
@@ -239,20 +239,25 @@ def _calibration(task: Task, experiment: Experiment) -> dict[str, Any]:
         float(correct.mean()),
         experiment.metrics,
         int(experiment.calibration["validation_images"].min()),
+        experiment.calibration["temperature"].tolist(),
     )
     return {
         "label": experiment.label,
         "experiment": experiment.name,
         "words": words,
         "chart": chart(
-            reliability_chart(reliability(before, correct), reliability(after, correct)),
+            reliability_chart(
+                reliability(before, correct), reliability(after, correct), len(experiment.probabilities.seeds)
+            ),
             f"{task.name}-calibration-{experiment.name}",
             f"Accuracy by confidence of {experiment.label}, as predicted and scaled. {words}",
         ),
     }
 
 
-def calibration_words(sure: float, right: float, metrics: Mapping[str, Any], validation_images: int) -> str:
+def calibration_words(
+    sure: float, right: float, metrics: Mapping[str, Any], validation_images: int, temperatures: Sequence[float] = ()
+) -> str:
     """Whether a method is too sure, and whether a temperature mends it.
 
     Parameters
@@ -260,27 +265,60 @@ def calibration_words(sure: float, right: float, metrics: Mapping[str, Any], val
     sure, right
         Mean confidence and accuracy, 0 to 1.
     metrics
-        With `temperature`, and the means of `ece` and `ece_scaled`.
+        With `temperature`, the interval of `accuracy`, and those of `ece`, `log_loss` and both of scaled probabilities.
     validation_images
         The least number that a temperature was fitted on.
+    temperatures
+        Of every training.
     """
-    how = "about as sure as right" if abs(sure - right) < AS_SURE else "too sure" if sure > right else "not sure enough"
+    how = (
+        "about as sure as right"
+        if abs(sure - right) < AS_SURE
+        else "not shown to be too sure, nor the opposite"
+        if _holds(metrics["accuracy"], sure)
+        else "too sure"
+        if sure > right
+        else "not sure enough"
+    )
     before, after = (metrics[name]["mean"] for name in ("ece", "ece_scaled"))
     change = f"from {wording.score(before)} to {wording.score(after)}"
     images = wording.plural(validation_images, "validation image")
-    bound = " (as high as is tried: its confidence says nothing)" if metrics["temperature"] >= HIGHEST else ""
+    bound = (
+        " (as high as is tried: its confidence says nothing)"
+        if metrics["temperature"] >= HIGHEST
+        else " (as low as is tried: the validation images do not say how sure to be)"
+        if metrics["temperature"] <= LOWEST
+        else ""
+    )
+    losses = [metrics[name]["mean"] for name in ("log_loss", "log_loss_scaled")]
+    dearer = f", and raises the log loss from {wording.score(losses[0])} to {wording.score(losses[1])}"
     same = wording.score(before) == wording.score(after)
+    about = _holds(metrics["ece"], after)
+    named = (
+        f"Scaling by temperatures of {' to '.join(wording.figure(end(temperatures)) for end in (min, max))}, one a "
+        "training,"
+        if len(temperatures) > 1
+        else f"Temperature {wording.figure(metrics['temperature'])}{bound}"
+    )
     effect = (
         f"leaves the expected calibration error at {wording.score(before)}"
         if same
+        else f"changes the expected calibration error by no more than chance may, {change}"
+        if about
         else f"lowers the expected calibration error {change}"
         if after < before
         else f"does not help: the expected calibration error goes {change}, with {images} to fit it on"
     )
     return (
         f"On average {100 * sure:.1f} % sure and {100 * right:.1f} % right: {how}. "
-        f"Temperature {wording.figure(metrics['temperature'])}{bound} {effect}."
+        f"{named} {effect}"
+        f"{dearer if wording.score(losses[1]) > wording.score(losses[0]) else ''}."
     )
+
+
+def _holds(interval: Mapping[str, Any], value: float) -> bool:
+    """Whether a figure of `metrics.json` has an interval, and a value in it."""
+    return interval["low"] is not None and bool(interval["low"] <= value <= interval["high"])
 
 
 def scaled(experiment: Experiment) -> np.ndarray:
@@ -328,6 +366,8 @@ class _Drawing:
     words: str
 
 
+# The very surest images are so few that their share of errors jumps about: risks are drawn from this coverage on.
+_SUREST = 0.1
 _DRAWINGS = (
     _Drawing(
         curve="roc",
@@ -354,7 +394,7 @@ _DRAWINGS = (
         area_name="AURC",
         x_label="images that the method decides, surest first (%)",
         y_label="of those, wrong (%)",
-        words="Down is best; at the right end the method decides on every image.",
+        words="Down is best; at the right end the method decides on every image. From a tenth of the images on.",
     ),
 )
 
@@ -365,6 +405,8 @@ def _has(shown: list[Experiment], drawing: _Drawing) -> bool:
 
 def _curve_chart(task: Task, shown: list[Experiment], drawing: _Drawing) -> dict[str, Any]:
     found = [points(experiment.class_curves, drawing.curve) for experiment in shown]
+    if drawing.curve == "risk_coverage":
+        found = [of_method[of_method["x"] >= _SUREST] for of_method in found]
     areas = [wording.score(experiment.metrics[drawing.area]["mean"]) for experiment in shown]
     curves = [
         Curve(place, f"{shortened(experiment.label)}: {area}", of_method["x"].to_numpy(), of_method["y"].to_numpy())
@@ -389,8 +431,8 @@ def _curve_chart(task: Task, shown: list[Experiment], drawing: _Drawing) -> dict
 
 
 def _top(curves: list[Curve]) -> float:
-    """The end of an axis of risks. The very surest images are so few that their share of errors jumps about."""
-    highest = max(float(each.y[each.x >= 0.1].max()) for each in curves)
+    """The end of an axis of risks."""
+    highest = max(float(each.y.max()) for each in curves)
     return min(1.0, max(0.02, 1.15 * highest))
 
 

@@ -1,6 +1,7 @@
 """What each method of a task costs, and what quality is to be had at what cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,54 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("model_mib", "Model (MiB)", wording.figure),
     ("training_seconds", "Training", wording.duration),
     ("predict_images_per_second", "Prediction (images/s)", wording.figure),
-    ("latency_ms", "One image alone (ms)", wording.figure),
+    ("latency_ms", "Latency, one image (ms)", wording.figure),
     ("peak_memory_mib", "Peak memory (MiB)", wording.count),
 )
+# Times that differ by less than this factor are taken for equal: other work on the machine makes as much.
+NOISE = 1.25
 # Costs that quality is drawn over: the figure, the axis, and a title.
 AXES = (
     ("latency_ms", "time for one image alone (ms)", "Quality by latency"),
-    ("training_seconds", "training, a seed and fold (s)", "Quality by training time"),
+    ("training_seconds", "training time of one seed and fold (s)", "Quality by training time"),
 )
+
+
+# What two networks that work one after the other cost together is the sum of these.
+_ADDED = ("parameters", "multiply_adds", "model_mib", "training_seconds", "latency_ms")
+
+
+def with_segmenters(tasks: Sequence[Task]) -> list[Task]:
+    """Tasks in which the cost of a method has in it that of the network which predicts the masks that it is given."""
+    known = {each.name: each for task in tasks for each in task.experiments}
+    return [replace(task, experiments=[_with_segmenter(each, known) for each in task.experiments]) for task in tasks]
+
+
+def _with_segmenter(experiment: Experiment, known: Mapping[str, Experiment]) -> Experiment:
+    segmenter = known.get(experiment.entry.get("segmenter", ""))
+    if segmenter is None:
+        return experiment
+    return replace(experiment, cost=added_cost(experiment.cost, segmenter.cost))
+
+
+def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of `cost.json` of a method and of what works before it, together; None for what one does not know.
+
+    Examples
+    --------
+    >>> both = added_cost({"latency_ms": 30.0, "predict_images_per_second": 40.0}, {"latency_ms": 10.0})
+    >>> both["latency_ms"], both["predict_images_per_second"]
+    (40.0, None)
+    """
+    found = {**cost, **dict.fromkeys((*_ADDED, "predict_images_per_second", "peak_memory_mib"))}
+    for name in _ADDED:
+        if cost.get(name) is not None and before.get(name) is not None:
+            found[name] = cost[name] + before[name]
+    rates = [float(each.get("predict_images_per_second") or 0) for each in (cost, before)]
+    if min(rates) > 0:
+        found["predict_images_per_second"] = 1 / sum(1 / rate for rate in rates)
+    peaks = [each["peak_memory_mib"] for each in (cost, before) if each.get("peak_memory_mib") is not None]
+    found["peak_memory_mib"] = max(peaks, default=None)
+    return found
 
 
 def costs(task: Task) -> dict[str, Any]:
@@ -58,10 +99,12 @@ def _figure(experiment: Experiment, name: str, write: Callable[[Any], str]) -> t
 def _notes(task: Task) -> list[dict[str, str]]:
     """What `cost.json` adds in words, and of which methods it does."""
     notes: dict[str, list[str]] = {}
-    drawn = [experiment.label for experiment in task.experiments if experiment.entry.get("input")]
-    if drawn:
-        notes["without what making the input costs: where masks are predicted, the time of another network"] = drawn
     for experiment in task.experiments:
+        if "segmenter" in experiment.entry:
+            note = f"with the cost of {experiment.entry['segmenter']}, which predicts its masks"
+            notes.setdefault(note, []).append(experiment.label)
+        elif experiment.entry.get("input"):
+            notes.setdefault("without what making the input costs", []).append(experiment.label)
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)
     return [{"methods": wording.listed(methods), "note": note} for note, methods in notes.items()]
@@ -77,9 +120,9 @@ def _pareto(task: Task, cost: str, axis: str, title: str) -> dict[str, Any] | No
     ]
     if len(points) < 2:
         return None
-    front = pareto_front([point.cost for point in points], [point.mean for point in points])
+    front = pareto_front([point.cost for point in points], [point.mean for point in points], noise=NOISE)
     on_front = [task.methods[point.number - 1] for point, best in zip(points, front, strict=True) if best]
-    words = f"Nothing is both cheaper and better than {wording.listed([_named(task, each) for each in on_front])}."
+    words = f"No method is both cheaper and better than {wording.listed([_named(task, each) for each in on_front])}."
     return {
         "title": title,
         "words": words,
@@ -98,7 +141,7 @@ def _named(task: Task, experiment: Experiment) -> str:
     return f"{experiment.label} ({task.methods.index(experiment) + 1})"
 
 
-def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> np.ndarray:
+def pareto_front(costs: Sequence[float], scores: Sequence[float], *, noise: float = 1.0) -> np.ndarray:
     """Which points no other is at least as cheap and as good as, and better in one of the two.
 
     Parameters
@@ -107,6 +150,8 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> np.ndarray:
         Lower is better, (n,).
     scores
         Higher is better, (n,).
+    noise
+        Costs of which one is less than so many times the other are equal; 1 or more.
 
     Returns
     -------
@@ -121,4 +166,6 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> np.ndarray:
     cost, score = np.asarray(costs, float), np.asarray(scores, float)
     no_dearer, as_good = cost[:, None] <= cost, score[:, None] >= score
     surpassed = no_dearer & as_good & ((cost[:, None] < cost) | (score[:, None] > score))
+    # What is better for a cost that is the same but for noise surpasses too.
+    surpassed |= (cost[:, None] <= noise * cost) & (score[:, None] > score)
     return np.asarray(~surpassed.any(axis=0))

@@ -194,7 +194,7 @@ def _sizes(prepared: Prepared) -> dict[str, Any]:
     heights, widths = (prepared.index[f"original_{side}"].to_numpy() for side in ("height", "width"))
     height, width = prepared.images.shape[1:3]
     figure = size_chart(heights, widths, (height, width))
-    return _figure(prepared, "Original sizes", figure, size_words(heights, widths, (height, width)))
+    return _figure(prepared, "Sizes in the archive", figure, size_words(heights, widths, (height, width)))
 
 
 def size_words(heights: np.ndarray, widths: np.ndarray, prepared: tuple[int, int]) -> str:
@@ -410,7 +410,11 @@ def _torn_words(name: str, torn: int, tested: int) -> str:
     if not torn:
         return f"{name}: every group lies within one part, as far as it is used."
     which = "group has images" if torn == 1 else "groups have images"
-    means = "so look-alikes are on both sides" if tested else "but of look-alikes that are tested none is elsewhere"
+    means = (
+        f"{tested:,} of them in test and in another, so look-alikes are on both sides"
+        if tested
+        else "but of look-alikes that are tested none is elsewhere"
+    )
     return f"{name}: {torn:,} {which} in more than one part, {means}."
 
 

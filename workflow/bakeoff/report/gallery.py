@@ -15,6 +15,8 @@ from bakeoff.report.sections import has_seeds
 
 PICTURES = 4
 DISAGREEMENTS = 3
+# Two networks whose masks have this Dice agree; one that is so much lower with the truth makes the truth doubtful.
+AGREED, DOUBT = 0.85, 0.1
 # At this confidence a mistake counts as a sure one.
 SURE = 0.9
 # Methods that are asked about labels, pictures of suspects, and suspects in the table.
@@ -39,7 +41,12 @@ def cases(task: Task, side: int) -> list[dict[str, Any]]:
 
 
 def extremes(scores: pd.DataFrame) -> list[tuple[str, pd.Series]]:
-    """Best, median and worst row of `scores.csv` by Dice; of equals the first by id and seed."""
+    """Best, median and worst row of `scores.csv` by Dice; of equals the first by id and seed.
+
+    Of images with something to find, where there are such: on the others Dice is 0 or 1, and a picture shows nothing.
+    """
+    found = scores["tp"] + scores["fn"] > 0
+    scores = scores[found] if found.any() else scores
     ordered = scores.sort_values(["dice", "id", "seed"], ascending=[False, True, True], ignore_index=True)
     places = {"Best": 0, "Median": (len(ordered) - 1) // 2, "Worst": len(ordered) - 1}
     return [(name, ordered.iloc[place]) for name, place in places.items()]
@@ -88,6 +95,45 @@ def disagreements(task: Task, side: int) -> dict[str, Any] | None:
         "methods": [experiment.label for experiment in methods],
         "cases": [_disagreement(task, [first, second], ids[place], shares[place], side) for place in most],
     }
+
+
+def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
+    """The test images on which the two best networks agree with each other and not with the truth.
+
+    They may share a mistake, or the truth may be wrong: pictures for somebody to look at.
+
+    Parameters
+    ----------
+    task
+        Of segmentation.
+    side
+        Longer side of the photographs in pixels.
+    """
+    networks = [each for each in best(task, len(task.methods)) if each.history][:2]
+    if len(networks) < 2:
+        return []
+    methods = [(each, min(each.masks.masks)) for each in networks]
+    masks = [each.masks.masks[seed] > 0 for each, seed in methods]
+    truth = task.prepared.true_masks()
+    ids = networks[0].masks.ids
+    agreed = np.array([_dice(first, second) for first, second in zip(*masks, strict=True)])
+    true = [truth[task.test_positions[id_]] > 0 for id_ in ids]
+    against = np.array([max(_dice(one, mine), _dice(two, mine)) for one, two, mine in zip(*masks, true, strict=True)])
+    doubted = np.flatnonzero((agreed >= AGREED) & (agreed - against >= DOUBT))
+    most = doubted[np.argsort((against - agreed)[doubted], kind="stable")][:DISAGREEMENTS]
+    return [
+        {
+            **_disagreement(task, methods, ids[place], 0.0, side),
+            "title": f"Dice of the two {wording.score(agreed[place])}, with the truth at most "
+            f"{wording.score(against[place])}",
+        }
+        for place in most
+    ]
+
+
+def _dice(first: np.ndarray, second: np.ndarray) -> float:
+    both = int(first.sum()) + int(second.sum())
+    return 2 * int((first & second).sum()) / both if both else 1.0
 
 
 def differing_shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -169,6 +215,53 @@ def mistakes(task: Task, side: int) -> dict[str, Any]:
                 ],
             }
             for experiment in shown
+        ],
+    }
+
+
+def class_disagreements(task: Task, side: int) -> dict[str, Any] | None:
+    """Test images that the two best methods, each by its first seed, most surely give different classes.
+
+    Parameters
+    ----------
+    task
+        Of classification.
+    side
+        Longer side of the pictures in pixels.
+
+    Returns
+    -------
+    dict or None
+        `methods` (their names), `found` (on how many images they differ), `images` and `cases`, those first on which
+        the less sure of the two is surest; None for a single method.
+    """
+    methods = best(task, 2)
+    if len(methods) < 2:
+        return None
+    rows = [each.scores[each.scores["seed"] == each.scores["seed"].min()].set_index("id") for each in methods]
+    first, second = rows[0], rows[1].loc[rows[0].index]
+    apart = first["predicted"] != second["predicted"]
+    sure = np.minimum(first["confidence"], second["confidence"])[apart].sort_values(ascending=False, kind="stable")
+    return {
+        "methods": [experiment.label for experiment in methods],
+        "found": int(apart.sum()),
+        "images": len(first),
+        "cases": [
+            {
+                "id": id_,
+                "true": first.loc[id_, "label"],
+                "said": [
+                    {
+                        "method": each.label,
+                        "predicted": table.loc[id_, "predicted"],
+                        "confidence": f"{100 * table.loc[id_, 'confidence']:.0f} %",
+                        "correct": bool(table.loc[id_, "correct"]),
+                    }
+                    for each, table in zip(methods, (first, second), strict=True)
+                ],
+                "picture": _photo(task, str(id_), min(side, LARGEST_SMALL_PICTURE))["uri"],
+            }
+            for id_ in sure.index[:PICTURES]
         ],
     }
 

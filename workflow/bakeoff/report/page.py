@@ -80,7 +80,7 @@ def render(
         "menu": _menu(tasks, datasets),
         "recipes": recipes,
     }
-    pages = {"index.html": _page("index.html", {**shared, "title": "Bakeoff", **_index(tasks, datasets)})}
+    pages = {"index.html": _page("index.html", {**shared, "title": "Bakeoff", **_index(profile, tasks, datasets)})}
     pages["claims.html"] = _page("claims.html", {**shared, **_claims(tasks, datasets, claimed)})
     pictured: dict[str, Callable[[int], str]] = {
         _task_file(task): _task_page(shared, task, tasks) for task in tasks if task.experiments
@@ -147,14 +147,18 @@ def _menu(tasks: list[Task], datasets: list[Dataset]) -> list[tuple[str, list[tu
     ]
 
 
-def _index(tasks: list[Task], datasets: list[Dataset]) -> dict[str, Any]:
+def _index(profile: str, tasks: list[Task], datasets: list[Dataset]) -> dict[str, Any]:
     return {
-        "warnings": sections.data_warnings(*(dataset.prepared.about for dataset in datasets)),
+        "warnings": [
+            *sections.data_warnings(*(dataset.prepared.about for dataset in datasets)),
+            *sections.profile_warnings(profile, tasks),
+        ],
         "tasks": [
             {
                 "name": task.name,
                 "kind": task.kind,
                 "title": task.about["title"],
+                "asks": sections.question(task),
                 "file": _task_file(task) if task.experiments else None,
                 "answer": answer(task) if task.experiments else None,
                 "made": _made(task, task.methods[0]) if task.experiments else None,
@@ -163,10 +167,18 @@ def _index(tasks: list[Task], datasets: list[Dataset]) -> dict[str, Any]:
             }
             for task in tasks
         ],
-        "findings": [
-            {**row, "task": task.name, "file": _task_file(task) if task.experiments else None}
+        "findings": sorted(
+            (
+                {**row, "task": task.name, "file": _task_file(task) if task.experiments else None}
+                for task in tasks
+                for row in audits.findings(task)
+            ),
+            key=lambda row: row["order"],
+        ),
+        "inflated": [
+            {"task": task.name, "file": _task_file(task), "words": words}
             for task in tasks
-            for row in audits.findings(task)
+            for words in audits.inflated(task)
         ],
         "datasets": [
             {
@@ -199,7 +211,12 @@ def _claims(tasks: list[Task], datasets: list[Dataset], claimed: pd.DataFrame) -
 def _task_page(shared: Mapping[str, Any], task: Task, tasks: list[Task]) -> Callable[[int], str]:
     """What writes a task's page with pictures of so many pixels; all but the pictures is made once."""
     fixed = _fixed_sections(task, tasks, shared["recipes"])
-    warnings = [*sections.data_warnings(task.about), *sections.weights_warnings(task), *audits.warnings(task)]
+    warnings = [
+        *sections.data_warnings(task.about),
+        *sections.profile_warnings(shared["profile"], [task]),
+        *sections.weights_warnings(task),
+        *audits.warnings(task),
+    ]
 
     def page(side: int) -> str:
         values = {**fixed, **_pictures(task, side)}
@@ -216,6 +233,8 @@ def _fixed_sections(task: Task, tasks: list[Task], recipes: Mapping[str, Mapping
     return {
         "name": task.name,
         "title": task.about["title"],
+        "asks": sections.question(task),
+        "images": sections.image_counts(task),
         "target": task.target,
         "score_name": task.measure.title,
         "margin": f"{task.margin:g}",
@@ -246,6 +265,8 @@ def _pictures(task: Task, side: int) -> dict[str, Any]:
         "cases": gallery.cases(task, side) if masks else None,
         "mask_key": mask_key(task.prepared.classes) if masks else None,
         "disagreements": gallery.disagreements(task, side) if masks else None,
+        "doubtful": gallery.doubtful_masks(task, side) if masks else None,
+        "class_disagreements": None if masks else gallery.class_disagreements(task, side),
         "histograms": _charts(sections.histograms(task, side)) if masks else None,
         "mistakes": None if masks else gallery.mistakes(task, side),
         "label_errors": None if masks else gallery.label_errors(task, side),

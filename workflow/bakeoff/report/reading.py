@@ -86,8 +86,8 @@ class Task:
         The difference of the headline score below which two methods are equal in practice.
     prepared, folds
         Its images, and how they are split.
-    learn_from
-        The label and the value of the images that alone train and choose; None for all.
+    split
+        The book's settings of the split.
     comparison_csv, pairs_csv, comparison_svg
         The comparison's files as they are.
     pairs
@@ -106,7 +106,7 @@ class Task:
     margin: float
     prepared: Prepared
     folds: list[Fold]
-    learn_from: Mapping[str, str] | None
+    split: Mapping[str, Any]
     comparison_csv: str
     pairs_csv: str
     comparison_svg: str
@@ -119,6 +119,11 @@ class Task:
     def about(self) -> dict[str, Any]:
         """The contents of `dataset.json`."""
         return self.prepared.about
+
+    @property
+    def learn_from(self) -> Mapping[str, str] | None:
+        """The label and the value of the images that alone train and choose; None for all."""
+        return self.split.get("learn_from")
 
     @property
     def measure(self) -> Kind:
@@ -234,7 +239,7 @@ def read_task(
         margin=margin,
         prepared=prepared,
         folds=read_folds(data / "splits" / f"{name}.csv", prepared),
-        learn_from=entry["split"].get("learn_from"),
+        split=entry["split"],
         comparison_csv=comparison_csv,
         pairs_csv=pairs_csv,
         comparison_svg=_read(path.with_suffix(".svg"), command),

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.evaluation.comparison import image_means
+from bakeoff.evaluation.leakage import keeps_groups
 from bakeoff.report import wording
 from bakeoff.report.charts import ThresholdLine, chart, family_colour, histogram_chart, inline, learning_chart
 from bakeoff.report.pictures import outlined, webp_uri
@@ -60,9 +62,63 @@ def data_warnings(*datasets: dict[str, Any]) -> list[str]:
         if unofficial and not about["synthetic"]:
             found.append(
                 f"The data of {about['title']} come from a mirror: {wording.listed(unofficial)} "
-                f"{'is' if len(unofficial) == 1 else 'are'} not the official bytes."
+                f"{'is' if len(unofficial) == 1 else 'are'} not the official bytes{_subset(about)}."
             )
     return found
+
+
+def _subset(about: Mapping[str, Any]) -> str:
+    """How much of what was published there is, where that is not all."""
+    listed, published = about["counts"]["listed"], (about["published"] or {}).get("listed")
+    if published is None or listed >= published:
+        return ""
+    return f", and {listed:,} of the {published:,} published images: no score here can be set beside a published one"
+
+
+def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
+    """That networks were trained for less than they might be, where real images were scored so."""
+    real = [task for task in tasks if not task.about["synthetic"]]
+    if profile == "full" or not any(each.history for task in real for each in task.experiments):
+        return []
+    seeds = sorted({int(each.row["seeds"]) for task in real for each in task.experiments if each.history})
+    return [
+        f"Run at the profile {profile}: smaller images, fewer epochs and "
+        f"{wording.listed([str(number) for number in seeds])} {'seed' if seeds == [1] else 'seeds'}. "
+        "Networks may do better at the profile full."
+    ]
+
+
+def question(task: Task) -> str:
+    """What a task asks, in a line: what is predicted, and how images are split."""
+    asked = (
+        f"segmentation of {wording.listed(task.prepared.classes[1:])}"
+        if task.target is None
+        else f"classification of {task.target}, {_class_count(task)}"
+    )
+    split = task.split
+    how = {
+        "stratified": "split drawn at random within groups",
+        "by-label": f"split by the list {split.get('label')}",
+        "folds": f"{len(task.folds)}-fold cross-validation",
+        "random": "split drawn at random, image by image, as published",
+        "every-14th": "every 14th image tested, as published",
+    }.get(split["name"], f"split {split['name']}")
+    together = ", look-alikes kept together" if keeps_groups(split) else ", look-alikes not kept together"
+    alone = f", learned from {task.learn_from['value']} alone" if task.learn_from else ""
+    return f"{asked}; {how}{together if split['name'] in ('stratified', 'folds') else ''}{alone}"
+
+
+def _class_count(task: Task) -> str:
+    classes = task.prepared.index[task.target].astype(str)
+    number = classes[classes != ""].nunique()
+    return f"{number} class{'' if number == 1 else 'es'}"
+
+
+def image_counts(task: Task) -> str:
+    """How many images train, choose and test; with cross-validation of the first fold, and all that are tested."""
+    first = task.folds[0]
+    sizes = f"{len(first.train):,} training and {len(first.validation):,} validation images"
+    return f"{sizes}{' a fold' if len(task.folds) > 1 else ''}, {len(task.tested):,} test images"
 
 
 def weights_warnings(task: Task) -> list[str]:
@@ -86,7 +142,7 @@ def weights_warnings(task: Task) -> list[str]:
 def random_starts(task: Task) -> str:
     """How many methods of a task started from random weights in place of pretrained ones; nothing if none did."""
     drawn = sum(random_weights(experiment) for experiment in task.experiments)
-    which = f"{drawn} of {wording.plural(len(task.experiments), 'method')}"
+    which = f"{drawn} of {len(task.experiments)} methods" if len(task.experiments) > 1 else "The only method"
     return f"{which} started from random weights, not pretrained ones." if drawn else ""
 
 
@@ -127,12 +183,16 @@ def ranking(task: Task) -> dict[str, Any]:
             f"{task.methods[0].label} is best. The table has the same figures.",
         ),
         "images": int(task.experiments[0].row["images"]),
-        "intervals": intervals(task, shown),
+        "intervals": intervals(task, [name for name in SCORES if _shown_somewhere(name, task.experiments[0])]),
     }
 
 
+def _shown_somewhere(name: str, experiment: Experiment) -> bool:
+    return f"{name}_mean" in experiment.row or name in experiment.metrics or name in experiment.scores
+
+
 def intervals(task: Task, shown: Sequence[str]) -> list[str]:
-    """Which column's 95 % interval is made how, a sentence a way; `shown` are the scores beside the headline."""
+    """Which column's 95 % interval is made how, a sentence a way; `shown` are scores beside the headline."""
     means = [name for name in shown if name in task.experiments[0].scores or name in ("log_loss", "log_loss_scaled")]
     over_all = [name for name in shown if name not in means]
     headline = task.measure.title[:1].upper() + task.measure.title[1:]
@@ -143,6 +203,10 @@ def intervals(task: Task, shown: Sequence[str]) -> list[str]:
         ("percentile bootstrap over images, expanded for few groups", [SCORES[name][0] for name in over_all]),
     ]
     return [f"{wording.listed(names)}: {way}" for way, names in ways if names]
+
+
+# How far the best method is behind itself.
+_ITSELF = {"value": 0.0, "text": wording.EN_DASH, "span": ""}
 
 
 def _ranking_row(task: Task, experiment: Experiment, shown: list[str]) -> dict[str, Any]:
@@ -156,7 +220,7 @@ def _ranking_row(task: Task, experiment: Experiment, shown: list[str]) -> dict[s
         "oracle": experiment.oracle,
         "random_weights": random_weights(experiment),
         "headline": estimate(row, headline),
-        "behind": estimate(row, f"{headline}_behind"),
+        "behind": estimate(row, f"{headline}_behind") if experiment is not task.methods[0] else _ITSELF,
         "scores": [estimate(row, score, SCORES[score][1]) for score in shown],
         "seeds": int(row["seeds"]),
         "foreground": foreground(experiment),
@@ -209,8 +273,15 @@ def histograms(task: Task, side: int) -> list[dict[str, Any]]:
     methods = [experiment for experiment in task.experiments if experiment.entry["family"] == "thresholds"]
     if not methods:
         return []
-    picked = [methods[0].scores.sort_values(["dice", "id"], ascending=order)["id"].iloc[0] for order in (False, True)]
-    return [_histogram(task, methods, id_, side) for id_ in dict.fromkeys(picked)]
+    scores = image_means(methods[0].scores, "dice").sort_index()
+    picked = {str(scores.idxmax()): "Best", str(scores.idxmin()): "Worst"}
+    return [
+        {
+            **_histogram(task, methods, id_, side),
+            "words": f"{which} of {methods[0].label}, Dice {wording.score(scores[id_])}:",
+        }
+        for id_, which in picked.items()
+    ]
 
 
 def _histogram(task: Task, methods: list[Experiment], id_: str, side: int) -> dict[str, Any]:
@@ -266,12 +337,14 @@ def _chosen_by(experiment: Experiment) -> str:
 
 
 def _learning_words(experiment: Experiment) -> str:
-    of_fold = " (fold 0)" if any(fit.get("fold", 0) for fit in experiment.fits) else ""
-    return " ".join(
-        f"Seed {fit['seed']}{of_fold}: best validation {_chosen_by(experiment)} "
-        f"{wording.score(fit['best_validation_score'])} at epoch {fit['best_epoch']} of {fit['epochs_run']}."
-        for fit in _first_fold(experiment)
+    folds = any(fit.get("fold", 0) for fit in experiment.fits)
+    said = " ".join(
+        f"Seed {fit['seed']}{', fold ' + str(fit.get('fold', 0)) if folds else ''}: best validation "
+        f"{_chosen_by(experiment)} {wording.score(fit['best_validation_score'])} at epoch {fit['best_epoch']} of "
+        f"{fit['epochs_run']}."
+        for fit in experiment.fits
     )
+    return f"{said} Drawn is fold 0." if folds else said
 
 
 def _first_fold(experiment: Experiment) -> list[dict[str, Any]]:

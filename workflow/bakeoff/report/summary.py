@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bakeoff.report import audits, sections, wording
+from bakeoff.report import audits, sections
 from bakeoff.report.reading import Dataset, Task
 from bakeoff.report.sections import random_starts
 from bakeoff.report.verdicts import MARKS, answer, below_majority
@@ -33,7 +33,11 @@ def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
     lines = [f"## Bakeoff at `{profile}`", ""]
     lines += [f"> {_escaped(words)}" for words in sections.data_warnings(*(each.prepared.about for each in datasets))]
     lines += ["", *_HEAD, *(_row(task) for task in run)]
-    lines += ["", f"Verdicts: {', '.join(f'{mark} {name}' for name, mark in MARKS.items())}, at 5 % after Holm."]
+    lines += [
+        "",
+        f"{', '.join(f'{mark} {name}' for name, mark in MARKS.items())}: better and worse at 5 % after Holm's "
+        "correction for all pairs of a task, equivalent within its margin, pair by pair.",
+    ]
     wary = [f"- **{task.name}**: {_escaped(words)}" for task in tasks for words in _wary(task)]
     return "\n".join([*lines, *(["", "### Be wary of", "", *wary] if wary else [])]) + "\n"
 
@@ -41,18 +45,24 @@ def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
 def _row(task: Task) -> str:
     found = answer(task)
     score = f"{found['score_title']} {found['score']} ({found['interval']})"
-    leads = [_lead(found[name]) for name in ("runner_up", "cheap")]
-    cells = [task.name, f"**{found['best']}**", score, str(found["images"]), *leads, found["cost"]]
+    leads = [
+        _lead(found["runner_up"], "no other method"),
+        _lead(found["cheap"], "it is the cheap one" if found["is_cheap"] else "there is none"),
+    ]
+    best = f"**{found['best']}** ({found['standing']})"
+    cells = [task.name, best, score, str(found["images"]), *leads, found["cost"]]
     return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
 
 
-def _lead(found: Mapping[str, Any] | None) -> str:
-    return f"{found['mark']} {found['by']} over {found['over']}: {found['verdict']}" if found else wording.MISSING
+def _lead(found: Mapping[str, Any] | None, otherwise: str) -> str:
+    if found is None:
+        return otherwise
+    return f"{found['mark']} {found['by']} ({found['interval']}) over {found['over']}: {found['verdict']}"
 
 
 def _wary(task: Task) -> list[str]:
     found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
-    return [*found, *filter(None, (below_majority(task), random_starts(task)))]
+    return [*found, *audits.inflated(task), *filter(None, (below_majority(task), random_starts(task)))]
 
 
 def _escaped(words: str) -> str:

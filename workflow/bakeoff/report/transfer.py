@@ -99,7 +99,7 @@ def _differences(trained: Sequence[tuple[str, Task, Experiment]], label: str, va
         change = {
             "value": paired.difference,
             "text": wording.signed(paired.difference),
-            "span": f"{wording.score(paired.low)} to {wording.score(paired.high)}",
+            "span": wording.interval(paired.low, paired.high),
         }
         found.append({"tested": value, "images": paired.images, "learned": learned, "change": change})
     return found

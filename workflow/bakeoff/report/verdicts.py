@@ -1,7 +1,7 @@
 """Which method, by how much, how sure and at what cost; and every two methods of a task compared."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,19 +40,20 @@ def answer(task: Task) -> dict[str, Any]:
         "is_cheap": is_cheap,
         "below_majority": below_majority(task),
         "random_starts": random_starts(task),
-        "learned": _learned_from(task),
         "on_empty": _on_empty(task, best),
         "leads": list(leads.values()),
         "not_worse": [*_not_worse(task, best, others), *_alike(task)],
         "speed": wording.figure(best.cost.get("predict_images_per_second")),
         "latency": wording.milliseconds(best.cost.get("latency_ms")),
-        "training": wording.duration(best.cost["training_seconds"]) if best.cost.get("training_seconds") else "none",
+        "learned_in": _learned_in(best),
+        "once": _once(leads.values()),
         "parameters": wording.count(best.cost["parameters"]) if best.cost.get("parameters") else "",
         "device": best.cost.get("device") or "device not recorded",
         "cost": _cost_words(best),
         "other_cost": f"{cheap.label}: {_cost_words(cheap)}" if cheap else "",
         "by_stratum": _gaps(task, best),
-        "seeds_spread": _seed_spread(task, best),
+        "spread": [*filter(None, [_seed_spread(task, best), _fold_spread(task, best)])],
+        "shortcuts": _shortcuts(task),
     }
 
 
@@ -64,7 +65,7 @@ def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
     return {
         "over": other.label,
         "by": wording.signed(pair["difference"]),
-        "interval": f"{wording.score(pair['low'])} to {wording.score(pair['high'])}",
+        "interval": wording.interval(pair["low"], pair["high"]),
         # The colour of what is sure; a lead in one training run is not.
         "tone": "once" if seeds == 1 else pair["verdict"],
         "mark": MARKS[pair["verdict"]],
@@ -77,30 +78,48 @@ def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
             kind,
             margin=task.margin,
             losses=losses if task.target else None,  # most images are right by both, or wrong
-            seeds=seeds,
         ),
     }
 
 
 def below_majority(task: Task) -> str:
-    """Which methods are right no more often than one that names the most frequent class; nothing if all are."""
+    """Which methods are not shown to be right more often than one that names the most frequent class; nothing if all
+    are.
+    """
     if task.target is None or not task.experiments:
         return ""
     found = task.methods[0].probabilities
     counts = np.bincount(found.truth, minlength=len(found.classes))
-    share, frequent = counts.max() / counts.sum(), found.classes[int(counts.argmax())]
+    share, frequent = float(counts.max() / counts.sum()), found.classes[int(counts.argmax())]
     learned = [each for each in task.methods if each.row["method"] != "majority"]
-    # The comparison's figures have six digits, and every image of every seed is worth more than that.
-    below = [each.label for each in learned if each.row["accuracy_mean"] <= share + 1e-6]
-    baseline = f"than always to say {frequent} would be ({wording.score(share)})"
-    if learned and len(below) == len(learned):
-        return f"No method is right more often {baseline}."
-    return f"Right no more often {baseline}: {wording.listed(below)}." if below else ""
+    worse = [each.label for each in learned if _against_majority(task, each, share) == "worse"]
+    below = [each.label for each in learned if _against_majority(task, each, share) == "undecided"]
+    always = f"than always answering {frequent} would be ({wording.score(share)})"
+    if learned and len(worse) == len(learned):
+        return f"Every method is right less often {always}."
+    found_worse = f"Right less often {always}: {wording.listed(worse)}." if worse else ""
+    if learned and len(below) + len(worse) == len(learned):
+        return " ".join(filter(None, [f"No method is shown to be right more often {always}.", found_worse]))
+    shown = f"Not shown to be right more often {always}: {wording.listed(below)}." if below else ""
+    return " ".join(filter(None, [shown, found_worse]))
 
 
-def _learned_from(task: Task) -> str:
-    """What images its methods learned from, where that is not the usual."""
-    return f"Learned from {task.learn_from['value']} alone." if task.learn_from else ""
+def _against_majority(task: Task, experiment: Experiment, share: float) -> str:
+    """Better, worse or undecided: from the comparison with the majority class, or else from the interval."""
+    majority = next((each for each in task.methods if each.row["method"] == "majority"), None)
+    if majority is not None:
+        ahead = task.methods.index(experiment) < task.methods.index(majority)
+        verdict = str(task.pair(*((experiment, majority) if ahead else (majority, experiment)))["verdict"])
+        return "undecided" if verdict in ("equivalent", "undecided") else "better" if ahead else "worse"
+    low, high = experiment.row["accuracy_low"], experiment.row["accuracy_high"]
+    return "better" if low > share else "worse" if high < share else "undecided"
+
+
+def _once(leads: Iterable[Mapping[str, Any]]) -> str:
+    """That another training was not tried, where a lead is called one."""
+    return (
+        wording.ONE_RUN if any(lead["tone"] == "once" and lead["mark"] != MARKS["undecided"] for lead in leads) else ""
+    )
 
 
 def _on_empty(task: Task, best: Experiment) -> str:
@@ -128,7 +147,7 @@ def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[s
         found.setdefault(task.pair(best, other)["verdict"], []).append(other.label)
     said = {
         "equivalent": f"As good as {best.label}, within the margin of {task.margin:g}",
-        "undecided": f"Not shown to be worse than {best.label} by these images",
+        "undecided": f"Not separated from {best.label} by these images",
     }
     return [f"{words}: {wording.listed(found[name])}." for name, words in said.items() if name in found]
 
@@ -144,12 +163,23 @@ def _alike(task: Task) -> list[str]:
 
 
 def _cost_words(experiment: Experiment) -> str:
-    seconds, parameters = (experiment.cost.get(name) or 0.0 for name in ("training_seconds", "parameters"))
-    each = " a seed" if experiment.history and experiment.row["seeds"] > 1 else ""
-    learned = f"{'trained' if experiment.history else 'fitted'} in {wording.duration(seconds)}{each}"
+    parameters = experiment.cost.get("parameters")
     latency = f"{wording.milliseconds(experiment.cost.get('latency_ms'))} an image"
     size = [f"{wording.magnitude(parameters)} parameters"] if parameters else []
-    return ", ".join([learned if seconds else "no training", latency, *size])
+    masks = (
+        [f"with {experiment.entry['segmenter']}, which predicts its masks"] if "segmenter" in experiment.entry else []
+    )
+    return ", ".join([_learned_in(experiment), latency, *size, *masks])
+
+
+def _learned_in(experiment: Experiment) -> str:
+    seconds = experiment.cost.get("training_seconds")
+    if not seconds:
+        return "no training"
+    folds = len({fit.get("fold", 0) for fit in experiment.fits})
+    each = [*(["fold"] if folds > 1 else []), *(["seed"] if experiment.row["seeds"] > 1 else [])]
+    by = f" a {' and '.join(each)}" if experiment.history and each else ""
+    return f"{'trained' if experiment.history else 'fitted'} in {wording.duration(seconds)}{by}"
 
 
 def _seed_spread(task: Task, experiment: Experiment) -> str:
@@ -162,12 +192,56 @@ def _seed_spread(task: Task, experiment: Experiment) -> str:
     )
 
 
+def _fold_spread(task: Task, experiment: Experiment) -> str:
+    """How far the networks of the folds, which test different images, are apart."""
+    if len(task.folds) < 2 or not experiment.history:
+        return ""
+    ids, by_image = task.prepared.index["id"], image_means(experiment.scores, task.measure.column)
+    means = [float(by_image.loc[ids.iloc[fold.test]].mean()) for fold in task.folds]
+    return (
+        f"From one fold to another its mean {task.measure.title} ranges from {wording.score(min(means))} to "
+        f"{wording.score(max(means))} ({len(means)} folds, each a training of its own and other test images)."
+    )
+
+
+def _shortcuts(task: Task) -> list[str]:
+    """Which methods of a classification are not shown to be above what can be told without looking at the picture."""
+    if task.target is None:
+        return []
+    said = []
+    checks = {row["check"]: row for row in task.checks.to_dict("records")}
+    for check, means in (("metadata", "What is known of the files"), ("brightness", "The brightness")):
+        name = f"{check}: {task.target}"
+        if name not in checks or checks[name]["verdict"] != "warn":
+            continue
+        bar = float(checks[name]["score"])
+        below = [
+            each.label
+            for each in task.methods
+            if each.row["method"] != "majority" and not each.row["balanced_accuracy_low"] > bar
+        ]
+        if below:
+            told = f"{means} alone predicts {task.target} with a balanced accuracy of {wording.score(bar)}"
+            said.append(f"{told}, and by their 95 % intervals not shown to be above it are: {wording.listed(below)}.")
+    return said
+
+
 def _gaps(task: Task, experiment: Experiment) -> list[str]:
-    groups = [values for values in strata_values(task).values() if len(values) > 1]
+    shown = {stratum: _with_something(task, experiment, stratum, each) for stratum, each in strata_values(task).items()}
+    groups = [values for values in shown.values() if len(values) > 1]
     return [
         wording.across_groups(experiment.label, experiment.row, values, task.measure, margin=task.margin)
         for values in groups
     ]
+
+
+def _with_something(task: Task, experiment: Experiment, stratum: str, values: list[str]) -> list[str]:
+    """The groups of a segmentation in which there is something to find: elsewhere a mean Dice is a share of images."""
+    scores = experiment.scores
+    if task.target is not None or stratum not in scores:
+        return values
+    found = scores.loc[scores["tp"] + scores["fn"] > 0, stratum].astype(str).unique()
+    return [value for value in values if value in found]
 
 
 def pairs(task: Task) -> dict[str, Any] | None:
@@ -196,7 +270,7 @@ def _pair_row(row: Mapping[Any, Any], labels: Mapping[str, str]) -> dict[str, An
         "difference": {
             "value": row["difference"],
             "text": wording.signed(row["difference"]),
-            "span": f"{wording.score(row['low'])} to {wording.score(row['high'])}",
+            "span": wording.interval(row["low"], row["high"]),
         },
         "area": _area(row) if "auc_difference" in row else None,
         "effect": f"{row['effect']:+.2f}",
@@ -215,8 +289,7 @@ def _area(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         "value": row["auc_difference"],
         "text": wording.signed(row["auc_difference"]),
-        "span": f"{wording.score(row['auc_low'])} to {wording.score(row['auc_high'])}, "
-        f"{wording.p_value(row['auc_p_holm'])}",
+        "span": f"{wording.interval(row['auc_low'], row['auc_high'])}, {wording.p_value(row['auc_p_holm'])}",
     }
 
 
@@ -236,9 +309,9 @@ def matrix(methods: list[tuple[str, str]], rows: list[dict[Any, Any]]) -> list[d
         {
             "label": label,
             "cells": [
-                (MARKS[found[name, other]], f"{label}: {found[name, other]} against {other_label}")
+                (MARKS[found[name, other]], f"{label}: {found[name, other]} against {other_label}", found[name, other])
                 if other != name
-                else ("", "")
+                else ("", "", "")
                 for other, other_label in methods
             ],
         }

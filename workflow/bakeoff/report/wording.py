@@ -12,7 +12,7 @@ from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 MISSING = "—"
 EN_DASH = "\u2013"  # a spreadsheet would take 1-3 with a hyphen for a date
 SHORTEST = 0.1  # seconds; nobody minds less
-_ONE_RUN = "One training run a method: another seed might turn it round (their number is seeds in params.yaml)."
+ONE_RUN = "Each network was trained once: how far another seed would move these differences is not known."
 
 
 def known(value: Any) -> bool:
@@ -29,6 +29,12 @@ def span(row: Mapping[str, Any], name: str, digits: int = 3) -> str:
     """The interval of a score in a comparison's row, "0.941 to 0.957"."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return f"{score(low, digits)} to {score(high, digits)}" if known(low) and known(high) else MISSING
+
+
+def interval(low: float, high: float) -> str:
+    """The ends of a difference's interval, "0.001 to 0.005", with a digit more where one would seem to be 0."""
+    digits = 4 if any(0 < abs(end) < 0.0005 for end in (low, high)) else 3
+    return f"{score(low, digits)} to {score(high, digits)}"
 
 
 def count(value: Any) -> str:
@@ -172,7 +178,7 @@ def verdict(pair: Mapping[str, Any], margin: float, *, seeds: int | None = None)
     if found == "undecided":
         return f"undecided; {_what_decides(pair)}"
     within = f"equivalent within {margin:g}" if found == "equivalent" else found
-    return f"{within}, in one training run" if seeds == 1 else within
+    return f"{within}, with one seed" if seeds == 1 else within
 
 
 def _what_decides(pair: Mapping[str, Any]) -> str:
@@ -191,12 +197,8 @@ def lead(
     *,
     margin: float,
     losses: int | None = None,
-    seeds: int | None = None,
 ) -> str:
     """How far the best method is ahead of another, and what that is worth.
-
-    Where a method was trained once, its interval says how these networks differ on other images, and nothing of what
-    another seed would give.
 
     Parameters
     ----------
@@ -212,21 +214,23 @@ def lead(
         The difference below which two methods are equal in practice.
     losses
         On how many it has the lower one; None where equal scores are rare and it goes without saying.
-    seeds
-        What `fewest_seeds` says of the two.
     """
-    by = f"{score(pair['difference'])} {kind.title} ({score(pair['low'])} to {score(pair['high'])}"
-    by += f"; {p_value(pair['p_holm'])} after Holm's correction)"
+    ends = interval(pair["low"], pair["high"])
+    chance = f"{p_value(pair['p_holm'])} after Holm's correction"
+    by = f"{score(pair['difference'])} {kind.title} ({ends}; {chance})"
+    apart = f"{score(pair['difference'])} {kind.title} ({ends})"
+    surely = f", though more than chance gives ({chance})" if pair["p_holm"] < 0.05 and pair["low"] > 0 else ""
     said = {
         "better": f"{best} is better than {other} by {by}",
         "worse": f"{best} is worse than {other}, by {by}",
-        "equivalent": f"{best} and {other} are equivalent: they differ by {by}, within the margin of {margin:g}",
+        "equivalent": f"{best} and {other} are equivalent: they differ by {apart}, less than the margin of {margin:g}"
+        f"{surely}",
         "undecided": f"Whether {best} is better than {other} is undecided: they differ by {by}, and "
         f"{_what_decides(pair)}",
     }[str(pair["verdict"])]
-    higher = f"higher on {wins:,}" if losses is None else f"higher on {wins:,}, lower on {losses:,},"
-    once = f" {_ONE_RUN}" if seeds == 1 else ""
-    return f"{said}. The score of {best} is {higher} of {pair['images']:,} images.{once}"
+    if losses is None:
+        return f"{said}. {best} has the higher score on {wins:,} of {pair['images']:,} images."
+    return f"{said}. {best} is right more often on {wins:,} of {pair['images']:,} images, {other} on {losses:,}."
 
 
 def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) -> str:
@@ -246,8 +250,8 @@ def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) 
     if methods == 1:
         return "the only method"
     if row["rank_low"] == row["rank_high"]:
-        return f"rank {row['rank_low']:.0f}" + (" in this training run" if seeds == 1 else ", surely")
-    return f"may rank {rank(row['rank_low'], row['rank_high'])}"
+        return f"rank {row['rank_low']:.0f}" + (" with this seed" if seeds == 1 else ", surely")
+    return f"tied: rank {rank(row['rank_low'], row['rank_high'])}"
 
 
 def across_groups(

@@ -12,6 +12,7 @@ from bakeoff.appearing import write_text
 from bakeoff.datasets.prepared import Fold, open_prepared, read_folds
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import leakage
+from bakeoff.evaluation.bootstrap import Interval, independent_difference
 from bakeoff.evaluation.comparison import KINDS, score_command
 from bakeoff.evaluation.scores import seed_scores
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 COLUMNS = ["kind", "honest", "inflated", "difference", "low", "high", "words", "otherwise"]
 # Training sets that differ by more than this factor are a second reason for another score.
 OTHER_TRAINING_SIZE = 1.1
-ONE_RUN = "One training run each: another seed might turn it round."
+ONE_RUN = "Each was trained once: another seed would give another difference."
 
 
 def inflation(
@@ -69,8 +70,15 @@ def inflation(
         )
         found = leakage.inflation(inflated, honest, groups, resamples=resamples)
         folds = [read_folds(data / "splits" / f"{each['task']}.csv", prepared) for each in (before, after)]
-        parted = len(leakage.relatives(prepared.index["group"].to_numpy(), folds[1]))
-        reasons = [_no_leak(design.kind, parted), _training_sizes(*map(_mean_training_size, folds))]
+        parted = leakage.relatives(prepared.index["group"].to_numpy(), folds[1])["tested"]
+        if design.kind == leakage.PARTED and parted.empty:
+            log.info("%s parts no look-alikes of a tested image: no leak to measure.", after["task"])
+            continue
+        reasons = [_training_sizes(*map(_mean_training_size, folds))]
+        if design.kind == leakage.PARTED:
+            reasons.append(_bound(len(parted), sum(len(fold.test) for fold in folds[1]), found.difference))
+            seen = prepared.index["id"].iloc[parted.unique()]
+            reasons.append(_not_told_apart(inflated, honest, groups, seen, resamples))
         otherwise = " ".join(filter(None, reasons))
         once = ONE_RUN if min(honest.shape[1], inflated.shape[1]) == 1 else ""
         words = " ".join(filter(None, [leakage.describe(found, measure.title), otherwise, once]))
@@ -97,11 +105,35 @@ def _mean_training_size(folds: Sequence[Fold]) -> float:
     return float(np.mean([len(fold.train) for fold in folds]))
 
 
-def _no_leak(kind: str, parted: int) -> str:
-    """What is to be said of a split that might part look-alikes and, of these images, parts none that are tested."""
-    if kind != leakage.PARTED or parted:
+def _bound(parted: int, tested: int, difference: float) -> str:
+    """A difference larger than what look-alikes can explain, were each of them right for having been seen."""
+    if difference <= parted / tested:
         return ""
-    return "That split has none of a tested image's group among those that were seen, so no leak explains it."
+    some = f"{parted} of its {tested} tested images {'has' if parted == 1 else 'have'} a look-alike that was seen"
+    return f"Only {some}: look-alikes explain {np.ceil(1e4 * parted / tested) / 1e4:.4f} at most."
+
+
+def _not_told_apart(
+    inflated: pd.DataFrame, honest: pd.DataFrame, groups: pd.Series, seen: pd.Series, resamples: int
+) -> str:
+    """That images without a look-alike among those seen gain as well, where the others are not shown to gain more.
+
+    Nothing where the two experiments were tested on other images: then there is no gain of an image.
+    """
+    if set(inflated.index) != set(honest.index):
+        return ""
+    has = inflated.index.isin(seen)
+    if has.all() or not has.any():
+        return ""
+    gains = [leakage.inflation(inflated[rows], honest[rows], groups, resamples=resamples) for rows in (has, ~has)]
+    more = independent_difference(*(Interval(each.difference, each.low, each.high) for each in gains))
+    if more.low > 0:
+        return ""
+    with_one, without = (f"{each.difference:+.3f} ({each.low:+.3f} to {each.high:+.3f})" for each in gains)
+    return (
+        f"The {has.sum()} images with a look-alike among those seen gain {with_one}, the other {(~has).sum()} "
+        f"{without}: that the first gain more, by {more.mean:+.3f} ({more.low:+.3f} to {more.high:+.3f}), is not shown."
+    )
 
 
 def _training_sizes(honest: float, inflated: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.appearing import appearing_folder, write_text
+from bakeoff.report.costs import with_segmenters
 from bakeoff.report.page import render
 from bakeoff.report.reading import read_claims_table, read_dataset, read_task
 from bakeoff.report.summary import summary
@@ -54,6 +55,7 @@ def report(
     ]
     names = dict.fromkeys(str(entry["dataset"]) for entry in tasks.values())
     datasets = [read_dataset(name, tasks, data) for name in names]
+    read = with_segmenters(read)
     pages = render(profile, read, datasets, read_claims_table(results), recipes)
     pages["summary.md"] = summary(profile, read, datasets)
     with appearing_folder(folder) as beside:
