@@ -223,8 +223,8 @@ def test_the_first_screen_answers(project: Path, html: str, table: pd.DataFrame)
     assert "n = 40 test images, 2 seeds" in answer
     pairs = pd.read_csv(project / "results" / "comparison" / "diagnosis-pairs.csv").set_index(["first", "second"])
     pair = pairs.loc[("resnet", "forest")]
-    assert f"{pair['difference']:.3f} accuracy ({pair['low']:.3f} to {pair['high']:.3f}" in answer
-    assert re.search(r"is right more often on \d+ of 40 images, Random forest, HOG on \d+\.", answer)
+    assert f"{pair['difference']:.3f} accuracy ({wording.interval(pair['low'], pair['high'])}" in answer
+    assert re.search(r"Of 40 images ResNet34, the image itself does better on \d+, Random forest, HOG on \d+", answer)
 
 
 def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str) -> None:
@@ -237,7 +237,7 @@ def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str)
     assert pair["auc_difference"] == pytest.approx(areas["resnet"] - areas["majority"], abs=1e-5)
     assert pair["auc_low"] < pair["auc_difference"] < pair["auc_high"]
     assert pair["auc_p_value"] <= pair["auc_p_holm"] < 0.05
-    assert f"{pair['auc_difference']:+.3f} {pair['auc_low']:.3f} to {pair['auc_high']:.3f}, p" in text_of(html)
+    assert f"{pair['auc_difference']:+.3f} {wording.interval(pair['auc_low'], pair['auc_high'])}, p" in text_of(html)
 
 
 def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_path: Path) -> None:
@@ -246,7 +246,9 @@ def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_pa
         judged = copy(project, tmp_path / verdict)
         path = judged / "results" / "comparison" / "diagnosis-pairs.csv"
         compared = pd.read_csv(path)
-        compared.loc[(compared["first"] == "forest") & (compared["second"] == "majority"), "verdict"] = verdict
+        forest = (compared["first"] == "forest") & (compared["second"] == "majority")
+        assert forest.any()
+        compared.loc[forest, ["p_holm", "low"]] = (0.01, 0.05) if verdict == "better" else (0.2, -0.05)
         compared.to_csv(path, index=False)
         pages = write(judged)
         for name in ("diagnosis.html", "index.html"):
@@ -406,9 +408,9 @@ def test_the_two_best_methods_disagree_where_both_are_sure(project: Path, html: 
     first, second = tables[0], tables[1].loc[tables[0].index]
     apart = first["predicted"] != second["predicted"]
     assert f"They name different classes on {apart.sum()} of 40 images" in text_of(part)
-    if apart.any():
-        surest = np.minimum(first["confidence"], second["confidence"])[apart].idxmax()
-        assert part.index(f"Test image {surest}: {first.loc[surest, 'label']}") > 0
+    assert apart.any()
+    surest = np.minimum(first["confidence"], second["confidence"])[apart].idxmax()
+    assert f"Test image {surest}: {first.loc[surest, 'label']}" in part
 
 
 def test_mistakes_are_counted() -> None:
@@ -466,6 +468,7 @@ def test_a_confusion_matrix_names_every_class_and_its_cells_sum_to_the_row(class
     assert sorted(shown) == names
     cells = {(shown[text.get_position()[1]], shown[text.get_position()[0]]): text.get_text() for text in axes.texts}
     right = {(name, name): "100" for name in names if name not in ("breed 00", "breed 02")}
+    cells = {cell: text for cell, text in cells.items() if text != "0"}  # where there is room
     assert cells == {**right, ("breed 00", "breed 00"): "75", ("breed 00", "breed 01"): "25"}
     assert len(axes.patches) == len(cells)
 
@@ -531,7 +534,7 @@ def test_calibration_words() -> None:
     about = calibration_words(0.74, 0.7, figures(0.05, 0.2, 0.19, (0.1, 0.4)), 40)
     assert "not shown to be too sure" in about
     assert "as low as is tried" in about
-    assert "by no more than chance may, from 0.200 to 0.190, and raises the log loss from 0.100 to 0.400." in about
+    assert "from 0.200 to 0.190, and raises the log loss from 0.100 to 0.400." in about
     worse = figures(100.0, 0.05, 0.2, (0.5, 0.5))
     assert calibration_words(0.6, 0.7, worse, 1) == (
         "On average 60.0 % sure and 70.0 % right: not sure enough. "
@@ -568,10 +571,10 @@ def test_every_method_has_its_areas(project: Path, html: str) -> None:
 
 def test_a_lead_in_accuracy_is_said_in_accuracy() -> None:
     pair = {"difference": 0.02, "low": 0.01, "high": 0.03, "images": 3669, "p_holm": 0.0004, "verdict": "better"}
-    pair |= {"images_to_decide": float("nan")}
+    pair |= {"images_to_decide": float("nan"), "effect": 0.2}
     assert wording.lead("A", "B", pair, 210, CLASSIFICATION, losses=96, margin=0.01) == (
         "A is better than B by 0.020 accuracy (0.010 to 0.030; p < 0.001 after Holm's correction). "
-        "A is right more often on 210 of 3,669 images, B on 96."
+        "Of 3,669 images A does better on 210, B on 96."
     )
     deterministic = {"family": "classical", "method": "svm", "seeds": 1}
     assert wording.fewest_seeds(deterministic, {"family": "classical", "method": "random-forest", "seeds": 2}) == 2

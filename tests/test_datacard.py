@@ -240,8 +240,8 @@ class TestSplits:
     ) -> None:
         assert split_table(scans.index, splits, [])["torn"] == [
             "grouped: every group lies within one part, as far as it is used.",
-            "torn: 2 groups have images in more than one part, 2 of them in test and in another, so look-alikes are on "
-            "both sides.",
+            "torn: 2 groups have images in more than one part, of which 2 are tested, so look-alikes are on both "
+            "sides.",
             "crossed: every group lies within one part, as far as it is used.",
         ]
 

@@ -170,7 +170,7 @@ def test_truth_that_two_networks_contradict_together_is_doubtful(task: Task) -> 
     ]
     (found,) = doubtful_masks(replace(task, experiments=agreeing), 64)
     assert found["id"] == id_
-    assert found["title"].startswith("Dice of the two 1.000, with the truth at most 0.")
+    assert found["title"] == "Dice of the two networks 1.000"
     assert doubtful_masks(replace(task, experiments=agreeing[:1]), 64) == []
 
 

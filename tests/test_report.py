@@ -46,10 +46,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 PAGES = ("index.html", "claims.html", "lungs.html", "data-lungs.html")
 
 
-def write(root: Path) -> dict[str, str]:
+def write(root: Path, profile: str = "sample") -> dict[str, str]:
     """Every page of the report, by file name."""
     folder = root / "results" / "report"
-    report("sample", TASKS, EXPERIMENTS, root / "data", root / "results", folder, **SETTINGS)
+    report(profile, TASKS, EXPERIMENTS, root / "data", root / "results", folder, **SETTINGS)
     return {path.name: path.read_text() for path in folder.glob("*.html")}
 
 
@@ -174,7 +174,8 @@ def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: P
     best = pd.read_csv(project / "results" / "comparison" / "lungs.csv").iloc[0]
     found = pairs(project).set_index(["first", "second"]).loc[("lungs-unet", "lungs-deeplabv3plus")]
     score = f"Dice {best['dice_mean']:.3f} {best['dice_low']:.3f} to {best['dice_high']:.3f}; n = 24, 2 seeds"
-    lead = f"{found['difference']:+.3f} ({found['low']:.3f} to {found['high']:.3f}) over DeepLabV3+: {found['verdict']}"
+    ends = wording.interval(found["low"], found["high"])
+    lead = f"{found['difference']:+.3f} ({ends}) over DeepLabV3+: {found['verdict']}"
     cost = "trained in 12.4 s a seed, 29.7 ms an image, 8.63 M parameters"
     for said in (score, lead, cost, "✗ 1 failed, 1 warned"):
         assert said in text
@@ -186,7 +187,8 @@ def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: P
 
 def test_a_task_without_experiments_says_so(project: Path, pages: dict[str, str]) -> None:
     text = Page(pages["index.html"]).text
-    assert "lungs-diagnosis Chest X-rays of ellipses; classification, 0 experiments no experiment in the book" in text
+    asks = "classification by diagnosis (2 classes); 2-fold cross-validation, look-alikes kept together"
+    assert f"lungs-diagnosis Chest X-rays of ellipses: {asks}; 0 experiments no experiment in the book" in text
     assert read(project, "lungs-diagnosis").experiments == []
     assert "lungs-diagnosis.html" not in "".join(pages.values())
     assert "lungs-diagnosis" in Page(pages["data-lungs.html"]).text, "its split is on the data card"
@@ -250,7 +252,7 @@ def test_the_first_screen_answers(project: Path, html: str) -> None:
     for name, (verdict, words) in said.items():
         pair = found.loc[("lungs-unet", name)]
         assert pair["verdict"] == verdict
-        assert f"{words} {pair['difference']:.3f} Dice ({pair['low']:.3f} to {pair['high']:.3f}; " in answer
+        assert f"{words} {pair['difference']:.3f} Dice ({wording.interval(pair['low'], pair['high'])}; " in answer
     assert "Not separated from U-Net by these images: DeepLabV3+." in answer
     assert "Latency, one image 29.7 ms" in answer
     assert "task lungs : which method? Segmentation of lung; " in answer
@@ -274,8 +276,8 @@ def test_every_two_methods_are_compared_in_a_table_and_at_a_glance(project: Path
     text = Page(section).text
     labels = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")["label"]
     for _, row in pairs(project).iterrows():
-        said = f"{labels[row['first']]} {labels[row['second']]} {row['difference']:+.3f} {row['low']:.3f} to"
-        assert said in text
+        ends = wording.interval(row["low"], row["high"])
+        assert f"{labels[row['first']]} {labels[row['second']]} {row['difference']:+.3f} {ends}" in text
     methods = len(EXPERIMENTS) - 1  # the oracle is none
     matrix = section[section.index('class="matrix"') : section.index("</table>")]
     assert matrix.count("<td") == methods**2
@@ -411,7 +413,7 @@ def test_a_leak_that_the_split_has_not_is_not_called_one(project: Path, tmp_path
     pd.read_csv(path).assign(otherwise="It also trained on more images.").to_csv(path, index=False)
     html = write(other)["lungs.html"]
     text = Page(html[html.index('id="lungs-audit"') :]).text
-    assert "? not the leak alone" in text
+    assert "? perhaps not the leak" in text
     assert "✗ inflated" not in text
 
 
@@ -530,7 +532,9 @@ def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path
     for fit in (honest / "results" / "models").glob("*/seed*.json"):
         record = json.loads(fit.read_text())
         fit.write_text(json.dumps({**record, "weights": record["weights"] and {"official": True, "random": False}}))
-    assert not any('class="warning"' in html for html in write(honest).values())
+    assert not any('class="warning"' in html for html in write(honest, "full").values())
+    warned = {name for name, html in write(honest, "small").items() if "at the profile small, not full" in html}
+    assert warned == {"index.html", "lungs.html"}
 
 
 def test_the_audit_the_splits_and_the_provenance_are_on_the_page_of_the_data(pages: dict[str, str]) -> None:
@@ -690,7 +694,7 @@ def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_name
     assert words
     kept = re.findall(r"Seed (\d), fold (\d): best .*? at epoch (\d) of 8\.", words[0])
     assert sorted(kept) == [("0", "0", "3"), ("0", "1", "4"), ("1", "0", "3"), ("1", "1", "4")]
-    assert "Drawn is fold 0." in words[0]
+    assert "The curves are those of fold 0." in words[0]
     text = Page(html[html.index('id="lungs-provenance"') :]).text
     trainings = ", ".join(f"training, seed {seed}, fold {fold}" for seed in (0, 1) for fold in (0, 1))
     assert f"prediction, {trainings}" in text
@@ -794,6 +798,7 @@ class TestWording:
         "low": 0.004,
         "high": 0.02,
         "p_holm": 0.0123,
+        "effect": 0.4,
         "verdict": "better",
         "images_to_decide": None,
     }
@@ -814,7 +819,7 @@ class TestWording:
         assert said.startswith("A and B are equivalent: they differ by 0.012 Dice")
         assert said.endswith(
             "(0.004 to 0.020), less than the margin of 0.02, though more than chance gives (p = 0.012 after Holm's "
-            "correction). A is right more often on 21 of 30 images, B on 9."
+            "correction). Of 30 images A does better on 21, B on 9."
         )
         alike = {**pair, "low": -0.0001, "p_holm": 0.4}
         assert wording.lead("A", "B", alike, 21, margin=0.02).endswith(

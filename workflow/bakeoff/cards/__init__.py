@@ -341,7 +341,7 @@ def _limits(
     found += [
         f"The audit says ({check['verdict']}, {check['check']}): {check['finding']} {check['explanation']}"
         for check in audit["checks"]
-        if check["verdict"] != "pass"
+        if check["verdict"] in ("warn", "fail")
     ]
     return found
 

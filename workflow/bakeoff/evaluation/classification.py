@@ -306,12 +306,13 @@ def headline(
     member = pd.factorize(np.asarray(groups))[0]
     count = int(member.max()) + 1
     drawn = _drawn_figures(truth, probabilities, scaled, member, times_drawn(count, resamples, seed))
+    of_classes = _groups_of_classes(truth, probabilities, member)
     intervals: dict[str, Any] = {}
     for name, values in drawn.items():
         values = values[np.isfinite(values)]
         known = count > 1 and len(values) > 0
-        drawn_from = _groups_of_classes(truth, probabilities, member) if name in _MEANS_OVER_CLASSES else count
-        low, high = np.quantile(values, expanded_shares(0.95, drawn_from)) if known else (np.nan, np.nan)
+        shares = expanded_shares(0.95, of_classes if name in _MEANS_OVER_CLASSES else count)
+        low, high = np.quantile(values, shares) if known else (np.nan, np.nan)
         intervals[name] = Interval(float(found[name][0]), float(low), float(high))
     if len(probabilities) > 1 and count > 1:
         intervals = _widened(intervals, truth, probabilities, scaled, member, seed)

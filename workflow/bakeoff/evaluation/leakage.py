@@ -44,7 +44,7 @@ IMPORTANCE_REPEATS = 3
 _AT_A_TIME = 100
 # What it means for masks that something about them, or about their image, is told without looking.
 _ABOUT_MASKS = (
-    "Knowing this draws no mask. But a method may rely on it, and fail on images where it does not hold: compare its "
+    "This alone gives no mask. But a method may rely on it, and fail on images where it does not hold: compare its "
     "scores group by group."
 )
 # The kind of a pair whose tasks differ in whether look-alikes are kept together.
@@ -320,11 +320,22 @@ def _what_parting_means(share: float, by_design: bool) -> str:
         return "Nothing found by which a score could be due to having seen the answer."
     means = (
         "A method that has learned these images by heart is right on their look-alikes. That can raise its mean score "
-        f"by {np.ceil(1e4 * share) / 1e4:.4f} at most."
+        f"by {rounded_up(share):.4f} at most."
     )
     return (
         f"{means} Expected of this split, which is made image by image as published ones are." if by_design else means
     )
+
+
+def rounded_up(share: float) -> float:
+    """A share to four digits, up, as a bound has to be; what has no more digits stays.
+
+    Examples
+    --------
+    >>> rounded_up(1 / 119), rounded_up(0.07)
+    (0.0085, 0.07)
+    """
+    return float(np.ceil(round(1e4 * share, 6)) / 1e4)
 
 
 def _tested(folds: Sequence[Fold]) -> int:
@@ -538,7 +549,8 @@ def corrected(found: Sequence[Telling | None]) -> list[Telling | None]:
         What `telling` answered to all that was asked of one split; None stays None.
     """
     adjusted = iter(holm(np.array([each.p_value for each in found if each])))
-    return [replace(each, p_value=float(next(adjusted))) if each else None for each in found]
+    after = [replace(each, p_value=float(next(adjusted))) if each else None for each in found]
+    return [each if each is None or each.tells else replace(each, column=None) for each in after]
 
 
 def metadata_check(target: str, found: Telling | None, *, predicted: bool = True) -> Check:

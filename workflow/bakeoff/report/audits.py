@@ -41,7 +41,7 @@ def findings(task: Task) -> list[dict[str, Any]]:
 def summary(task: Task) -> dict[str, Any]:
     """The gravest verdict on a task's split, and how many checks failed, warned and passed."""
     counts = task.checks["verdict"].value_counts()
-    worst = next((name for name in ("fail", "warn") if counts.get(name)), "pass")
+    worst = next((name for name in ("fail", "warn", "pass", "untested") if counts.get(name)), "untested")
     said = [f"{counts[name]} {words}" for name, words in (("fail", "failed"), ("warn", "warned")) if counts.get(name)]
     return {
         "verdict": worst,
@@ -53,10 +53,12 @@ def summary(task: Task) -> dict[str, Any]:
 
 def warnings(task: Task) -> list[str]:
     """What a reader must know before believing a score: the checks that failed."""
-    failed = [row for row in findings(task) if row["verdict"] == "fail"]
-    # Near duplicates are groups too: what two checks find of the same images is said once.
-    by_meaning = {row["explanation"]: row for row in reversed(failed)}
-    return [f"{row['finding']} {row['explanation']}" for row in failed if by_meaning[row["explanation"]] is row]
+    rows = (row for row in findings(task) if row["verdict"] == "fail")
+    failed = {row["check"]: f"{row['finding']} {row['explanation']}" for row in rows}
+    # Near duplicates are groups too, and the images of both are said once.
+    if "groups" in failed:
+        failed.pop("near duplicates", None)
+    return list(failed.values())
 
 
 def inflation(task: Task) -> list[dict[str, Any]]:
@@ -82,14 +84,15 @@ def _shown(row: Mapping[Any, Any]) -> str:
     if row["low"] <= 0 <= row["high"]:
         return "? not shown"
     if row["otherwise"]:
-        return "? not the leak alone"
+        return "? perhaps not the leak"
     return "✗ inflated" if row["low"] > 0 else "✓ lower"
 
 
 def inflated(task: Task) -> list[str]:
     """Leaks that are shown to raise a score, a sentence each: what a reader of the index has to know."""
+    mine = {each.name for each in task.experiments}
     return [
         f"{row['kind'].capitalize()} ({row['inflated']} and {row['honest']}): {row['words']}"
         for row in task.inflation.to_dict("records")
-        if _shown(row) == "✗ inflated"
+        if row["inflated"] in mine and _shown(row) == "✗ inflated"
     ]

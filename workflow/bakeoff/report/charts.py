@@ -118,7 +118,7 @@ def learning_chart(history: dict[int, pd.DataFrame], best_epochs: dict[int, int]
         if np.nanmin(losses) > 0 and np.nanmax(losses) > _STEEP * np.nanmedian(losses):
             loss.set_yscale("log")
             loss.yaxis.set_major_formatter("{x:g}")
-        loss.set_ylabel("loss")
+        loss.set_ylabel("loss, logarithmic" if loss.get_yscale() == "log" else "loss")
         score.set_ylabel("\n".join(wrap(f"validation {chosen_by}", 26)))
         score.set_ylim(top=min(score.get_ylim()[1], 1.02))
         score.set_xlabel("epoch (a dot: the weights that were kept)")

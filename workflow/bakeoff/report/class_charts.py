@@ -50,7 +50,7 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str]) -> Figure:
         for row, column in np.ndindex(shares.shape):
             share = shares[row, column]
             if share == 0:
-                if roomy:
+                if roomy and shares[row].any():  # a class without test images has an empty row
                     axes.text(column, row, "0", ha="center", va="center_baseline", fontsize=figures)
                 continue
             # Never so dark that the number in it could not be read, on a light page or a dark one.

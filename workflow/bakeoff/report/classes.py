@@ -293,7 +293,6 @@ def calibration_words(
     losses = [metrics[name]["mean"] for name in ("log_loss", "log_loss_scaled")]
     dearer = f", and raises the log loss from {wording.score(losses[0])} to {wording.score(losses[1])}"
     same = wording.score(before) == wording.score(after)
-    about = _holds(metrics["ece"], after)
     named = (
         f"Scaling by temperatures of {' to '.join(wording.figure(end(temperatures)) for end in (min, max))}, one a "
         "training,"
@@ -303,8 +302,6 @@ def calibration_words(
     effect = (
         f"leaves the expected calibration error at {wording.score(before)}"
         if same
-        else f"changes the expected calibration error by no more than chance may, {change}"
-        if about
         else f"lowers the expected calibration error {change}"
         if after < before
         else f"does not help: the expected calibration error goes {change}, with {images} to fit it on"
@@ -394,7 +391,7 @@ _DRAWINGS = (
         area_name="AURC",
         x_label="images that the method decides, surest first (%)",
         y_label="of those, wrong (%)",
-        words="Down is best; at the right end the method decides on every image. From a tenth of the images on.",
+        words="Down is best; at the right end the method decides on every image. Drawn from a tenth of the images on.",
     ),
 )
 

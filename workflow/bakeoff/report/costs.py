@@ -43,7 +43,7 @@ def _with_segmenter(experiment: Experiment, known: Mapping[str, Experiment]) -> 
     segmenter = known.get(experiment.entry.get("segmenter", ""))
     if segmenter is None:
         return experiment
-    return replace(experiment, cost=added_cost(experiment.cost, segmenter.cost))
+    return replace(experiment, cost={**added_cost(experiment.cost, segmenter.cost), "segmenter": segmenter.name})
 
 
 def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
     if min(rates) > 0:
         found["predict_images_per_second"] = 1 / sum(1 / rate for rate in rates)
     peaks = [each["peak_memory_mib"] for each in (cost, before) if each.get("peak_memory_mib") is not None]
-    found["peak_memory_mib"] = max(peaks, default=None)
+    found["peak_memory_mib"] = max(peaks) if len(peaks) == 2 else None
     return found
 
 
@@ -100,8 +100,8 @@ def _notes(task: Task) -> list[dict[str, str]]:
     """What `cost.json` adds in words, and of which methods it does."""
     notes: dict[str, list[str]] = {}
     for experiment in task.experiments:
-        if "segmenter" in experiment.entry:
-            note = f"with the cost of {experiment.entry['segmenter']}, which predicts its masks"
+        if "segmenter" in experiment.cost:
+            note = f"with the cost of {experiment.cost['segmenter']}, which predicts its masks"
             notes.setdefault(note, []).append(experiment.label)
         elif experiment.entry.get("input"):
             notes.setdefault("without what making the input costs", []).append(experiment.label)

@@ -411,7 +411,7 @@ def _torn_words(name: str, torn: int, tested: int) -> str:
         return f"{name}: every group lies within one part, as far as it is used."
     which = "group has images" if torn == 1 else "groups have images"
     means = (
-        f"{tested:,} of them in test and in another, so look-alikes are on both sides"
+        f"of which {tested:,} {'is' if tested == 1 else 'are'} tested, so look-alikes are on both sides"
         if tested
         else "but of look-alikes that are tested none is elsewhere"
     )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bakeoff.evaluation.scores import FOREGROUND
 from bakeoff.report import wording
 from bakeoff.report.classes import MOST_SHOWN, best
 from bakeoff.report.label_errors import suspects
@@ -93,12 +94,15 @@ def disagreements(task: Task, side: int) -> dict[str, Any] | None:
     ids = methods[0].masks.ids
     return {
         "methods": [experiment.label for experiment in methods],
-        "cases": [_disagreement(task, [first, second], ids[place], shares[place], side) for place in most],
+        "cases": [
+            _disagreement(task, [first, second], ids[at], f"{100 * shares[at]:.0f} % of the pixels differ", side)
+            for at in most
+        ],
     }
 
 
 def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
-    """The test images on which the two best networks agree with each other and not with the truth.
+    """The test images on which the two best networks agree with each other, and less with the truth.
 
     They may share a mistake, or the truth may be wrong: pictures for somebody to look at.
 
@@ -113,27 +117,17 @@ def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
     if len(networks) < 2:
         return []
     methods = [(each, min(each.masks.masks)) for each in networks]
-    masks = [each.masks.masks[seed] > 0 for each, seed in methods]
-    truth = task.prepared.true_masks()
+    masks = [each.masks.masks[seed] == FOREGROUND for each, seed in methods]
     ids = networks[0].masks.ids
-    agreed = np.array([_dice(first, second) for first, second in zip(*masks, strict=True)])
-    true = [truth[task.test_positions[id_]] > 0 for id_ in ids]
-    against = np.array([max(_dice(one, mine), _dice(two, mine)) for one, two, mine in zip(*masks, true, strict=True)])
-    doubted = np.flatnonzero((agreed >= AGREED) & (agreed - against >= DOUBT))
-    most = doubted[np.argsort((against - agreed)[doubted], kind="stable")][:DISAGREEMENTS]
+    agreed = np.array([2 * (one & two).sum() / max(1, one.sum() + two.sum()) for one, two in zip(*masks, strict=True)])
+    of_seed = [each.scores[each.scores["seed"] == seed].set_index("id")["dice"] for each, seed in methods]
+    true = np.max([scores.loc[ids] for scores in of_seed], axis=0)
+    doubted = np.flatnonzero((agreed >= AGREED) & (agreed - true >= DOUBT))
+    most = doubted[np.argsort((true - agreed)[doubted], kind="stable")][:DISAGREEMENTS]
     return [
-        {
-            **_disagreement(task, methods, ids[place], 0.0, side),
-            "title": f"Dice of the two {wording.score(agreed[place])}, with the truth at most "
-            f"{wording.score(against[place])}",
-        }
+        _disagreement(task, methods, ids[place], f"Dice of the two networks {wording.score(agreed[place])}", side)
         for place in most
     ]
-
-
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
-    both = int(first.sum()) + int(second.sum())
-    return 2 * int((first & second).sum()) / both if both else 1.0
 
 
 def differing_shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -152,13 +146,11 @@ def differing_shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.array([np.count_nonzero(a != b) / a.size for a, b in zip(first, second, strict=True)])
 
 
-def _disagreement(
-    task: Task, methods: list[tuple[Experiment, int]], id_: str, share: float, side: int
-) -> dict[str, Any]:
+def _disagreement(task: Task, methods: list[tuple[Experiment, int]], id_: str, title: str, side: int) -> dict[str, Any]:
     truth = task.prepared.true_masks()[task.test_positions[id_]]
     rows = [each.scores[(each.scores["id"] == id_) & (each.scores["seed"] == seed)].iloc[0] for each, seed in methods]
     return {
-        "title": f"{100 * share:.0f} % of the pixels differ",
+        "title": title,
         "id": id_,
         "seed": None,
         "strata": _strata(task, rows[0]),

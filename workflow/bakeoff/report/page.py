@@ -156,7 +156,6 @@ def _index(profile: str, tasks: list[Task], datasets: list[Dataset]) -> dict[str
         "tasks": [
             {
                 "name": task.name,
-                "kind": task.kind,
                 "title": task.about["title"],
                 "asks": sections.question(task),
                 "file": _task_file(task) if task.experiments else None,

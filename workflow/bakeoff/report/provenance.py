@@ -9,7 +9,7 @@ from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task
 
 # Of an entry of the book, what is said elsewhere in its row.
-_SAID = ("weights",)
+_SAID = ("weights", "segmenter")
 
 
 def anchor(task: Task, experiment: Experiment) -> str:

@@ -72,20 +72,14 @@ def _subset(about: Mapping[str, Any]) -> str:
     listed, published = about["counts"]["listed"], (about["published"] or {}).get("listed")
     if published is None or listed >= published:
         return ""
-    return f", and {listed:,} of the {published:,} published images: no score here can be set beside a published one"
+    some = f"{listed:,} of the {published:,} published images"
+    return f", and hold {some}: no score here can be set beside a published one"
 
 
 def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
     """That networks were trained for less than they might be, where real images were scored so."""
-    real = [task for task in tasks if not task.about["synthetic"]]
-    if profile == "full" or not any(each.history for task in real for each in task.experiments):
-        return []
-    seeds = sorted({int(each.row["seeds"]) for task in real for each in task.experiments if each.history})
-    return [
-        f"Run at the profile {profile}: smaller images, fewer epochs and "
-        f"{wording.listed([str(number) for number in seeds])} {'seed' if seeds == [1] else 'seeds'}. "
-        "Networks may do better at the profile full."
-    ]
+    trained = any(each.history for task in tasks if not task.about["synthetic"] for each in task.experiments)
+    return [f"Run at the profile {profile}, not full: networks may do better there."] * (trained and profile != "full")
 
 
 def question(task: Task) -> str:
@@ -93,12 +87,12 @@ def question(task: Task) -> str:
     asked = (
         f"segmentation of {wording.listed(task.prepared.classes[1:])}"
         if task.target is None
-        else f"classification of {task.target}, {_class_count(task)}"
+        else f"classification by {task.target} ({_class_count(task)})"
     )
     split = task.split
     how = {
         "stratified": "split drawn at random within groups",
-        "by-label": f"split by the list {split.get('label')}",
+        "by-label": f"split by the label {split.get('label')}",
         "folds": f"{len(task.folds)}-fold cross-validation",
         "random": "split drawn at random, image by image, as published",
         "every-14th": "every 14th image tested, as published",
@@ -273,12 +267,13 @@ def histograms(task: Task, side: int) -> list[dict[str, Any]]:
     methods = [experiment for experiment in task.experiments if experiment.entry["family"] == "thresholds"]
     if not methods:
         return []
-    scores = image_means(methods[0].scores, "dice").sort_index()
+    best = next((each for each in methods if not each.oracle), methods[0])
+    scores = image_means(best.scores, "dice").sort_index()
     picked = {str(scores.idxmax()): "Best", str(scores.idxmin()): "Worst"}
     return [
         {
             **_histogram(task, methods, id_, side),
-            "words": f"{which} of {methods[0].label}, Dice {wording.score(scores[id_])}:",
+            "words": f"{which} of {best.label}, Dice {wording.score(scores[id_])}:",
         }
         for id_, which in picked.items()
     ]
@@ -344,7 +339,7 @@ def _learning_words(experiment: Experiment) -> str:
         f"{fit['epochs_run']}."
         for fit in experiment.fits
     )
-    return f"{said} Drawn is fold 0." if folds else said
+    return f"{said} The curves are those of fold 0." if folds else said
 
 
 def _first_fold(experiment: Experiment) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
     run = [task for task in tasks if task.experiments]
     lines = [f"## Bakeoff at `{profile}`", ""]
     lines += [f"> {_escaped(words)}" for words in sections.data_warnings(*(each.prepared.about for each in datasets))]
+    lines += [f"> {words}" for words in sections.profile_warnings(profile, run)]
     lines += ["", *_HEAD, *(_row(task) for task in run)]
     lines += [
         "",

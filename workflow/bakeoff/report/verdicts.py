@@ -107,10 +107,12 @@ def below_majority(task: Task) -> str:
 def _against_majority(task: Task, experiment: Experiment, share: float) -> str:
     """Better, worse or undecided: from the comparison with the majority class, or else from the interval."""
     majority = next((each for each in task.methods if each.row["method"] == "majority"), None)
-    if majority is not None:
+    # It names the class that is most frequent in training, which need not be that of the test images.
+    if majority is not None and abs(majority.row["accuracy_mean"] - share) < 1e-5:
         ahead = task.methods.index(experiment) < task.methods.index(majority)
-        verdict = str(task.pair(*((experiment, majority) if ahead else (majority, experiment)))["verdict"])
-        return "undecided" if verdict in ("equivalent", "undecided") else "better" if ahead else "worse"
+        pair = task.pair(*((experiment, majority) if ahead else (majority, experiment)))
+        shown = pair["p_holm"] < 0.05 and pair["low"] > 0
+        return "undecided" if not shown else "better" if ahead else "worse"
     low, high = experiment.row["accuracy_low"], experiment.row["accuracy_high"]
     return "better" if low > share else "worse" if high < share else "undecided"
 
@@ -166,14 +168,14 @@ def _cost_words(experiment: Experiment) -> str:
     parameters = experiment.cost.get("parameters")
     latency = f"{wording.milliseconds(experiment.cost.get('latency_ms'))} an image"
     size = [f"{wording.magnitude(parameters)} parameters"] if parameters else []
-    masks = (
-        [f"with {experiment.entry['segmenter']}, which predicts its masks"] if "segmenter" in experiment.entry else []
-    )
+    masks = [f"with {experiment.cost['segmenter']}, which predicts its masks"] if "segmenter" in experiment.cost else []
     return ", ".join([_learned_in(experiment), latency, *size, *masks])
 
 
 def _learned_in(experiment: Experiment) -> str:
     seconds = experiment.cost.get("training_seconds")
+    if seconds is None and experiment.history:
+        return "training time not known"
     if not seconds:
         return "no training"
     folds = len({fit.get("fold", 0) for fit in experiment.fits})
@@ -222,7 +224,7 @@ def _shortcuts(task: Task) -> list[str]:
         ]
         if below:
             told = f"{means} alone predicts {task.target} with a balanced accuracy of {wording.score(bar)}"
-            said.append(f"{told}, and by their 95 % intervals not shown to be above it are: {wording.listed(below)}.")
+            said.append(f"{told}; by their 95 % intervals these are not shown to do better: {wording.listed(below)}.")
     return said
 
 

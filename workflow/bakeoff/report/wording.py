@@ -12,7 +12,7 @@ from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 MISSING = "—"
 EN_DASH = "\u2013"  # a spreadsheet would take 1-3 with a hyphen for a date
 SHORTEST = 0.1  # seconds; nobody minds less
-ONE_RUN = "Each network was trained once: how far another seed would move these differences is not known."
+ONE_RUN = "Run with one seed: how far another would move these differences is not known."
 
 
 def known(value: Any) -> bool:
@@ -32,7 +32,9 @@ def span(row: Mapping[str, Any], name: str, digits: int = 3) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """The ends of a difference's interval, "0.001 to 0.005", with a digit more where one would seem to be 0."""
+    """The ends of a difference's interval, "0.001 to 0.005", with a digit more where one would round to 0."""
+    if not (known(low) and known(high)):
+        return MISSING
     digits = 4 if any(0 < abs(end) < 0.0005 for end in (low, high)) else 3
     return f"{score(low, digits)} to {score(high, digits)}"
 
@@ -219,7 +221,8 @@ def lead(
     chance = f"{p_value(pair['p_holm'])} after Holm's correction"
     by = f"{score(pair['difference'])} {kind.title} ({ends}; {chance})"
     apart = f"{score(pair['difference'])} {kind.title} ({ends})"
-    surely = f", though more than chance gives ({chance})" if pair["p_holm"] < 0.05 and pair["low"] > 0 else ""
+    beyond = pair["p_holm"] < 0.05 and pair["low"] > 0 and pair["effect"] * pair["difference"] >= 0
+    surely = f", though more than chance gives ({chance})" if beyond else ""
     said = {
         "better": f"{best} is better than {other} by {by}",
         "worse": f"{best} is worse than {other}, by {by}",
@@ -230,7 +233,7 @@ def lead(
     }[str(pair["verdict"])]
     if losses is None:
         return f"{said}. {best} has the higher score on {wins:,} of {pair['images']:,} images."
-    return f"{said}. {best} is right more often on {wins:,} of {pair['images']:,} images, {other} on {losses:,}."
+    return f"{said}. Of {pair['images']:,} images {best} does better on {wins:,}, {other} on {losses:,}."
 
 
 def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) -> str:

@@ -1,7 +1,7 @@
 """Inflation: what leaks add to the scores of experiments that differ in nothing else."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 COLUMNS = ["kind", "honest", "inflated", "difference", "low", "high", "words", "otherwise"]
 # Training sets that differ by more than this factor are a second reason for another score.
 OTHER_TRAINING_SIZE = 1.1
-ONE_RUN = "Each was trained once: another seed would give another difference."
+ONE_RUN = "Run with one seed: another would give another difference."
 
 
 def inflation(
@@ -68,17 +68,17 @@ def inflation(
             _scores(name, experiments[name], measure.column, groups, results)
             for name in (design.honest, design.inflated)
         )
-        found = leakage.inflation(inflated, honest, groups, resamples=resamples)
         folds = [read_folds(data / "splits" / f"{each['task']}.csv", prepared) for each in (before, after)]
-        parted = leakage.relatives(prepared.index["group"].to_numpy(), folds[1])["tested"]
-        if design.kind == leakage.PARTED and parted.empty:
+        seen = leakage.relatives(prepared.index["group"].to_numpy(), folds[1])["tested"]
+        if design.kind == leakage.PARTED and seen.empty:
             log.info("%s parts no look-alikes of a tested image: no leak to measure.", after["task"])
             continue
+        found = leakage.inflation(inflated, honest, groups, resamples=resamples)
         reasons = [_training_sizes(*map(_mean_training_size, folds))]
         if design.kind == leakage.PARTED:
-            reasons.append(_bound(len(parted), sum(len(fold.test) for fold in folds[1]), found.difference))
-            seen = prepared.index["id"].iloc[parted.unique()]
-            reasons.append(_not_told_apart(inflated, honest, groups, seen, resamples))
+            ids = set(prepared.index["id"].iloc[seen])
+            reasons.append(_bound(len(seen), sum(len(fold.test) for fold in folds[1]), found.difference))
+            reasons.append(_not_told_apart(inflated, honest.reindex(inflated.index), groups, ids, resamples))
         otherwise = " ".join(filter(None, reasons))
         once = ONE_RUN if min(honest.shape[1], inflated.shape[1]) == 1 else ""
         words = " ".join(filter(None, [leakage.describe(found, measure.title), otherwise, once]))
@@ -105,33 +105,35 @@ def _mean_training_size(folds: Sequence[Fold]) -> float:
     return float(np.mean([len(fold.train) for fold in folds]))
 
 
-def _bound(parted: int, tested: int, difference: float) -> str:
+def _bound(seen: int, tested: int, difference: float) -> str:
     """A difference larger than what look-alikes can explain, were each of them right for having been seen."""
-    if difference <= parted / tested:
+    if difference <= seen / tested + 1e-9:
         return ""
-    some = f"{parted} of its {tested} tested images {'has' if parted == 1 else 'have'} a look-alike that was seen"
-    return f"Only {some}: look-alikes explain {np.ceil(1e4 * parted / tested) / 1e4:.4f} at most."
+    some = f"{seen} of {tested} tested images {'has' if seen == 1 else 'have'} a look-alike that was seen"
+    return f"Only {some}: look-alikes explain {leakage.rounded_up(seen / tested):.4f} at most."
 
 
 def _not_told_apart(
-    inflated: pd.DataFrame, honest: pd.DataFrame, groups: pd.Series, seen: pd.Series, resamples: int
+    inflated: pd.DataFrame, honest: pd.DataFrame, groups: pd.Series, ids: Set[str], resamples: int
 ) -> str:
-    """That images without a look-alike among those seen gain as well, where the others are not shown to gain more.
+    """That images without a look-alike among those seen, which are others than `ids`, gain about as much as `ids` do.
 
-    Nothing where the two experiments were tested on other images: then there is no gain of an image.
+    `honest` has the rows of `inflated`, with NaN where an image was not tested: then there is no gain of an image.
     """
-    if set(inflated.index) != set(honest.index):
-        return ""
-    has = inflated.index.isin(seen)
+    if honest.isna().any(axis=None):
+        return "They were tested on other images, so whether those with look-alikes gain more could not be looked at."
+    has = inflated.index.isin(list(ids))
     if has.all() or not has.any():
-        return ""
+        return "All tested images or none have a look-alike that was seen: there are no others to set against them."
     gains = [leakage.inflation(inflated[rows], honest[rows], groups, resamples=resamples) for rows in (has, ~has)]
     more = independent_difference(*(Interval(each.difference, each.low, each.high) for each in gains))
     if more.low > 0:
         return ""
+    if not np.isfinite(more.low):
+        return "Too few groups have a look-alike that was seen, or none, to tell this leak from another reason."
     with_one, without = (f"{each.difference:+.3f} ({each.low:+.3f} to {each.high:+.3f})" for each in gains)
     return (
-        f"The {has.sum()} images with a look-alike among those seen gain {with_one}, the other {(~has).sum()} "
+        f"Images with a look-alike among those seen ({has.sum()}) gain {with_one}, the others ({(~has).sum()}) "
         f"{without}: that the first gain more, by {more.mean:+.3f} ({more.low:+.3f} to {more.high:+.3f}), is not shown."
     )
 
