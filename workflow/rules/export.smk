@@ -2,7 +2,7 @@
 
 
 rule export_network:
-    # On the processor, whatever the networks were trained on.
+    # On the processor, whatever the networks were trained on; mostly tracing and comparing, so several at a time.
     input:
         stages.inputs("export-network"),
     output:
@@ -15,7 +15,7 @@ rule export_network:
         key=stages.keys("export-network"),
     conda:
         "../../envs/bakeoff.yaml"
-    threads: 1 if SAMPLE else 2
+    threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
