@@ -240,8 +240,7 @@ class TestSplits:
     ) -> None:
         assert split_table(scans.index, splits, [])["torn"] == [
             "grouped: every group lies within one part, as far as it is used.",
-            "torn: 2 groups have images in more than one part, of which 2 are tested, so look-alikes are on both "
-            "sides.",
+            "torn: 2 groups have images in more than one part, of which 1 is tested, so look-alikes are on both sides.",
             "crossed: every group lies within one part, as far as it is used.",
         ]
 

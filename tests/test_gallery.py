@@ -156,21 +156,22 @@ def test_disagreements_are_those_of_the_two_best(task: Task) -> None:
 
 
 def test_truth_that_two_networks_contradict_together_is_doubtful(task: Task) -> None:
-    networks = [each for each in task.experiments if each.history]
-    id_ = networks[0].masks.ids[3]
-    masks = {seed: mask.copy() for seed, mask in networks[0].masks.masks.items()}
-    truth = task.prepared.true_masks()[task.test_positions[id_]]
-    for mask in masks.values():
-        for place, each in enumerate(networks[0].masks.ids):
-            mask[place] = task.prepared.true_masks()[task.test_positions[each]]
-        mask[3] = np.roll(truth, truth.shape[1] // 3, axis=1)
+    networks = [each for each in task.experiments if each.history][:2]
+    ids = networks[0].masks.ids
+    # Both draw the true masks, and of one image the same other one.
+    drawn = np.stack([task.prepared.true_masks()[task.test_positions[id_]] for id_ in ids])
+    drawn[3] = np.roll(drawn[3], drawn.shape[2] // 3, axis=1)
     agreeing = [
-        replace(each, predictions=replace(each.masks, masks={seed: masks[min(masks)] for seed in each.masks.masks}))
-        for each in networks[:2]
+        replace(
+            each,
+            predictions=replace(each.masks, masks=dict.fromkeys(each.masks.masks, drawn)),
+            scores=each.scores.assign(dice=np.where(each.scores["id"] == ids[3], 0.4, 1.0)),
+        )
+        for each in networks
     ]
     (found,) = doubtful_masks(replace(task, experiments=agreeing), 64)
-    assert found["id"] == id_
-    assert found["title"] == "Dice of the two networks 1.000"
+    assert (found["id"], found["title"]) == (ids[3], "Dice of the two networks 1.000")
+    assert [each.rsplit(" ", 1)[1] for each in found["dice"]] == ["0.400", "0.400"]
     assert doubtful_masks(replace(task, experiments=agreeing[:1]), 64) == []
 
 
