@@ -78,7 +78,8 @@ def inflation(
         if design.kind == leakage.PARTED:
             ids = set(prepared.index["id"].iloc[seen])
             reasons.append(_bound(len(seen), sum(len(fold.test) for fold in folds[1]), found.difference))
-            reasons.append(_not_told_apart(inflated, honest.reindex(inflated.index), groups, ids, resamples))
+            if found.difference > 0:
+                reasons.append(_not_told_apart(inflated, honest.reindex(inflated.index), groups, ids, resamples))
         otherwise = " ".join(filter(None, reasons))
         once = ONE_RUN if min(honest.shape[1], inflated.shape[1]) == 1 else ""
         words = " ".join(filter(None, [leakage.describe(found, measure.title), otherwise, once]))
