@@ -117,6 +117,8 @@ def learning_chart(history: dict[int, pd.DataFrame], best_epochs: dict[int, int]
         losses = pd.concat([epochs[["train_loss", "validation_loss"]] for epochs in history.values()]).to_numpy()
         if np.nanmin(losses) > 0 and np.nanmax(losses) > _STEEP * np.nanmedian(losses):
             loss.set_yscale("log")
+            loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            loss.yaxis.set_minor_locator(NullLocator())
             loss.yaxis.set_major_formatter("{x:g}")
         loss.set_ylabel("loss, logarithmic" if loss.get_yscale() == "log" else "loss")
         score.set_ylabel("\n".join(wrap(f"validation {chosen_by}", 26)))
