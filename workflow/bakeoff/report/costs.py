@@ -164,8 +164,7 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float], *, noise: floa
     [True, True, False]
     """
     cost, score = np.asarray(costs, float), np.asarray(scores, float)
-    no_dearer, as_good = cost[:, None] <= cost, score[:, None] >= score
-    surpassed = no_dearer & as_good & ((cost[:, None] < cost) | (score[:, None] > score))
-    # What is better for a cost that is the same but for noise surpasses too.
-    surpassed |= (cost[:, None] <= noise * cost) & (score[:, None] > score)
+    cheaper, no_dearer = cost[:, None] < cost, cost[:, None] <= noise * cost
+    as_good, better = score[:, None] >= score, score[:, None] > score
+    surpassed = (cheaper & as_good) | (no_dearer & better)
     return np.asarray(~surpassed.any(axis=0))

@@ -120,14 +120,19 @@ def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
     masks = [each.masks.masks[seed] == FOREGROUND for each, seed in methods]
     ids = networks[0].masks.ids
     agreed = np.array([2 * (one & two).sum() / max(1, one.sum() + two.sum()) for one, two in zip(*masks, strict=True)])
-    of_seed = [each.scores[each.scores["seed"] == seed].set_index("id")["dice"] for each, seed in methods]
-    true = np.max([scores.loc[ids] for scores in of_seed], axis=0)
+    true = np.max([_first_seed(each).loc[ids, "dice"] for each in networks], axis=0)
     doubted = np.flatnonzero((agreed >= AGREED) & (agreed - true >= DOUBT))
     most = doubted[np.argsort((true - agreed)[doubted], kind="stable")][:DISAGREEMENTS]
     return [
         _disagreement(task, methods, ids[place], f"Dice of the two networks {wording.score(agreed[place])}", side)
         for place in most
     ]
+
+
+def _first_seed(experiment: Experiment) -> pd.DataFrame:
+    """The scores of an experiment's first seed, by image id."""
+    scores = experiment.scores
+    return scores[scores["seed"] == scores["seed"].min()].set_index("id")
 
 
 def differing_shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -230,10 +235,10 @@ def class_disagreements(task: Task, side: int) -> dict[str, Any] | None:
     methods = best(task, 2)
     if len(methods) < 2:
         return None
-    rows = [each.scores[each.scores["seed"] == each.scores["seed"].min()].set_index("id") for each in methods]
-    first, second = rows[0], rows[1].loc[rows[0].index]
+    first, second = map(_first_seed, methods)
+    second = second.loc[first.index]
     apart = first["predicted"] != second["predicted"]
-    sure = np.minimum(first["confidence"], second["confidence"])[apart].sort_values(ascending=False, kind="stable")
+    sure = first["confidence"].clip(upper=second["confidence"])[apart].sort_values(ascending=False, kind="stable")
     return {
         "methods": [experiment.label for experiment in methods],
         "found": int(apart.sum()),

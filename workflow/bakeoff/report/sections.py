@@ -79,7 +79,9 @@ def _subset(about: Mapping[str, Any]) -> str:
 def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
     """That networks were trained for less than they might be, where real images were scored so."""
     trained = any(each.history for task in tasks if not task.about["synthetic"] for each in task.experiments)
-    return [f"Run at the profile {profile}, not full: networks may do better there."] * (trained and profile != "full")
+    if profile == "full" or not trained:
+        return []
+    return [f"Run at the profile {profile}, not full: networks may do better there."]
 
 
 def question(task: Task) -> str:

@@ -91,17 +91,21 @@ def below_majority(task: Task) -> str:
     found = task.methods[0].probabilities
     counts = np.bincount(found.truth, minlength=len(found.classes))
     share, frequent = float(counts.max() / counts.sum()), found.classes[int(counts.argmax())]
-    learned = [each for each in task.methods if each.row["method"] != "majority"]
-    worse = [each.label for each in learned if _against_majority(task, each, share) == "worse"]
-    below = [each.label for each in learned if _against_majority(task, each, share) == "undecided"]
+    by_verdict: dict[str, list[str]] = {"better": [], "undecided": [], "worse": []}
+    for each in task.methods:
+        if each.row["method"] != "majority":
+            by_verdict[_against_majority(task, each, share)].append(each.label)
+    better, undecided, worse = by_verdict.values()
     always = f"than always answering {frequent} would be ({wording.score(share)})"
-    if learned and len(worse) == len(learned):
+    if worse and not (better or undecided):
         return f"Every method is right less often {always}."
-    found_worse = f"Right less often {always}: {wording.listed(worse)}." if worse else ""
-    if learned and len(below) + len(worse) == len(learned):
-        return " ".join(filter(None, [f"No method is shown to be right more often {always}.", found_worse]))
-    shown = f"Not shown to be right more often {always}: {wording.listed(below)}." if below else ""
-    return " ".join(filter(None, [shown, found_worse]))
+    said = []
+    if undecided:
+        who = "Not" if better else "No method is"
+        said.append(f"{who} shown to be right more often {always}{f': {wording.listed(undecided)}' if better else ''}.")
+    if worse:
+        said.append(f"Right less often {always}: {wording.listed(worse)}.")
+    return " ".join(said)
 
 
 def _against_majority(task: Task, experiment: Experiment, share: float) -> str:
