@@ -47,6 +47,10 @@ def test_one_image_or_one_group_has_no_interval() -> None:
     assert Interval(0.7, np.nan, np.nan).plain() == {"mean": 0.7, "low": None, "high": None}
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
+    assert Interval(-0.0001, -0.0123, 0.0004).signed() == "+0.000 (-0.012 to +0.000)"
+
+
 def test_the_same_seed_gives_the_same_interval_whatever_is_held_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(31)
     at_once = mean_interval(values, seed=3)

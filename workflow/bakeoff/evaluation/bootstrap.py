@@ -47,6 +47,11 @@ class Interval(NamedTuple):
         """As JSON has it: None for what is not known."""
         return {end: float(value) if np.isfinite(value) else None for end, value in self._asdict().items()}
 
+    def signed(self) -> str:
+        """As a sentence has a difference of scores: "+0.012 (+0.003 to +0.021)"; what rounds to nothing has a plus."""
+        mean, low, high = (f"{round(end, 3) + 0.0:+.3f}" for end in self)
+        return f"{mean} ({low} to {high})"
+
 
 @dataclass(frozen=True)
 class Variance:

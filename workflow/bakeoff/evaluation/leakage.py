@@ -806,8 +806,7 @@ def designs(
 def describe(found: Inflation, score: str) -> str:
     """What an inflation says, in a sentence; `score` is what is compared, for example accuracy."""
     ends = f"from {found.honest:.3f} to {found.inflated:.3f}"
-    by, low, high = (f"{round(each, 3) + 0.0:+.3f}" for each in (found.difference, found.low, found.high))
-    change = f"by {by} ({low} to {high})"
+    change = f"by {Interval(found.difference, found.low, found.high).signed()}"
     images = "on the same images" if found.paired else "on other images, whose difficulty counts too"
     name = score[:1].upper() + score[1:]
     if found.low > 0:

@@ -127,15 +127,15 @@ def _not_told_apart(
     if has.all() or not has.any():
         return "All tested images or none have a look-alike that was seen: there are no others to set against them."
     gains = [leakage.inflation(inflated[rows], honest[rows], groups, resamples=resamples) for rows in (has, ~has)]
-    more = independent_difference(*(Interval(each.difference, each.low, each.high) for each in gains))
+    of_seen, of_others = (Interval(each.difference, each.low, each.high) for each in gains)
+    more = independent_difference(of_seen, of_others)
     if more.low > 0:
         return ""
     if not np.isfinite(more.low):
         return "Too few groups have a look-alike that was seen, or none, to tell this leak from another reason."
-    with_one, without = (f"{each.difference:+.3f} ({each.low:+.3f} to {each.high:+.3f})" for each in gains)
     return (
-        f"Images with a look-alike among those seen ({has.sum()}) gain {with_one}, the others ({(~has).sum()}) "
-        f"{without}: that the first gain more, by {more.mean:+.3f} ({more.low:+.3f} to {more.high:+.3f}), is not shown."
+        f"Images with a look-alike among those seen ({has.sum()}) gain {of_seen.signed()}, the others ({(~has).sum()}) "
+        f"{of_others.signed()}: that the first gain more, by {more.signed()}, is not shown."
     )
 
 
