@@ -64,7 +64,8 @@ class Project:
         pd.DataFrame({"id": self.ids, "group": self.ids, "breed": breeds}).to_csv(
             self.prepared / "index.csv", index=False
         )
-        (self.prepared / "dataset.json").write_text(json.dumps({"targets": ["breed"], "classes": []}))
+        about = {"name": "stripes", "synthetic": True, "targets": ["breed"], "classes": []}
+        (self.prepared / "dataset.json").write_text(json.dumps(about))
         self.write_split(parts)
 
     def draw(self, images: np.ndarray) -> None:
@@ -321,6 +322,7 @@ def test_every_method_learns_from_fits_to_predictions(method: str, project: Proj
 
     record = json.loads((project.models / "seed0.json").read_text())
     assert (record["seed"], record["fold"], record["device"], record["weights"]) == (0, 0, "cpu", None)
+    assert (record["experiment"], record["task"]) == ("mine", project.split.stem)
     assert record["training_seconds"] > 0
     assert record["model_mib"] == (project.models / "seed0.skops").stat().st_size / 2**20
     cost = json.loads((project.results / "cost.json").read_text())

@@ -123,6 +123,23 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
+def resources_of_fits(clone: Clone) -> dict[str, str]:
+    """What a dry run says that each rule that fits asks for."""
+    jobs = re.split(r"^(?:local)?rule ", clone.run(*SNAKEMAKE, "--dry-run"), flags=re.MULTILINE)[1:]
+    return {
+        job.split(":")[0]: re.search(r"^    resources: (.*)$", job, flags=re.MULTILINE).group(1)  # type: ignore[union-attr]
+        for job in jobs
+        if job.startswith("fit_")
+    }
+
+
+def test_a_network_of_full_size_has_the_gpu_to_itself(fresh: Clone, tmp_path: Path) -> None:
+    clone = fresh.copy(tmp_path / "bakeoff")
+    assert "gpu=0" in resources_of_fits(clone)["fit_network"]
+    clone.set("profile=small")
+    assert "gpu=1" in resources_of_fits(clone)["fit_network"]
+
+
 @pytest.fixture(scope="module")
 def ran(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """After `snakemake`, committed."""

@@ -146,6 +146,14 @@ def test_the_box_is_around_all_of_the_foreground() -> None:
     assert [drawn[0, 0, 0], drawn[-1, -1, 0]] == [7, 27]
 
 
+@pytest.mark.parametrize(("size", "left"), [(1, 24), (2, 21)])
+def test_a_slip_of_a_network_does_not_widen_the_box(size: int, left: int) -> None:
+    # A piece of 4 by 4 pixels, and of 1 or 2 pixels, a sixteenth or an eighth of it, to its left.
+    masks = rectangle(10, 10, slice(2, 6), slice(4, 8)) + rectangle(10, 10, slice(2, 2 + size), slice(1, 2))
+    (drawn,) = region(numbered(10, 10), masks, keep="crop", margin=0.0)
+    assert [drawn[0, 0, 0], drawn[-1, -1, 0]] == [left, 57]
+
+
 def test_what_is_outside_is_grey_and_what_is_inside_stays() -> None:
     (drawn,) = region(numbered(5, 5), SQUARE[None], keep="masked", margin=0.0)
     assert (drawn[SQUARE > 0] == numbered(5, 5)[0][SQUARE > 0]).all()

@@ -11,12 +11,10 @@ import torch
 from bakeoff.datasets.overlay import drawn
 from bakeoff.datasets.prepared import open_images, open_prepared
 from bakeoff.errors import BakeoffError
+from bakeoff.inference.torch_runtime import TorchNetwork
 from bakeoff.models import unet
 from bakeoff.stages import predicted as stage
 from bakeoff.stages.predicted import predicted
-from bakeoff.training.device import set_up
-from bakeoff.training.inference import predict_masks
-from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, save_network
 
 COUNT, SIDE = 9, 16
@@ -118,9 +116,8 @@ def test_what_is_drawn_is_what_the_network_predicts(
         write_split(split, "ttvveeee-")
     write_network("seed0")
     (only,) = run()
-    network, _ = stage.load_network(Path("models/seed0.safetensors"))
     pictures = np.load("cells/images.npy")
-    masks = predict_masks(network, channels_first(pictures), set_up("fp32"))
+    masks = TorchNetwork.load(Path("models/seed0.safetensors")).masks(pictures)
     assert 0 < masks.mean() < 1
     assert np.array_equal(only, drawn(TINT, pictures, masks, 2))
     assert [path.name for path in Path("input").glob("*.npy")] == ["fold0.npy"]

@@ -80,6 +80,7 @@ RECIPE: dict[str, Any] = {
 }
 # What docs/architecture.md promises of seedK.json, history.csv and cost.json.
 RECORD = {
+    *("experiment", "dataset", "synthetic", "task", "recipe"),
     *("seed", "fold", "epochs_run", "best_epoch", "best_validation_score", "score", "training_seconds"),
     *("images_per_second", "peak_memory_mib", "parameters", "parameters_trainable", "device", "precision", "threads"),
     *("weights", "manifest"),
@@ -144,6 +145,8 @@ def write_prepared(folder: Path, classes: int = 2, splits: str = "t" * 12 + "v" 
     film = ["positive" if n % 3 else "negative" for n in range(len(splits))]
     pd.DataFrame({"id": ids, "group": "", "film": film}).to_csv(folder / "index.csv", index=False)
     about = {
+        "name": "discs",
+        "synthetic": True,
         "classes": ["background", *(f"disc{index}" for index in range(1, classes))],
         "targets": ["film"],
         "strata": [],
@@ -415,6 +418,8 @@ def test_it_learns_and_writes_what_the_architecture_promises(place: Path, capfd:
     ]
     record = record_of("seed1")
     assert set(record) == RECORD
+    assert (record["experiment"], record["dataset"], record["task"]) == ("discs", "discs", "prepared")
+    assert (record["seed"], record["recipe"]["epochs"]) == (1, 12)
     history = pd.read_csv("history/seed1/history.csv")
     assert list(history) == HISTORY
     assert history["epoch"].tolist() == list(range(1, 13))

@@ -14,6 +14,8 @@ import numpy as np
 Style = Literal["outline", "tint"]
 # Grey level of what is not looked at.
 OUTSIDE = 128
+# A piece of foreground smaller than this share of the largest is a network's slip, and would widen the box to itself.
+SLIP = 0.1
 
 
 def drawn(settings: Mapping[str, Any], images: np.ndarray, masks: np.ndarray, classes: int) -> np.ndarray:
@@ -132,7 +134,8 @@ def region(images: np.ndarray, masks: np.ndarray, *, keep: Literal["crop", "mask
     masks
         Class indices, uint8, (n, H, W); all but 0 is foreground.
     keep
-        "crop" enlarges the box around the foreground to the whole picture, "masked" paints what is outside grey (128).
+        "crop" enlarges the box around the foreground, without pieces of less than a tenth of the largest one's pixels,
+        to the whole picture; "masked" paints what is outside the foreground grey (128).
     margin
         Widens the box on every side, or the foreground all around, by this share of the picture's side.
 
@@ -148,7 +151,10 @@ def region(images: np.ndarray, masks: np.ndarray, *, keep: Literal["crop", "mask
 
 def _cropped(image: np.ndarray, mask: np.ndarray, margin: float) -> np.ndarray:
     height, width = mask.shape
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    _, pieces, measures, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = measures[1:, cv2.CC_STAT_AREA]
+    boxed = np.isin(pieces, 1 + np.flatnonzero(areas >= SLIP * areas.max()))
+    rows, columns = (np.flatnonzero(boxed.any(axis=axis)) for axis in (1, 0))
     down, across = round(margin * height), round(margin * width)
     box = image[
         max(0, rows[0] - down) : rows[-1] + 1 + down,

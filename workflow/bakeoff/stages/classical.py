@@ -87,8 +87,14 @@ def fit(
                 path = models / f"{run_name(seed, fold.number, len(folds))}.skops"
                 shape = data.images.shape[1:]
                 save_classifier(path, Classifier(estimator, classes, settings["features"], settings["side"], shape))
+                about = {
+                    "experiment": name,
+                    "dataset": data.about["name"],
+                    "synthetic": data.about["synthetic"],
+                    "task": split.stem,
+                }
                 record = _record(seed, fold, estimator, remarks, seconds + seconds_of_fit, path)
-                path.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+                path.with_suffix(".json").write_text(json.dumps({**about, **record}, indent=2) + "\n")
 
 
 def predict(name: str, target: str, prepared: Path, split: Path, models: Path, folder: Path) -> None:

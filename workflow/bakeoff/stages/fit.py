@@ -92,6 +92,7 @@ def fit(
         target=target,
         masks=target is None or bool(settings.get("masks")),
         data=data,
+        task=split.stem,
         images=images,
         weights=weights,
         about_weights=about_weights,
@@ -119,6 +120,7 @@ class Experiment:
     target: str | None
     masks: bool
     data: Prepared
+    task: str
     images: Path | None
     weights: Path | None
     about_weights: dict[str, Any] | None
@@ -188,13 +190,12 @@ def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime:
     with checkpoints.held(what):
         if (done := checkpoints.finished()) is None:
             best, history = train(task, network, runtime, checkpoints)
-            record = _record(seed, fold.number, history, network, task, runtime, experiment.about_weights)
+            record = _record(history, network, task, runtime)
             checkpoints.finish(best, record)
         else:
             best, record = done
-            # Another entry of the book may have trained the very same network, as another fold of its own.
-            record = {**record, "seed": seed, "fold": fold.number, "weights": experiment.about_weights}
-    return best, record, description
+    # Another entry of the book may have trained the very same network, as another fold of its own.
+    return best, {**record, **_entry(experiment, seed, fold)}, description
 
 
 def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
@@ -260,20 +261,24 @@ def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
         ) from None
 
 
-def _record(
-    seed: int,
-    fold: int,
-    history: list[dict[str, float]],
-    network: nn.Module,
-    task: Task,
-    runtime: Runtime,
-    about_weights: dict[str, Any] | None,
-) -> dict[str, Any]:
+def _entry(experiment: Experiment, seed: int, fold: Fold) -> dict[str, Any]:
+    """What a network was trained for and on, whoever copies it."""
+    return {
+        "experiment": experiment.name,
+        "dataset": experiment.data.about["name"],
+        "synthetic": experiment.data.about["synthetic"],
+        "task": experiment.task,
+        "seed": seed,
+        "fold": fold.number,
+        "recipe": experiment.recipe,
+        "weights": experiment.about_weights,
+    }
+
+
+def _record(history: list[dict[str, float]], network: nn.Module, task: Task, runtime: Runtime) -> dict[str, Any]:
     parameters, trainable = parameter_counts(network)
     best = best_epoch(history)
     return {
-        "seed": seed,
-        "fold": fold,
         "epochs_run": len(history),
         "best_epoch": best,
         "best_validation_score": history[best - 1]["validation_score"],
@@ -286,7 +291,6 @@ def _record(
         "device": runtime.name,
         "precision": runtime.precision,
         "threads": torch.get_num_threads(),
-        "weights": about_weights,
         "manifest": provenance.manifest(),
         "history": history,
     }

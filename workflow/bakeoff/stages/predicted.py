@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bakeoff.appearing import appearing_folder, write_text
 from bakeoff.datasets.arrays import allocate
@@ -83,7 +84,7 @@ def _draw_fold(settings: dict[str, Any], data: Prepared, path: Path, target: Pat
     if (description.target, description.classes) != (None, data.classes):
         raise BakeoffError(f"{path} does not predict the masks of {data.folder}: name another segmenter.")
     runtime = set_up(description.precision)
-    network.to(runtime.device)
+    network.to(runtime.device).to(memory_format=torch.channels_last)
     images = allocate(target, np.uint8, (*data.images.shape[:3], 3))
     for start in range(0, len(images), IMAGES_AT_A_TIME):
         rows = slice(start, start + IMAGES_AT_A_TIME)
