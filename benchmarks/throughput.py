@@ -1,28 +1,28 @@
-"""Images a second that each network trains at, against the plainest correct loop of the same network, in one run.
+"""Images a second that each network of the book trains at, against the plainest correct loop of it, in one run.
 
 The plainest loop: fp32, row-major memory, a DataLoader that augments one image at a time, a plain AdamW step, in a
 process that sets nothing up. Bakeoff's is `bakeoff.training.loop` itself, after `bakeoff.training.device.set_up`. Both
-see the same network, batch size, images, augmentation and loss, of masks or of classes, whichever the network
-predicts; both do one epoch to warm up, and of two more the faster counts. Sizes are those of the `small` profile: of
-smaller pictures bf16 gains less, since more of a step is moving memory.
+see the same network (no part of it frozen), batch size, images, augmentation and loss, of masks or of classes or of
+both, whichever the network predicts; both do one epoch to warm up, and of two more the faster counts. Sizes are those of
+the `small` profile: of smaller pictures bf16 gains less, since more of a step is moving memory.
 
-    python benchmarks/throughput.py [--models unet timm_classifier ...] [--size 160] [--batch 16] [--steps 3]
+    python benchmarks/throughput.py [--experiments lungs-unet ...] [--size 160] [--batch 16] [--steps 3]
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import kornia.augmentation as kornia
 import torch
-from bakeoff import models
+from bakeoff.book import read_book
 from bakeoff.training.augmentation import augment
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime, set_up
@@ -56,8 +56,7 @@ RECIPE: dict[str, Any] = {
         "flip": True,
     },
 }
-# What a model is built with: of the models whose defaults are not what the book trains.
-SETTINGS: dict[str, dict[str, Any]] = {"segnet": {"channels": [32, 64, 128, 256, 512]}}
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Pictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -79,12 +78,13 @@ class Pictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 def objective_of(network: nn.Module, examples: Examples) -> Objective:
-    """That of masks or of classes, whichever the network predicts."""
+    """That of masks, of classes or of both, whichever the network predicts."""
     with torch.no_grad():
         outputs = network.eval()(to_unit_range(examples.images[:1]))
-    if outputs.ndim == 4:
+    both = isinstance(outputs, dict)
+    if not both and outputs.ndim == 4:
         return segmentation(examples, CLASSES)
-    return classification(examples, CLASSES, weighted=False, smoothing=0.0, mask_classes=None)
+    return classification(examples, CLASSES, weighted=False, smoothing=0.0, mask_classes=CLASSES if both else None)
 
 
 def plain_rate(network: nn.Module, examples: Examples, objective: Objective, batch: int, device: torch.device) -> float:
@@ -157,22 +157,31 @@ def print_augmentation(examples: Examples, device: torch.device) -> None:
 def blobs(count: int, size: int) -> Examples:
     """Smooth random colour images; the brightness of red decides on the class of a pixel; labels in turn."""
     images = functional.interpolate(torch.rand(count, 3, 6, 6), size=size, mode="bicubic").clamp(0, 1)
-    masks = torch.bucketize(images[:, 0], torch.tensor([0.4, 0.6])).byte()
+    masks = torch.bucketize(images[:, 0].contiguous(), torch.tensor([0.4, 0.6])).byte()
     return Examples((255 * images).byte(), masks, torch.arange(count) % len(CLASSES))
 
 
-def made(name: str, examples: Examples, device: torch.device) -> tuple[nn.Module, Objective]:
+def networks() -> dict[str, dict[str, Any]]:
+    """The first experiment of the book that trains each network: its model and settings."""
+    book = read_book(ROOT / "params.yaml")
+    trained = {name: book.experiment(name) for name in book.experiment_names() if "model" in book.experiment(name)}
+    different = {json.dumps([each["model"], each["settings"]]): name for name, each in reversed(trained.items())}
+    return {name: each for name, each in trained.items() if name in different.values()}
+
+
+def made(experiment: Mapping[str, Any], examples: Examples, device: torch.device) -> tuple[nn.Module, Objective]:
     """A network with random weights on a device, and what it learns by."""
-    network: nn.Module = import_module(f"bakeoff.models.{name}").build(3, len(CLASSES), **SETTINGS.get(name, {}))
+    model = import_module(f"bakeoff.models.{experiment['model']}")
+    network: nn.Module = model.build(3, len(CLASSES), **experiment["settings"])
     network.to(device)
     return network, objective_of(network, examples.to(device))
 
 
 def main() -> None:
     """Print the table."""
-    known = sorted(module.name for module in iter_modules(models.__path__) if not module.ispkg)
+    known = networks()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", choices=known, default=known)
+    parser.add_argument("--experiments", nargs="+", choices=known, default=list(known), metavar="NAME")
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3)
@@ -182,7 +191,7 @@ def main() -> None:
     examples = blobs(given.batch * given.steps, given.size)
     if given.plain:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network, objective = made(given.plain, examples, device)
+        network, objective = made(known[given.plain], examples, device)
         print(plain_rate(network, examples, objective, given.batch, device))
         return
     runtime = set_up("auto")
@@ -191,15 +200,17 @@ def main() -> None:
         f"{runtime.name}, {torch.get_num_threads()} threads, {runtime.precision}, {given.steps} steps an epoch of "
         f"{given.batch} images of {given.size} pixels"
     )
-    for name in given.models:
+    print("| network | of | plain, images/s | Bakeoff, images/s | ratio |\n|---|---|---|---|---|", flush=True)
+    for name in given.experiments:
         sizes = [f"--{key}={getattr(given, key)}" for key in ("size", "batch", "steps")]
         plain = subprocess.run(
             [sys.executable, __file__, f"--plain={name}", *sizes], capture_output=True, text=True, check=True
         )
         before = float(plain.stdout)
-        network, objective = made(name, on_device, runtime.device)
+        network, objective = made(known[name], on_device, runtime.device)
         after = our_rate(network, examples, objective, given.batch, runtime)
-        print(f"{name}: plain {before:.1f} images/s, ours {after:.1f} images/s, ratio {after / before:.2f}", flush=True)
+        what = f"{known[name]['model']} {json.dumps(known[name]['settings'])}".replace('"', "")
+        print(f"| {what} | {name} | {before:.1f} | {after:.1f} | {after / before:.2f} |", flush=True)
     torch.use_deterministic_algorithms(False)
     print_augmentation(on_device.rows(slice(given.batch)), runtime.device)
 
