@@ -3,8 +3,8 @@
 The plainest loop: fp32, row-major memory, a DataLoader that augments one image at a time, a plain AdamW step, in a
 process that sets nothing up. Bakeoff's is `bakeoff.training.loop` itself, after `bakeoff.training.device.set_up`. Both
 see the same network (no part of it frozen), batch size, images, augmentation and loss, of masks or of classes or of
-both, whichever the network predicts; both do one epoch to warm up, and of two more the faster counts. Sizes are those of
-the `small` profile: of smaller pictures bf16 gains less, since more of a step is moving memory.
+both, whichever the network predicts; both do one epoch to warm up, and of two more the faster counts. Sizes are those
+of the `small` profile: of smaller pictures bf16 gains less, since more of a step is moving memory.
 
     python benchmarks/throughput.py [--experiments lungs-unet ...] [--size 160] [--batch 16] [--steps 3]
 """
