@@ -107,7 +107,7 @@ ON_INPUT = "experiments.on_inputs.ultrasound-overlay"
         (f"{SEGMENTER}.experiment=pets-otsu", f"{SEGMENTER}.experiment names network for masks", "does not exist"),
         (f"{SEGMENTER}.experiment=breeds-resnet34", f"{SEGMENTER}.experiment names network for masks", "not exist"),
         (f"{SEGMENTER}.task=pets-breeds", f"{SEGMENTER}.task is 'pets-breeds'", "has 'pets-masks': use that"),
-        (f"{SEGMENTER}.model=unet", f"{SEGMENTER}.model is 'unet'", "has 'mobilenetv2_unet': use that"),
+        (f"{SEGMENTER}.model=unet", f"{SEGMENTER}.model is 'unet'", "has 'resnet50_unet': use that"),
         (f"{SEGMENTER}.modell=unet", f"{SEGMENTER}.modell", "did you mean 'model'"),
         (
             f"{SEGMENTER}={{experiment: lungs-unet, task: lungs, model: unet}}",
@@ -294,7 +294,7 @@ def test_setting_a_value_keeps_every_comment_and_the_order(book: Path) -> None:
         ("profile: sample", "profile: small"),
         ("  mirror: null", "  mirror: ../images"),
         ("      straddling: drop", "      straddling: keep"),
-        ("    small: {epochs: 8, patience: 8}", "    small: {epochs: 9, patience: 8}"),
+        ("    small: {epochs: 6, patience: 6}", "    small: {epochs: 9, patience: 6}"),
     }
 
 

@@ -117,7 +117,7 @@ def test_what_is_drawn_is_what_the_network_predicts(
     write_network("seed0")
     (only,) = run()
     pictures = np.load("cells/images.npy")
-    masks = TorchNetwork.load(Path("models/seed0.safetensors")).masks(pictures)
+    masks = TorchNetwork.open(Path("models/seed0.safetensors")).masks(pictures)
     assert 0 < masks.mean() < 1
     assert np.array_equal(only, drawn(TINT, pictures, masks, 2))
     assert [path.name for path in Path("input").glob("*.npy")] == ["fold0.npy"]
