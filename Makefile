@@ -1,4 +1,4 @@
-# make run   builds the environment if it is missing, runs the pipeline at the book's profile, names the report
+# make run   builds the environment if it is missing, runs the pipeline at the configuration's profile, names the report
 # make test  builds the environment if it is missing, runs the tests
 PYTHON ?= python3.11
 VENV := .venv

@@ -28,7 +28,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 import psutil
-from bakeoff.book import read_book
+from bakeoff.config import read_config
 from bakeoff.demo.catalogue import Task, read_tasks
 from bakeoff.demo.comparing import picture_of_file
 from bakeoff.demo.server import open_method
@@ -89,8 +89,8 @@ def write_images(task: Task, folder: Path, clients: int, images: int) -> list[li
 
 def answers_alone(root: Path, task: Task, methods: Sequence[str], runtime: Any, files: list[Path]) -> dict[str, Any]:
     """What each method says of each file when nobody else asks; of masks the classes, else the probabilities."""
-    book = read_book(root / "params.yaml")
-    predictors = [open_method(root, book, name, runtime) for name in methods]
+    config = read_config(root / "params.yaml")
+    predictors = [open_method(root, config, name, runtime) for name in methods]
     pictures = {path.name: picture_of_file(task, path, path.name).prepared[None] for path in files}
     return {
         name: {each.experiment: _said(each.predict(picture)[0]) for each in predictors}

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bakeoff.datasets.decode import resize_image
-from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
-from bakeoff.inference.likeness import UNLIKE, fit_likeness, parse_likeness
+from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
+from bakeoff.datasets.preparation.decode import resize_image
+from bakeoff.evaluation.out_of_distribution import UNLIKE, fit_likeness, parse_likeness
 from PIL import Image
 
 # A task of each data set whose images are asked for.
@@ -50,7 +50,7 @@ def main() -> None:
 def speed(root: Path, experiment: str) -> None:
     """Print latency of one picture on both runtimes, and the time of a whole command."""
     import torch
-    from bakeoff.inference.onnx_runtime import OnnxNetwork
+    from bakeoff.exports.onnx_runtime import OnnxNetwork
     from bakeoff.inference.torch_runtime import TorchNetwork
     from bakeoff.training.device import Runtime
     from bakeoff.training.inference import predict_masks, predict_probabilities

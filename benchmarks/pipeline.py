@@ -1,8 +1,9 @@
 """Time the road in a fresh clone: `python benchmarks/pipeline.py [--mirror FOLDER] [--engine dvc] [--only DATASET]`.
 
 Without a mirror: the sample profile, then the same command again with nothing changed, on both engines. With one: the
-`small` profile on its real images, and the Dice and training time of every network for lungs. With `--only`: the book
-of one data set. The environment is the one that runs this script, in place, so that its installation is not timed.
+`small` profile on its real images, and the Dice and training time of every network for lungs. With `--only`: the
+configuration of one data set. The environment is the one that runs this script, in place, so that its installation is
+not timed.
 """
 
 import argparse
@@ -35,10 +36,10 @@ def seconds(command: list[str], clone: Path) -> float:
     return time.perf_counter() - began
 
 
-def keep_dataset(book: Path, dataset: str) -> None:
-    """Cut a book to the experiments on one data set, and to what they need."""
+def keep_dataset(config: Path, dataset: str) -> None:
+    """Cut a configuration to the experiments on one data set, and to what they need."""
     editor = YAML(typ="safe")
-    values = editor.load(book.read_text())
+    values = editor.load(config.read_text())
     sections = [values[name] for name in ("tasks", "inputs", "predicted_inputs")]
     for entries in [*sections, *values["experiments"].values()]:
         for name in [name for name, entry in entries.items() if entry["dataset"] != dataset]:
@@ -46,7 +47,7 @@ def keep_dataset(book: Path, dataset: str) -> None:
     values["datasets"] = {dataset: values["datasets"][dataset]}
     used = {entry.get("weights") for family in values["experiments"].values() for entry in family.values()}
     values["weights"] = {name: entry for name, entry in values["weights"].items() if name in used}
-    with book.open("w") as file:
+    with config.open("w") as file:
         editor.dump(values, file)
 
 

@@ -1,8 +1,8 @@
 """Speed and peak memory of prepare: `python benchmarks/prepare.py [--mirror FOLDER] [--large N]`.
 
-Three figures, each from processes of their own: all data sets of the book at the sample profile; JPEGs of 500 x 375
-pixels decoded and resized into the prepared array; the peak memory of preparing such JPEGs. `--mirror` adds the data
-sets of a mirror at the small profile, `--large` the memory bound's hard case: N X-rays of 20 megapixels, as
+Three figures, each from processes of their own: all data sets of the configuration at the sample profile; JPEGs of 500
+x 375 pixels decoded and resized into the prepared array; the peak memory of preparing such JPEGs. `--mirror` adds the
+data sets of a mirror at the small profile, `--large` the memory bound's hard case: N X-rays of 20 megapixels, as
 Montgomery's are, in RGB, and one of 99 megapixels with transparency.
 """
 
@@ -25,14 +25,14 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from bakeoff.book import read_book, set_values
-from bakeoff.datasets import catsdogs, lungs
-from bakeoff.datasets.prepare import Coding, decode_records
-from bakeoff.provenance import manifest, thread_count
-from bakeoff.stages.prepare import prepare
+from bakeoff.artefacts.provenance import manifest, thread_count
+from bakeoff.config import read_config, set_values
+from bakeoff.datasets.preparation.arrays import Coding, decode_records
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import catsdogs, lungs
 from PIL import Image
 
-BOOK = Path(__file__).resolve().parent.parent / "params.yaml"
+CONFIG_FILE = Path(__file__).resolve().parent.parent / "params.yaml"
 # Side of the prepared square, as at the full profile of the photographs.
 SIZE = 224
 # Pictures that are drawn; the archive holds each several times, under other names.
@@ -82,11 +82,11 @@ def _memory_mib(field: str) -> float:
 def at_profile(profile: str, mirror: Path | None) -> None:
     """Download and prepare every data set by the command line, as the pipeline does it, in a folder of its own."""
     with tempfile.TemporaryDirectory() as temporary:
-        shutil.copy(BOOK, Path(temporary, BOOK.name))
+        shutil.copy(CONFIG_FILE, Path(temporary, CONFIG_FILE.name))
         settings = [f"profile={profile}", *([f"download.mirror={mirror.resolve()}"] if mirror else [])]
-        set_values(settings, Path(temporary, BOOK.name))
+        set_values(settings, Path(temporary, CONFIG_FILE.name))
         total = 0.0
-        for name in read_book(BOOK).datasets:
+        for name in read_config(CONFIG_FILE).datasets:
             _bakeoff(temporary, "download", name)
             started = time.perf_counter()
             _bakeoff(temporary, "prepare", name)

@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+from bakeoff.artefacts.provenance import thread_count
 from bakeoff.baselines.foreground import foreground_masks
 from bakeoff.baselines.histogram import histogram
 from bakeoff.baselines.multiotsu import multiotsu
 from bakeoff.baselines.thresholds import THRESHOLDS
 from bakeoff.evaluation.scores import score_masks
-from bakeoff.provenance import thread_count
 from skimage import filters
 
 ARCHIVE = "chest-xray-masks-and-labels.zip"

@@ -1,4 +1,5 @@
-"""Images a second that each network of the book trains at, against the plainest correct loop of it, in one run.
+"""Images a second that each network of the configuration trains at, against the plainest correct loop of it, in one
+run.
 
 The plainest loop: fp32, row-major memory, a DataLoader that augments one image at a time, a plain AdamW step, in a
 process that sets nothing up. Bakeoff's is `bakeoff.training.loop` itself, after `bakeoff.training.device.set_up`. Both
@@ -22,7 +23,7 @@ from typing import Any
 
 import kornia.augmentation as kornia
 import torch
-from bakeoff.book import read_book
+from bakeoff.config import read_config
 from bakeoff.training.augmentation import augment
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime, set_up
@@ -162,11 +163,11 @@ def blobs(count: int, size: int) -> Examples:
 
 
 def networks() -> dict[str, dict[str, Any]]:
-    """The first experiment of the book that trains each network: its model and settings."""
-    book = read_book(ROOT / "params.yaml")
+    """The first experiment of the configuration that trains each network: its model and settings."""
+    config = read_config(ROOT / "params.yaml")
     first: dict[str, tuple[str, dict[str, Any]]] = {}
-    for name in book.experiment_names():
-        experiment = book.experiment(name)
+    for name in config.experiment_names():
+        experiment = config.experiment(name)
         if "model" in experiment:
             first.setdefault(json.dumps([experiment["model"], experiment["settings"]]), (name, experiment))
     return dict(first.values())

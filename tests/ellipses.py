@@ -9,17 +9,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from bakeoff import provenance
-from bakeoff.datasets.prepared import open_prepared, read_folds, tested_rows
-from bakeoff.evaluation.leakage import Check
-from bakeoff.predictions import write_predictions
-from bakeoff.stages.audit import COLUMNS
-from bakeoff.stages.claims import claims
-from bakeoff.stages.compare import compare
-from bakeoff.stages.inflation import COLUMNS as INFLATION_COLUMNS
-from bakeoff.stages.score import score
-from bakeoff.stages.split import split
-from bakeoff.stages.threshold import threshold
+from bakeoff.artefacts import provenance
+from bakeoff.artefacts.predictions import write_predictions
+from bakeoff.artefacts.prepared import open_prepared, read_folds, tested_rows
+from bakeoff.baselines.threshold_experiment import threshold
+from bakeoff.claims.table import claims
+from bakeoff.datasets.splits.split import split
+from bakeoff.evaluation.comparing import compare
+from bakeoff.evaluation.scoring import score
+from bakeoff.leakage.audit import COLUMNS
+from bakeoff.leakage.checks import Check
+from bakeoff.leakage.effects import COLUMNS as INFLATION_COLUMNS
 
 RESAMPLES = 300
 MARGIN = 0.01

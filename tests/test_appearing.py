@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bakeoff.appearing import appearing_folder, storage_errors, write_text
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.atomic import atomic_folder, storage_errors, write_text
+from bakeoff.artefacts.errors import BakeoffError
 from requests import ConnectionError, Timeout
 
 FULL = Path("/dev/full")
@@ -27,7 +27,7 @@ def one_sentence(error: pytest.ExceptionInfo[BakeoffError]) -> str:
 def test_a_folder_appears_whole_and_replaces_the_one_before(tmp_path: Path) -> None:
     folder = tmp_path / "raw" / "lungs"
     for content in ("one", "two"):
-        with appearing_folder(folder) as beside:
+        with atomic_folder(folder) as beside:
             (beside / content).write_text(content)
             assert not folder.exists() or names_in(folder) == ["one"]
         assert names_in(folder) == [content]
@@ -36,9 +36,9 @@ def test_a_folder_appears_whole_and_replaces_the_one_before(tmp_path: Path) -> N
 
 def test_a_folder_that_fails_leaves_the_one_before_and_the_error_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "lungs"
-    with appearing_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         (beside / "file").write_text("one")
-    with pytest.raises(FileNotFoundError), appearing_folder(folder) as beside:
+    with pytest.raises(FileNotFoundError), atomic_folder(folder) as beside:
         (beside / "missing").read_text()
     assert (folder / "file").read_text() == "one"
     assert names_in(tmp_path) == ["lungs"]
@@ -46,20 +46,20 @@ def test_a_folder_that_fails_leaves_the_one_before_and_the_error_as_it_was(tmp_p
 
 def test_what_a_killed_process_left_is_not_taken_over(tmp_path: Path) -> None:
     kill = (
-        "import os, sys; from pathlib import Path; from bakeoff.appearing import appearing_folder\n"
-        "with appearing_folder(Path(sys.argv[1])) as beside:\n"
+        "import os, sys; from pathlib import Path; from bakeoff.artefacts.atomic import atomic_folder\n"
+        "with atomic_folder(Path(sys.argv[1])) as beside:\n"
         "    (beside / 'half').write_text('half'); os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", kill, tmp_path / "lungs"]).returncode == -9
     assert names_in(tmp_path) == [".lungs.part"]
-    with appearing_folder(tmp_path / "lungs") as beside:
+    with atomic_folder(tmp_path / "lungs") as beside:
         (beside / "whole").write_text("whole")
     assert names_in(tmp_path / "lungs") == ["whole"]
     assert names_in(tmp_path) == ["lungs"]
 
 
 def test_two_folders_may_appear_together(tmp_path: Path) -> None:
-    with appearing_folder(tmp_path / "models") as models, appearing_folder(tmp_path / "history") as history:
+    with atomic_folder(tmp_path / "models") as models, atomic_folder(tmp_path / "history") as history:
         (models / "seed0").touch()
         (history / "seed0").touch()
         assert names_in(tmp_path) == [".history.part", ".models.part"]
@@ -69,7 +69,7 @@ def test_two_folders_may_appear_together(tmp_path: Path) -> None:
 @pytest.mark.skipif(not FULL.exists(), reason="NOT TESTED ON A FULL DISK: there is no /dev/full")
 def test_a_disk_that_fills_up_is_one_sentence_that_names_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "lungs"
-    with pytest.raises(BakeoffError) as error, appearing_folder(folder):
+    with pytest.raises(BakeoffError) as error, atomic_folder(folder):
         FULL.write_text("too much")
     assert one_sentence(error).startswith(f"{folder} cannot be written, the disk is full (No space left on device)")
     assert names_in(tmp_path) == []
@@ -77,7 +77,7 @@ def test_a_disk_that_fills_up_is_one_sentence_that_names_the_folder(tmp_path: Pa
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "raw").write_text("a file where the folder should be")
-    with pytest.raises(BakeoffError, match=r"raw.* cannot be used") as error, appearing_folder(tmp_path / "raw" / "x"):
+    with pytest.raises(BakeoffError, match=r"raw.* cannot be used") as error, atomic_folder(tmp_path / "raw" / "x"):
         pytest.fail("never comes here")
     one_sentence(error)
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bakeoff.datasets import archive
-from bakeoff.datasets.archive import open_archive
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.archives import archive
+from bakeoff.datasets.archives.archive import open_archive
 
 FILES = {"data/a.png": b"first" * 100, "data/sub/b.png": b"", "data/c.png": random.Random(0).randbytes(2000)}
 

@@ -8,7 +8,8 @@ import imagehash
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets.audit import (
+from bakeoff.datasets.archives.records import Finding, Member, Record
+from bakeoff.datasets.preparation.audit import (
     NearPair,
     duplicate_findings,
     exact_duplicates,
@@ -20,8 +21,7 @@ from bakeoff.datasets.audit import (
     thumbnail,
     write_audit,
 )
-from bakeoff.datasets.lungs.synthetic import LOOKS, draw
-from bakeoff.datasets.records import Finding, Member, Record
+from bakeoff.datasets.sources.lungs.synthetic import LOOKS, draw
 from PIL import Image
 
 
@@ -80,7 +80,7 @@ def test_the_distance_is_a_limit_in_bits(chests: list[np.ndarray]) -> None:
 
 
 def test_pairs_are_found_across_blocks_of_hashes(chests: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.datasets.audit.HASHES_AT_A_TIME", 5)
+    monkeypatch.setattr("bakeoff.datasets.preparation.audit.HASHES_AT_A_TIME", 5)
     assert look_alikes([*chests, chests[1], chests[23]]) == {(1, 24), (23, 25)}
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets.prepared import open_prepared, read_folds
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.leakage import relatives
-from bakeoff.stages.audit import COLUMNS, audit, brightness, look_alikes, metadata
-from bakeoff.stages.inflation import COLUMNS as INFLATION_COLUMNS
-from bakeoff.stages.inflation import inflation
-from bakeoff.stages.split import split
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import open_prepared, read_folds
+from bakeoff.datasets.splits.split import split
+from bakeoff.leakage.audit import COLUMNS, audit, brightness, look_alikes, metadata
+from bakeoff.leakage.checks import relatives
+from bakeoff.leakage.effects import COLUMNS as INFLATION_COLUMNS
+from bakeoff.leakage.effects import inflation
 from ellipses import TASKS, write_prepared
 
 RESAMPLES = 200

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets import catsdogs, lungs, pets, ultrasound
-from bakeoff.datasets.prepared import Prepared, open_prepared
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.prepare import prepare
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import Prepared, open_prepared
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import catsdogs, lungs, pets, ultrasound
 from PIL import Image
 
 HEIGHT, WIDTH, SIZE = 40, 50, 16

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bakeoff.artefacts.predictions import Probabilities, probability_table, write_probabilities
+from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.bootstrap import mean_interval
 from bakeoff.evaluation.calibration import HIGHEST, LOWEST, calibrate, fit_temperature, scale
 from bakeoff.evaluation.classification import counted_figures, image_scores
-from bakeoff.predictions import Probabilities, probability_table, write_probabilities
-from bakeoff.stages.score import score
-from bakeoff.stages.split import split
+from bakeoff.evaluation.scoring import score
 from ellipses import write_prepared
 from hypothesis import given
 from hypothesis import strategies as st

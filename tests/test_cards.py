@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from bakeoff.book import read_book
+from bakeoff.artefacts.prepared import Fold
 from bakeoff.cards import card, escaped, facts
-from bakeoff.datasets.prepared import Fold
+from bakeoff.config import read_config
 from conftest import ROOT
 from huggingface_hub import ModelCard
 
-BOOK = read_book(ROOT / "params.yaml")
+CONFIG_FILE = read_config(ROOT / "params.yaml")
 NOTE = "This is no medical device."
 FOLDS = [
     Fold(number, *(np.arange(count, dtype=np.int64) for count in counts))
@@ -55,9 +55,9 @@ AUDIT = {
 
 
 def made(name: str, **changes: Any) -> str:
-    """The card of an experiment of the book, on figures that are made up."""
-    settings = BOOK.experiment(name)
-    task = BOOK.tasks[settings["task"]].model_dump()
+    """The card of an experiment of the configuration, on figures that are made up."""
+    settings = CONFIG_FILE.experiment(name)
+    task = CONFIG_FILE.tasks[settings["task"]].model_dump()
     given: dict[str, Any] = {
         "about": ABOUT,
         "metrics": MASKS if task["kind"] == "segmentation" else CLASSES,
@@ -67,7 +67,7 @@ def made(name: str, **changes: Any) -> str:
         "audit": AUDIT,
         "source": "pets",
         "shown": inputs[settings["input"]].model_dump()
-        if settings.get("input") in (inputs := {**BOOK.inputs, **BOOK.predicted_inputs})
+        if settings.get("input") in (inputs := {**CONFIG_FILE.inputs, **CONFIG_FILE.predicted_inputs})
         else None,
         **changes,
     }
@@ -80,11 +80,11 @@ def front_matter(text: str) -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.parametrize("name", BOOK.experiment_names())
+@pytest.mark.parametrize("name", CONFIG_FILE.experiment_names())
 def test_every_experiment_of_the_book_has_a_card_that_a_hub_reads(name: str) -> None:
     text = made(name)
     read = ModelCard(text)
-    kind = BOOK.tasks[BOOK.experiment(name)["task"]].kind
+    kind = CONFIG_FILE.tasks[CONFIG_FILE.experiment(name)["task"]].kind
     assert (
         read.data.pipeline_tag == {"segmentation": "image-segmentation", "classification": "image-classification"}[kind]
     )
@@ -197,12 +197,12 @@ def test_what_a_folder_of_ones_own_is_called_is_no_markup() -> None:
 
 def test_every_method_weights_and_source_of_the_book_has_its_facts() -> None:
     known = facts()
-    for name in BOOK.experiment_names():
-        settings = BOOK.experiment(name)
+    for name in CONFIG_FILE.experiment_names():
+        settings = CONFIG_FILE.experiment(name)
         method = known["methods"][settings.get("method") or settings["model"]]
         assert "title" in (method[settings["settings"][method["by"]]] if "by" in method else method), name
-    assert set(known["weights"]) == set(BOOK.weights)
-    assert set(known["datasets"]) == {each.source for each in BOOK.datasets.values()}
+    assert set(known["weights"]) == set(CONFIG_FILE.weights)
+    assert set(known["datasets"]) == {each.source for each in CONFIG_FILE.datasets.values()}
 
 
 def test_markup_is_escaped() -> None:

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets import catsdogs
-from bakeoff.datasets.catsdogs import synthetic
-from bakeoff.datasets.decode import Undecodable, decode
-from bakeoff.datasets.prepared import open_prepared
-from bakeoff.datasets.records import Finding, Member, Record
-from bakeoff.stages.prepare import prepare
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.datasets.archives.records import Finding, Member, Record
+from bakeoff.datasets.preparation.decode import Undecodable, decode
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import catsdogs
+from bakeoff.datasets.sources.catsdogs import synthetic
 from PIL import Image
 from skimage.feature import hog
 from sklearn.model_selection import cross_val_score

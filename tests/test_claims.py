@@ -1,4 +1,5 @@
-"""The truth table: what published systems claim, what their files show, and what the book's experiments find."""
+"""The truth table: what published systems claim, what their files show, and what the configuration's experiments
+find."""
 
 import json
 from pathlib import Path
@@ -7,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.book import read_book
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.claims import CLAIMS, read_claims
+from bakeoff.claims.table import DataState, claims
 from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, wilson, words
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation import leakage
+from bakeoff.config import read_config
 from bakeoff.evaluation.scores import seed_scores
-from bakeoff.stages.claims import DataState, claims
+from bakeoff.leakage import checks as leakage
 from safetensors.numpy import save_file
 
-BOOK = Path(__file__).resolve().parent.parent / "params.yaml"
+CONFIG_FILE = Path(__file__).resolve().parent.parent / "params.yaml"
 MARGINS = {"segmentation": 0.01, "classification": 0.01}
 
 
@@ -181,21 +182,21 @@ def test_what_keeps_data_from_being_the_published(data: dict[str, Any], wanted: 
 
 
 def test_claims_name_only_experiments_of_the_book_and_their_data_sets() -> None:
-    book = read_book(BOOK)
+    config = read_config(CONFIG_FILE)
     for claim in read_claims():
         for protocol in (claim.as_published, claim.corrected):
             for name in filter(None, (protocol.experiment, protocol.against)):
-                assert name in book.experiment_names(), f"{claim.id} names '{name}'"
+                assert name in config.experiment_names(), f"{claim.id} names '{name}'"
                 if claim.data.dataset is not None:
-                    assert book.experiment(name)["dataset"] == claim.data.dataset, claim.id
+                    assert config.experiment(name)["dataset"] == claim.data.dataset, claim.id
 
 
 def test_claims_ask_for_scores_of_their_experiments_kind() -> None:
-    book = read_book(BOOK)
+    config = read_config(CONFIG_FILE)
     by_kind = {"classification": {"accuracy", "error_rate"}, "segmentation": {"dice", "iou", "pixel_accuracy"}}
     for claim in read_claims():
         if (name := claim.as_published.experiment) and not claim.figure.startswith("parameters"):
-            kind = book.tasks[book.experiment(name)["task"]].kind
+            kind = config.tasks[config.experiment(name)["task"]].kind
             assert claim.figure in by_kind[kind], claim.id
 
 
@@ -455,10 +456,10 @@ def test_a_lead_under_unequal_conditions_is_answered_by_equal_ones(project: Path
 
 
 def test_random_weights_are_compared_with_no_claim_of_the_projects_own_but_counts_and_training_from_scratch() -> None:
-    book = read_book(BOOK)
+    config = read_config(CONFIG_FILE)
     for claim in read_claims():
         for name in filter(None, (claim.as_published.experiment, claim.corrected.experiment)):
-            if book.experiment(name).get("weights") and not claim.figure.startswith("parameters"):
+            if config.experiment(name).get("weights") and not claim.figure.startswith("parameters"):
                 assert claim.comparable_when.weights == "pretrained", claim.id
 
 
@@ -471,10 +472,10 @@ def test_an_experiment_beside_a_claim_is_shown_and_not_compared(project: Path) -
     assert row["published_protocol_value"] == 0.9
 
 
-def test_a_claim_outlives_its_experiment_in_the_book(project: Path) -> None:
+def test_a_claim_outlives_its_experiment_in_the_config(project: Path) -> None:
     text = claim_text("accuracy", 0.9, "{experiment: leaky, note: d}", NONE, OFFICIAL)
     [row] = table(project, text, experiments={}).to_dict("records")
-    assert (row["comparable"], row["verdict"]) == ("no: the book no longer has 'leaky'", "not comparable here")
+    assert (row["comparable"], row["verdict"]) == ("no: the configuration no longer has 'leaky'", "not comparable here")
 
 
 @pytest.mark.parametrize("file", ["experiments/leaky/metrics.json", "models/leaky/seed0.safetensors"])

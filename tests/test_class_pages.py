@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff import provenance
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts import provenance
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import PROBABILITY_FILES, write_probabilities
+from bakeoff.claims.table import claims
+from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.classification import accuracy_interval
+from bakeoff.evaluation.comparing import compare
 from bakeoff.evaluation.comparison import CLASSIFICATION
-from bakeoff.predictions import PROBABILITY_FILES, write_probabilities
+from bakeoff.evaluation.scoring import score
+from bakeoff.leakage.audit import audit
+from bakeoff.leakage.effects import inflation
 from bakeoff.report import wording
 from bakeoff.report.class_charts import confused_order, confusion_chart
 from bakeoff.report.classes import (
@@ -34,13 +40,7 @@ from bakeoff.report.page import LARGEST_PAGE
 from bakeoff.report.reading import Experiment, read_task
 from bakeoff.report.sections import intervals
 from bakeoff.report.verdicts import below_majority
-from bakeoff.stages.audit import audit
-from bakeoff.stages.claims import claims
-from bakeoff.stages.compare import compare
-from bakeoff.stages.inflation import inflation
-from bakeoff.stages.report import report
-from bakeoff.stages.score import score
-from bakeoff.stages.split import split
+from bakeoff.report.write import report
 from ellipses import MARGIN, copy, write_prepared
 from sklearn.metrics import f1_score
 

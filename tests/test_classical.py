@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import read_probabilities
 from bakeoff.baselines.classical import (
     METHODS,
     Classifier,
@@ -22,11 +24,9 @@ from bakeoff.baselines.classical import (
     load_classifier,
     save_classifier,
 )
-from bakeoff.errors import BakeoffError
-from bakeoff.predictions import read_probabilities
-from bakeoff.stages.classical import fit, predict
-from bakeoff.stages.prepare import prepare
-from bakeoff.stages.split import split as draw_split
+from bakeoff.baselines.classical_experiment import fit, predict
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.splits.split import split as draw_split
 from skimage.feature import hog
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.svm import SVC
@@ -460,7 +460,9 @@ def test_gradients_tell_real_cats_from_dogs_and_beat_the_majority(mirror: Path, 
     assert pixels.sum() < gradients.sum()
 
 
-@pytest.mark.parametrize("module", ["bakeoff.stages.classical", "bakeoff.stages.score", "bakeoff.stages.compare"])
+@pytest.mark.parametrize(
+    "module", ["bakeoff.baselines.classical_experiment", "bakeoff.evaluation.scoring", "bakeoff.evaluation.comparing"]
+)
 def test_a_stage_without_a_network_does_not_wait_for_torch(module: str) -> None:
     names = ("torch", "sklearn.externals.array_api_compat.torch")
     asked = f"import sys, {module}; print(*(name in sys.modules for name in {names}))"

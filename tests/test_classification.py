@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import PROBABILITY_FILES, probability_table, read_probabilities, write_probabilities
+from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation import classification
 from bakeoff.evaluation.bootstrap import expanded_shares, mean_interval, times_drawn, wilson
 from bakeoff.evaluation.classification import (
@@ -23,9 +25,7 @@ from bakeoff.evaluation.classification import (
     reliability,
     share_interval,
 )
-from bakeoff.predictions import PROBABILITY_FILES, probability_table, read_probabilities, write_probabilities
-from bakeoff.stages.score import score
-from bakeoff.stages.split import split
+from bakeoff.evaluation.scoring import score
 from ellipses import write_prepared
 from hypothesis import given
 from hypothesis import strategies as st

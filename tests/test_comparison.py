@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.evaluation.comparing import compare
 from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels
 from bakeoff.evaluation.paired import compare_paired, holm
-from bakeoff.stages.compare import compare
 from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, build, copy
 
 OTSU = {"family": "thresholds", "method": "otsu", "foreground": "train"}

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from bakeoff.cost import OF_A_FORK, SECONDS_OF_TIMING, TIMED, WARM_UPS, cost_of_trainings, latency_ms, write_cost
-from bakeoff.stages.predict import multiply_adds
+from bakeoff.artefacts.cost import (
+    OF_A_FORK,
+    SECONDS_OF_TIMING,
+    TIMED,
+    WARM_UPS,
+    cost_of_trainings,
+    latency_ms,
+    write_cost,
+)
+from bakeoff.training.predict import multiply_adds
 from torch import nn
 
 
@@ -50,7 +58,7 @@ def test_latency_is_that_of_one_image_after_the_warm_up() -> None:
 
 
 def test_a_slow_method_is_timed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.cost.SECONDS_OF_TIMING", SECONDS_OF_TIMING / 100)
+    monkeypatch.setattr("bakeoff.artefacts.cost.SECONDS_OF_TIMING", SECONDS_OF_TIMING / 100)
     seen: list[int] = []
 
     def predict(place: int) -> None:

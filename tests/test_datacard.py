@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets.prepared import Prepared, open_prepared
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import Prepared, open_prepared
 from bakeoff.report.cards_charts import (
     balance_chart,
     coverage_chart,

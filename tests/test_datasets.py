@@ -7,15 +7,15 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from bakeoff.book import read_book
-from bakeoff.datasets.records import Listing
+from bakeoff.config import read_config
+from bakeoff.datasets.archives.records import Listing
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted({dataset.source for dataset in read_book(ROOT / "params.yaml").datasets.values()})
+SOURCES = sorted({dataset.source for dataset in read_config(ROOT / "params.yaml").datasets.values()})
 
 
 def package(source: str) -> ModuleType:
-    return importlib.import_module(f"bakeoff.datasets.{source}")
+    return importlib.import_module(f"bakeoff.datasets.sources.{source}")
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -26,7 +26,7 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return facts, folder, facts.listing(folder)
 
 
-def test_every_package_is_in_the_book() -> None:
+def test_every_package_is_in_the_config() -> None:
     packages = {path.parent.name for path in (ROOT / "workflow/bakeoff/datasets").glob("*/__init__.py")}
     assert packages - {"folder"} == set(SOURCES)
 

@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.book import read_book
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.cards.notes import NO_MEDICAL_DEVICE
 from bakeoff.cli import main
-from bakeoff.datasets.decode import resize_image
+from bakeoff.config import read_config
+from bakeoff.datasets.preparation.decode import resize_image
 from bakeoff.demo.catalogue import Method, read_tasks
 from bakeoff.demo.comparing import MOST_METHODS, Outcome, Picture, chosen_methods, compare, picture_of_file
 from bakeoff.demo.pool import Pool
 from bakeoff.demo.rendering import comparison_html, duration, indices_uri, overlay_uri
 from bakeoff.demo.server import open_method
 from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
-from bakeoff.errors import BakeoffError
-from bakeoff.inference import NO_MEDICAL_DEVICE
+from bakeoff.evaluation.out_of_distribution import fit_likeness
 from bakeoff.inference.drawing import palette
-from bakeoff.inference.likeness import fit_likeness
 from bakeoff.inference.predictors import Answer, Predictor
 from click.testing import CliRunner
 from ellipses import write_prepared
@@ -66,7 +66,7 @@ FOREST: dict[str, Any] = {"family": "classical", "method": "random-forest", "fea
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book, and what its stages leave of one segmentation and one classification on drawn images."""
+    """The configuration, and what its stages leave of one segmentation and one classification on drawn images."""
     root = tmp_path_factory.mktemp("clone")
     (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
@@ -78,7 +78,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _split(task: str, data: Path, stratify: list[str]) -> Path:
-    from bakeoff.stages.split import split
+    from bakeoff.datasets.splits.split import split
 
     path = Path("data/splits") / f"{task}.csv"
     settings = {"name": "stratified", "train": 0.5, "validation": 0.2, "test": 0.3, "stratify": stratify, "seed": 0}
@@ -87,12 +87,12 @@ def _split(task: str, data: Path, stratify: list[str]) -> Path:
 
 
 def _lungs() -> None:
-    from bakeoff.datasets.prepared import open_prepared, read_folds
-    from bakeoff.stages.compare import compare as compare_stage
-    from bakeoff.stages.fit import fit
-    from bakeoff.stages.predict import predict
-    from bakeoff.stages.score import score
-    from bakeoff.stages.threshold import threshold
+    from bakeoff.artefacts.prepared import open_prepared, read_folds
+    from bakeoff.baselines.threshold_experiment import threshold
+    from bakeoff.evaluation.comparing import compare as compare_stage
+    from bakeoff.evaluation.scoring import score
+    from bakeoff.training.fit import fit
+    from bakeoff.training.predict import predict
 
     data = Path("data/prepared/lungs")
     write_prepared(data, images=48, side=SIDE)
@@ -122,7 +122,7 @@ def _lungs() -> None:
 
 def _cats_and_dogs() -> None:
     """Reddish cats and bluish dogs."""
-    from bakeoff.stages.classical import fit, predict
+    from bakeoff.baselines.classical_experiment import fit, predict
 
     data, count = Path("data/prepared/catsdogs"), 40
     data.mkdir()
@@ -152,7 +152,7 @@ def _cats_and_dogs() -> None:
 
 def test_a_task_has_its_methods_best_first_with_the_best_and_otsu_ticked(clone: Path) -> None:
     tasks = read_tasks(clone)
-    assert list(tasks) == ["catsdogs", "lungs"]  # the book's order
+    assert list(tasks) == ["catsdogs", "lungs"]  # the configuration's order
     lungs = tasks["lungs"]
     ranking = pd.read_csv(clone / "results/comparison/lungs.csv")
     assert [each.experiment for each in lungs.methods] == ranking["experiment"].tolist()
@@ -185,10 +185,10 @@ def test_what_needs_the_truth_is_not_offered(clone: Path, tmp_path: Path) -> Non
     """An experiment on drawn true masks, though it was trained."""
     for name in ("data", "results"):
         (tmp_path / name).symlink_to(clone / name)
-    book = (clone / "params.yaml").read_text()
+    config = (clone / "params.yaml").read_text()
     bound = "    lungs-otsu: {dataset: lungs, task: lungs, method: otsu, foreground: train}"
-    assert bound in book
-    (tmp_path / "params.yaml").write_text(book.replace(bound, bound.replace("train}", "oracle}")))
+    assert bound in config
+    (tmp_path / "params.yaml").write_text(config.replace(bound, bound.replace("train}", "oracle}")))
     names = [each.experiment for each in read_tasks(tmp_path)["lungs"].methods]
     assert names
     assert "lungs-otsu" not in names
@@ -229,7 +229,7 @@ def test_gradio_is_not_loaded_by_the_command_line() -> None:
 
 def opened(clone: Path, name: str) -> Predictor:
     """A method as the demo opens it by default."""
-    return open_method(clone, read_book(clone / "params.yaml"), name, "auto")
+    return open_method(clone, read_config(clone / "params.yaml"), name, "auto")
 
 
 def test_by_default_a_network_runs_on_onnx_runtime_where_it_was_exported(clone: Path) -> None:

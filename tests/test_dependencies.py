@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bakeoff import book, predictions
-from bakeoff.book import read_book
+from bakeoff import config as config
+from bakeoff.artefacts import predictions
+from bakeoff.config import read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "workflow" / "bakeoff"
@@ -28,8 +29,8 @@ LAYERS = {
     "report": ("errors", "provenance", "predictions", "datasets", "evaluation"),
     "claims": ("errors", "evaluation"),
     "cards": ("errors", "datasets"),
-    "inference": ("appearing", "book", "errors", "provenance", "datasets", "baselines", "training"),
-    "demo": ("book", "errors", "datasets", "evaluation", "inference", "report"),
+    "inference": ("appearing", "config", "errors", "provenance", "datasets", "baselines", "training"),
+    "demo": ("config", "errors", "datasets", "evaluation", "inference", "report"),
 }
 
 
@@ -64,8 +65,9 @@ def reached(entry: Path) -> set[Path]:
 
 
 def stage_entries(group: str) -> Iterator[tuple[str, list[Path]]]:
-    """Name of each stage of a group, and the files where its code starts: the stage's own, and what the book names."""
-    book = read_book(ROOT / "params.yaml")
+    """Name of each stage of a group, and the files where its code starts: the stage's own, and what the configuration
+    names."""
+    config = read_config(ROOT / "params.yaml")
     template = DVC[group].get("do", DVC[group])
     command = template["cmd"].split()[1]
     entry = [PACKAGE / "stages" / f"{command}.py"]
@@ -73,35 +75,35 @@ def stage_entries(group: str) -> Iterator[tuple[str, list[Path]]]:
         yield "", [PACKAGE / "stages" / "prepare.py", PACKAGE / "datasets" / "folder" / "__init__.py"]
     elif group in ("download", "prepare"):
         modules = ("__init__", "synthetic") if group == "download" else ("__init__",)
-        for name, dataset in book.datasets.items():
+        for name, dataset in config.datasets.items():
             yield name, entry + [PACKAGE / "datasets" / dataset.source / f"{module}.py" for module in modules]
     elif group == "weights":
-        for name in book.weights:
+        for name in config.weights:
             yield name, [*entry, PACKAGE / "weights" / f"{name}.py"]
     elif group in ("fit-classical", "predict-classical"):
         yield "", [PACKAGE / "stages" / "classical.py"]
     elif group == "predicted":
-        for name, predicted in book.predicted_inputs.items():
+        for name, predicted in config.predicted_inputs.items():
             yield name, [*entry, PACKAGE / "models" / f"{predicted.segmenter.model}.py"]
     elif group.startswith(("fit-", "predict-", "export-")) and group != "predict-threshold":
-        for name, experiment in getattr(book.experiments, FAMILIES[group.partition("-")[2]]).items():
+        for name, experiment in getattr(config.experiments, FAMILIES[group.partition("-")[2]]).items():
             yield name, [*entry, PACKAGE / "models" / f"{experiment.model}.py"]
     else:
         yield "", entry
 
 
 def listed(group: str, key: str) -> list[Path]:
-    """Code dependencies of a stage, its interpolations filled in from the book."""
-    book = read_book(ROOT / "params.yaml")
+    """Code dependencies of a stage, its interpolations filled in from the configuration."""
+    config = read_config(ROOT / "params.yaml")
     template = DVC[group].get("do", DVC[group])
     item: dict[str, object] = {}
-    if key in book.datasets:
-        item = book.datasets[key].model_dump()
+    if key in config.datasets:
+        item = config.datasets[key].model_dump()
     elif group == "predicted":
-        item = book.predicted_inputs[key].model_dump()
+        item = config.predicted_inputs[key].model_dump()
         item |= {f"segmenter.{field}": value for field, value in item["segmenter"].items()}  # type: ignore[attr-defined]
-    elif key in book.experiment_names():
-        item = book.experiment(key)
+    elif key in config.experiment_names():
+        item = config.experiment(key)
     deps = []
     for dep in template.get("deps", []):
         for name, value in {"key": key, **{f"item.{field}": value for field, value in item.items()}}.items():
@@ -142,8 +144,8 @@ def test_dependencies_point_one_way(folder: str) -> None:
             assert not part or part in allowed, f"{path.relative_to(ROOT)} imports {name}"
 
 
-def test_no_stage_reads_the_book() -> None:
-    readers = {path for path in PACKAGE.rglob("*.py") if "bakeoff.book" in set(imported(path))}
+def test_no_stage_reads_the_config() -> None:
+    readers = {path for path in PACKAGE.rglob("*.py") if "bakeoff.config" in set(imported(path))}
     stages = set().union(*(reached(entry) for entry in (PACKAGE / "stages").glob("*.py")))
     assert PACKAGE / "cli.py" in readers
     assert not readers & stages
@@ -156,4 +158,4 @@ def test_evaluation_imports_no_torch() -> None:
 
 def test_the_book_the_predictions_and_dvc_agree_on_the_most_seeds() -> None:
     declared = [out for out in DVC["predict-network"]["do"]["outs"] if "/seed" in out]
-    assert len(declared) == book.MAX_SEEDS == predictions.MAX_SEEDS
+    assert len(declared) == config.MAX_SEEDS == predictions.MAX_SEEDS

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.difference_table import as_json, as_markdown, as_text, summary
-from bakeoff.differences import Change, Differences, compare_revisions
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.diff.differences import Change, Differences, compare_revisions
+from bakeoff.diff.table import as_json, as_markdown, as_text, summary
 from bakeoff.evaluation.paired import compare_paired, holm
 from ruamel.yaml import YAML
 
@@ -34,7 +34,7 @@ stages:
 
 
 class Project:
-    """A project with a book, a prepared data set and scores, in git and DVC."""
+    """A project with a configuration, a prepared data set and scores, in git and DVC."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -54,8 +54,8 @@ class Project:
         self.git("commit", "--allow-empty", "-qm", tag)
         self.git("tag", tag)
 
-    def write_book(self, experiments: Iterable[str], *, scored: Iterable[str] | None = None) -> None:
-        """A book of thresholds and, with "svm" in the name, classifiers; `scored` of them are in the pipeline."""
+    def write_config(self, experiments: Iterable[str], *, scored: Iterable[str] | None = None) -> None:
+        """A config of thresholds and, with "svm" in the name, classifiers; `scored` of them are in the pipeline."""
         names = list(experiments)
         tasks = {
             "masks": {"dataset": "lungs", "kind": "segmentation"},
@@ -65,8 +65,8 @@ class Project:
             "thresholds": {name: {"task": "masks"} for name in names if "svm" not in name},
             "classical": {name: {"task": "diagnosis"} for name in names if "svm" in name},
         }
-        book = {"tasks": tasks, "experiments": entries, "scored": list(names if scored is None else scored)}
-        (self.root / "params.yaml").write_text(json.dumps(book, indent=1))  # JSON is YAML
+        config = {"tasks": tasks, "experiments": entries, "scored": list(names if scored is None else scored)}
+        (self.root / "params.yaml").write_text(json.dumps(config, indent=1))  # JSON is YAML
 
     def write_images(self, *, synthetic: bool = False, archive: str = "a") -> None:
         """The prepared data set, from one archive."""
@@ -115,19 +115,19 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     Repo.init(str(project.root)).close()
     (project.root / "dvc.yaml").write_text(PIPELINE)
     (project.root / ".gitignore").write_text("/data\n/results\n")
-    project.write_book([])
+    project.write_config([])
     project.write_images()
     project.commit("nothing-scored")
 
     names = ["otsu", "li", "yen", "triangle", "isodata", "svm"]
-    project.write_book([*names, "minimum"], scored=names)
+    project.write_config([*names, "minimum"], scored=names)
     for name in names:
         project.write_scores(name, DICE)
     project.write_scores("isodata", ISODATA)
     project.write_scores("svm", RIGHT, column="correct")
     project.commit("before")
 
-    project.write_book([*names, "mean"])
+    project.write_config([*names, "mean"])
     project.write_scores("otsu", np.stack([DICE + GAIN - APART, DICE + GAIN + APART], axis=1))
     project.write_scores("li", DICE - GAIN)
     project.write_scores("yen", DICE + NOISE)
@@ -263,10 +263,10 @@ def test_pictures_drawn_anew_are_others_though_their_names_are_the_same(
 
 
 def test_an_experiment_of_another_kind_is_not_compared(project: Project) -> None:
-    book = project.root / "params.yaml"
-    text = book.read_text()
-    book.write_text(text.replace('"kind": "segmentation"', '"kind": "classification"'))
-    assert book.read_text() != text
+    config = project.root / "params.yaml"
+    text = config.read_text()
+    config.write_text(text.replace('"kind": "segmentation"', '"kind": "classification"'))
+    assert config.read_text() != text
     for name in ("otsu", "li", "yen", "triangle", "isodata", "mean"):
         project.scores(name).unlink()
         project.write_scores(name, RIGHT, column="correct")
@@ -365,7 +365,7 @@ def test_json_says_all_that_is_known(found: Differences) -> None:
 
 
 def test_importing_it_does_not_wait_for_dvc() -> None:
-    code = "import sys, bakeoff.difference_table; print(sorted({'dvc', 'git', 'torch'} & set(sys.modules)))"
+    code = "import sys, bakeoff.diff.table; print(sorted({'dvc', 'git', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 

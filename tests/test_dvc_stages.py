@@ -128,9 +128,9 @@ def test_outputs_are_patterns_and_inputs_are_what_other_stages_make(project: Pro
 
 
 def test_one_output_of_a_stage_stands_for_all_that_it_makes(project: Project) -> None:
-    book = project.root / "dvc.yaml"
-    text = book.read_text().replace("/rain.txt\n", "/rain.txt; echo x > out/${key}.log\n", 1)
-    book.write_text(text.replace("  - out/${key}\n", "  - out/${key}\n        - out/${key}.log\n", 1))
+    config = project.root / "dvc.yaml"
+    text = config.read_text().replace("/rain.txt\n", "/rain.txt; echo x > out/${key}.log\n", 1)
+    config.write_text(text.replace("  - out/${key}\n", "  - out/${key}\n        - out/${key}.log\n", 1))
     stages = Stages(project.root)
     assert sorted(stages.inputs("sum")(None))[1:] == ["out/oslo", "out/rome"]
     assert sorted(stages.everything()) == ["out/oslo", "out/rome", "total.csv"]
@@ -180,9 +180,9 @@ def test_timestamps_alone_run_nothing(project: Project) -> None:
 
 def test_a_change_with_an_old_timestamp_is_seen(project: Project) -> None:
     project.snakemake()
-    book = project.root / "params.yaml"
-    book.write_text(PARAMS.replace("rain: 3", "rain: 5"))
-    os.utime(book, (1, 1))
+    config = project.root / "params.yaml"
+    config.write_text(PARAMS.replace("rain: 3", "rain: 5"))
+    os.utime(config, (1, 1))
     assert project.snakemake() == ["measure-oslo", "sum"]
 
 

@@ -27,7 +27,7 @@ SPLIT = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, stratify: 
 
 
 class Clone:
-    """A clone of the project with a book cut so small that all of it runs in seconds."""
+    """A clone of the project with a configuration cut so small that all of it runs in seconds."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,10 +75,10 @@ class Clone:
         assert "up to date" in self.run("dvc", "status")
 
 
-def cut(book: Path) -> None:
+def cut(config: Path) -> None:
     """Keep one data set, one task, two thresholds and a tiny network, at 32 pixels, one epoch and one seed."""
     editor = YAML(typ="safe")
-    values = editor.load(book.read_text())
+    values = editor.load(config.read_text())
     values["seeds"]["sample"] = 1
     values["resamples"] = 100
     keep(values["datasets"], "lungs")
@@ -97,7 +97,7 @@ def cut(book: Path) -> None:
     for family in ("pretrained", "classical", "classifiers", "on_inputs"):
         keep(experiments[family])
     experiments["networks"]["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
-    with book.open("w") as file:
+    with config.open("w") as file:
         editor.dump(values, file)
 
 

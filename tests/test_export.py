@@ -19,10 +19,10 @@ import onnx
 import pandas as pd
 import pytest
 import torch
-from bakeoff.errors import BakeoffError
-from bakeoff.inference import NO_MEDICAL_DEVICE
-from bakeoff.inference.onnx_runtime import OnnxNetwork, class_indices, probabilities
-from bakeoff.stages.export import compare_logits, export, merged, require_parity, spread, write_onnx
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.cards.notes import NO_MEDICAL_DEVICE
+from bakeoff.exports.export import compare_logits, export, merged, require_parity, spread, write_onnx
+from bakeoff.exports.onnx_runtime import OnnxNetwork, class_indices, probabilities
 from bakeoff.training import preprocessing
 from bakeoff.training.device import set_up
 from bakeoff.training.inference import predict_masks, predict_probabilities
@@ -407,7 +407,7 @@ class Refused:
 sys.meta_path.insert(0, Refused())
 import numpy as np
 from pathlib import Path
-from bakeoff.inference.onnx_runtime import OnnxNetwork
+from bakeoff.exports.onnx_runtime import OnnxNetwork
 
 network = OnnxNetwork.open(Path(sys.argv[1]), threads=1)
 np.save(sys.argv[3], network.masks(np.load(sys.argv[2])))

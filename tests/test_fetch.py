@@ -15,12 +15,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from bakeoff.datasets import fetch as fetching
-from bakeoff.datasets import lungs
-from bakeoff.datasets.fetch import Fetched, Fetcher, describe, discard, exclusive_fetcher, place
-from bakeoff.datasets.remote import RemoteFile
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.download import download
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.acquisition import fetch as fetching
+from bakeoff.datasets.acquisition.download import download
+from bakeoff.datasets.acquisition.fetch import Fetched, Fetcher, describe, discard, exclusive_fetcher, place
+from bakeoff.datasets.archives.remote import RemoteFile
+from bakeoff.datasets.sources import lungs
 from servers import Misbehaving, misbehaving_server, refused_address
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -462,8 +462,8 @@ def test_a_stored_file_that_may_not_be_taken_now_stays_until_another_replaces_it
 FETCH = """
 import logging, sys, resource
 from pathlib import Path
-from bakeoff.datasets.fetch import Fetcher, RemoteFile, place
-from bakeoff.errors import BakeoffError
+from bakeoff.datasets.acquisition.fetch import Fetcher, RemoteFile, place
+from bakeoff.artefacts.errors import BakeoffError
 url, sha, folder, limit = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 if limit:

@@ -17,15 +17,15 @@ import bakeoff.datasets
 import numpy as np
 import pytest
 import yaml
-from bakeoff import book
-from bakeoff.datasets import folder
-from bakeoff.datasets.archive import open_archive
-from bakeoff.datasets.folder import FolderFacts
-from bakeoff.datasets.records import Finding, Listing, Member, Record
-from bakeoff.errors import BakeoffError
-from bakeoff.stages import pack as packing
-from bakeoff.stages.pack import pack
-from bakeoff.stages.prepare import prepare
+from bakeoff import config as config
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.acquisition import pack as packing
+from bakeoff.datasets.acquisition.pack import pack
+from bakeoff.datasets.archives.archive import open_archive
+from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import folder
+from bakeoff.datasets.sources.folder import FolderFacts
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -454,8 +454,8 @@ def test_the_guides_entries_are_the_books() -> None:
     values["folders"] |= own["folders"]
     values["tasks"] |= own["tasks"]
     values["experiments"]["thresholds"] |= own["experiments"]["thresholds"]
-    assert book.check_book(values).folders["mine"].classes == ["background", "cell"]
-    assert book.Dataset.model_validate(published["datasets"]["leafspots"]).source == "leafspots"
+    assert config.check_config(values).folders["mine"].classes == ["background", "cell"]
+    assert config.Dataset.model_validate(published["datasets"]["leafspots"]).source == "leafspots"
 
 
 def test_the_guides_commands_exist() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from bakeoff.claims.table import claims
+from bakeoff.leakage.audit import audit
+from bakeoff.leakage.effects import inflation
 from bakeoff.report.gallery import cases, differing_shares, disagreements, doubtful_masks
 from bakeoff.report.label_errors import confident_class, suspects
 from bakeoff.report.pictures import (
@@ -23,10 +26,7 @@ from bakeoff.report.pictures import (
 )
 from bakeoff.report.reading import Task, read_task
 from bakeoff.report.slim import slim
-from bakeoff.stages.audit import audit
-from bakeoff.stages.claims import claims
-from bakeoff.stages.inflation import inflation
-from bakeoff.stages.report import report
+from bakeoff.report.write import report
 from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build
 
 

@@ -18,26 +18,26 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import read_predictions, read_probabilities
+from bakeoff.artefacts.prepared import open_prepared, read_folds
+from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
 from bakeoff.cli import main
-from bakeoff.datasets.decode import MAXIMUM_PIXELS
-from bakeoff.datasets.prepared import open_prepared, read_folds
-from bakeoff.errors import BakeoffError
-from bakeoff.inference import NO_MEDICAL_DEVICE, medical_note
+from bakeoff.datasets.preparation.decode import MAXIMUM_PIXELS
+from bakeoff.evaluation.out_of_distribution import UNLIKE, describe, fit_likeness, parse_likeness, read_likeness
+from bakeoff.exports.onnx_runtime import OnnxNetwork, execution_providers
+from bakeoff.exports.quantisation import quantise
 from bakeoff.inference.command import _batches, _Opened, predict_pictures
-from bakeoff.inference.likeness import UNLIKE, describe, fit_likeness, parse_likeness, read_likeness
-from bakeoff.inference.onnx_runtime import OnnxNetwork, execution_providers
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import CascadePredictor, open_predictor
-from bakeoff.inference.quantisation import quantise
 from bakeoff.models import unet
-from bakeoff.predictions import read_predictions, read_probabilities
 from bakeoff.training.saved import Description, save_network
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import ExifTags, Image
 
-BOOK = Path(__file__).resolve().parent.parent / "params.yaml"
+CONFIG_FILE = Path(__file__).resolve().parent.parent / "params.yaml"
 SIDE, COUNT = 16, 24
 UNET = {"channels": [4, 8], "norm": "batch"}
 NETWORK = {"dataset": "cells", "recipe": "from-scratch"}
@@ -98,23 +98,23 @@ def write_images(folder: Path) -> None:
             Image.fromarray(pixels).save(path, **({"exif": exif} if part == "images" else {}))
 
 
-def write_book(root: Path) -> None:
-    book = yaml.safe_load(BOOK.read_text())
-    book["folders"] = {
+def write_config(root: Path) -> None:
+    config = yaml.safe_load(CONFIG_FILE.read_text())
+    config["folders"] = {
         "cells": {
             **{"path": "mine", "size": SIDE, "channels": 1, "classes": ["background", "cell"]},
             "duplicates": {"distance": 0},
         }
     }
-    book["inputs"] = {"cells-true": {**REGION, "mask": "true", "seed": 0}}
+    config["inputs"] = {"cells-true": {**REGION, "mask": "true", "seed": 0}}
     segmenter = {"experiment": "cells-unet", "task": "cells", "model": "unet"}
-    book["predicted_inputs"] = {"cells-drawn": {**REGION, "task": "kinds", "segmenter": segmenter}}
-    book["tasks"] = {
+    config["predicted_inputs"] = {"cells-drawn": {**REGION, "task": "kinds", "segmenter": segmenter}}
+    config["tasks"] = {
         "cells": {"dataset": "cells", "kind": "segmentation", "split": SPLIT},
         "kinds": {"dataset": "cells", "kind": "classification", "target": "class", "split": SPLIT},
     }
-    book["experiments"] = EXPERIMENTS
-    (root / "params.yaml").write_text(yaml.safe_dump(book))
+    config["experiments"] = EXPERIMENTS
+    (root / "params.yaml").write_text(yaml.safe_dump(config))
 
 
 def write_networks(root: Path) -> None:
@@ -161,7 +161,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Any:
         module.build = MeanColours  # type: ignore[attr-defined]
         patch.setitem(sys.modules, module.__name__, module)
         write_images(root / "mine")
-        write_book(root)
+        write_config(root)
         for words in ("pack cells", "prepare cells", "split cells", "split kinds"):
             run(*words.split())
         write_networks(root)
@@ -387,14 +387,14 @@ def without_torch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             if top not in ("..", "__pycache__") and not (folder / top).exists():
                 (folder / top).symlink_to(site / top)
     assert not [path.name for path in folder.iterdir() if path.name.startswith(NOT_NEEDED)]
-    path = [str(BOOK.parent / "workflow"), str(folder)]
+    path = [str(CONFIG_FILE.parent / "workflow"), str(folder)]
     program = f"import sys; sys.path += {path}; from bakeoff.cli import main; main()"
     # Neither the environment's packages nor what its variables or the working directory would add.
     return [sys.executable, "-I", "-S", "-c", program]
 
 
 def test_what_the_documentation_installs_is_what_is_tested() -> None:
-    words = (BOOK.parent / "docs" / "using-a-model.md").read_text().split()
+    words = (CONFIG_FILE.parent / "docs" / "using-a-model.md").read_text().split()
     start = words.index("click")
     assert words[start : start + len(PACKAGES_NEEDED)] == PACKAGES_NEEDED
 
@@ -630,16 +630,16 @@ def test_large_pictures_do_not_wait_for_each_other() -> None:
 def test_a_patient_s_image_comes_with_a_warning(clone: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert medical_note("lungs") == medical_note("ultrasound") == NO_MEDICAL_DEVICE
     assert medical_note("pets") == medical_note(None) == ""
-    book = yaml.safe_load((clone / "params.yaml").read_text())
-    book["datasets"]["cells"] = {**book["datasets"]["lungs"]}
-    book["folders"] = {}
+    config = yaml.safe_load((clone / "params.yaml").read_text())
+    config["datasets"]["cells"] = {**config["datasets"]["lungs"]}
+    config["folders"] = {}
     root = tmp_path / "clone"
     root.mkdir()
     (root / "params.yaml").write_text(
         yaml.safe_dump(
-            {**book, "inputs": {}, "predicted_inputs": {}}
+            {**config, "inputs": {}, "predicted_inputs": {}}
             | {
-                "tasks": {"cells": {**book["tasks"]["cells"], "split": {**SPLIT, "stratify": []}}},
+                "tasks": {"cells": {**config["tasks"]["cells"], "split": {**SPLIT, "stratify": []}}},
                 "experiments": {family: {} for family in EXPERIMENTS} | {"networks": EXPERIMENTS["networks"]},
             }
         )

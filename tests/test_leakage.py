@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.book import read_book
-from bakeoff.datasets.prepared import Fold
+from bakeoff.artefacts.prepared import Fold
+from bakeoff.config import read_config
 from bakeoff.evaluation.bootstrap import Interval
-from bakeoff.evaluation.leakage import (
+from bakeoff.evaluation.paired import compare_paired
+from bakeoff.leakage.checks import (
     Design,
     Inflation,
     Telling,
@@ -30,7 +31,6 @@ from bakeoff.evaluation.leakage import (
     straddling_pairs,
     telling,
 )
-from bakeoff.evaluation.paired import compare_paired
 from conftest import ROOT
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
@@ -430,10 +430,10 @@ def test_what_differs_in_the_split_alone() -> None:
 
 
 def test_the_books_own_designs() -> None:
-    book = read_book(ROOT / "params.yaml")
-    inputs = {name: each.model_dump() for name, each in {**book.inputs, **book.predicted_inputs}.items()}
-    tasks = {name: each.model_dump() for name, each in book.tasks.items()}
-    found = designs({name: book.experiment(name) for name in book.experiment_names()}, inputs, tasks)
+    config = read_config(ROOT / "params.yaml")
+    inputs = {name: each.model_dump() for name, each in {**config.inputs, **config.predicted_inputs}.items()}
+    tasks = {name: each.model_dump() for name, each in config.tasks.items()}
+    found = designs({name: config.experiment(name) for name in config.experiment_names()}, inputs, tasks)
     assert {
         Design("true mask against predicted mask", "ultrasound-predicted-overlay", "ultrasound-overlay"),
         Design("true mask against predicted mask", "breeds-predicted-crop", "breeds-true-crop"),

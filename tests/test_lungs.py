@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bakeoff.datasets import lungs
-from bakeoff.datasets.lungs import synthetic
-from bakeoff.datasets.records import Finding, Member
+from bakeoff.datasets.archives.records import Finding, Member
+from bakeoff.datasets.sources import lungs
+from bakeoff.datasets.sources.lungs import synthetic
 from PIL import Image
 from skimage.filters import threshold_otsu
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.training.losses import (
     balanced_accuracy,
     class_weights,

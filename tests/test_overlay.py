@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets.overlay import inner_edge, mask_only, overlay, region, shuffled
-from bakeoff.errors import BakeoffError
-from bakeoff.stages import input as stage
-from bakeoff.stages.input import make_input
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.derived import draw as stage
+from bakeoff.datasets.derived.draw import make_input
+from bakeoff.datasets.derived.drawing import inner_edge, mask_only, overlay, region, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
 

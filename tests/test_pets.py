@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets import pets
-from bakeoff.datasets.decode import decode
-from bakeoff.datasets.pets import synthetic
-from bakeoff.datasets.prepared import open_prepared
-from bakeoff.datasets.records import Finding, Member, Record
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.prepare import prepare
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.datasets.archives.records import Finding, Member, Record
+from bakeoff.datasets.preparation.decode import decode
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import pets
+from bakeoff.datasets.sources.pets import synthetic
 from skimage.feature import hog
 from skimage.filters import threshold_otsu
 from sklearn.model_selection import cross_val_score

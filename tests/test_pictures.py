@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bakeoff.datasets.decode import Undecodable, decode, resize_image
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.preparation.decode import Undecodable, decode, resize_image
 from bakeoff.inference.command import output_names
 from bakeoff.inference.drawing import outlined, palette, resize_mask, write_mask, write_overlay
 from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bakeoff.datasets.overlay import drawn
-from bakeoff.datasets.prepared import open_images, open_prepared
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import open_images, open_prepared
+from bakeoff.datasets.derived import masks as stage
+from bakeoff.datasets.derived.drawing import drawn
+from bakeoff.datasets.derived.masks import predicted
 from bakeoff.inference.torch_runtime import TorchNetwork
 from bakeoff.models import unet
-from bakeoff.stages import predicted as stage
-from bakeoff.stages.predicted import predicted
 from bakeoff.training.saved import Description, save_network
 
 COUNT, SIDE = 9, 16

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bakeoff.errors import BakeoffError
-from bakeoff.predictions import MAX_SEEDS, read_predictions, write_predictions
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import MAX_SEEDS, read_predictions, write_predictions
 
 IDS = ["007", "b", "NA"]  # names that a careless reader turns into 7 and NaN
 

@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets import catsdogs, lungs
-from bakeoff.datasets.decode import Undecodable, decode, nearest_classes, resize_classes, resize_image
-from bakeoff.datasets.lungs import FILES, IMAGES, MASKS, synthetic
-from bakeoff.datasets.prepare import Coding, decode_records, row_findings, write_histograms
-from bakeoff.datasets.prepared import open_prepared
-from bakeoff.datasets.records import Member, Record
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.prepare import prepare
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.datasets.archives.records import Member, Record
+from bakeoff.datasets.preparation.arrays import Coding, decode_records, row_findings, write_histograms
+from bakeoff.datasets.preparation.decode import Undecodable, decode, nearest_classes, resize_classes, resize_image
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import catsdogs, lungs
+from bakeoff.datasets.sources.lungs import FILES, IMAGES, MASKS, synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -130,7 +130,7 @@ def test_bilevel_cmyk_and_animated_pictures_are_converted() -> None:
 
 
 def test_tall_pictures_are_converted_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.datasets.decode.STRIP_PIXELS", 170)
+    monkeypatch.setattr("bakeoff.datasets.preparation.decode.STRIP_PIXELS", 170)
     assert np.array_equal(decode(encoded(Image.fromarray(noise(1)).convert("RGB")), 1).pixels[..., 0], noise(1))
 
 
@@ -306,7 +306,9 @@ def test_a_record_needs_no_mask_and_a_blank_one_may_be_the_truth(tmp_path: Path)
 
 
 def test_look_ahead_is_bounded_by_memory_and_the_order_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.datasets.prepare.DECODING_BYTES", 1)  # every picture is too large: one at a time
+    monkeypatch.setattr(
+        "bakeoff.datasets.preparation.arrays.DECODING_BYTES", 1
+    )  # every picture is too large: one at a time
     tar_of(tmp_path / "a.tar.gz", {f"{n}.png": encoded(noise(n)) for n in range(9)})
     records = [Record(str(n), Member("a.tar.gz", f"{n}.png")) for n in range(9)]
     decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=4)
@@ -545,8 +547,8 @@ MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np
-from bakeoff.datasets.lungs import classes_of, listing
-from bakeoff.datasets.prepare import Coding, decode_records
+from bakeoff.datasets.sources.lungs import classes_of, listing
+from bakeoff.datasets.preparation.arrays import Coding, decode_records
 raw = Path(sys.argv[1])
 decode_records(listing(raw).records, raw, raw, Coding(16, 1, 2, "area", classes_of), threads=12)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
@@ -565,8 +567,8 @@ def test_memory_stays_under_a_gibibyte_however_many_large_pictures(tmp_path: Pat
 GROWTH = """
 import sys
 from pathlib import Path
-from bakeoff.datasets.catsdogs import classes_of, listing
-from bakeoff.datasets.prepare import Coding, decode_records
+from bakeoff.datasets.sources.catsdogs import classes_of, listing
+from bakeoff.datasets.preparation.arrays import Coding, decode_records
 def memory():
     return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1024
 raw, before = Path(sys.argv[1]), memory()

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets.prepared import open_prepared, read_folds
-from bakeoff.datasets.prepared import tested_rows as rows_tested  # pytest takes what begins with test for a test
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import open_prepared, read_folds
+from bakeoff.artefacts.prepared import tested_rows as rows_tested  # pytest takes what begins with test for a test
 
 IDS = ["0003", "0010", "0020", "0100"]
 

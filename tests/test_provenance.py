@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bakeoff.provenance import manifest
+from bakeoff.artefacts.provenance import manifest
 
 
 @pytest.fixture

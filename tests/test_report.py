@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.evaluation.comparing import compare
 from bakeoff.evaluation.comparison import KINDS, draw
+from bakeoff.evaluation.scoring import score
 from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
 from bakeoff.report.costs import pareto_front, with_segmenters
@@ -37,9 +39,7 @@ from bakeoff.report.reading import Task, read_task
 from bakeoff.report.sections import threshold_line
 from bakeoff.report.transfer import transfer
 from bakeoff.report.verdicts import answer, matrix
-from bakeoff.stages.compare import compare
-from bakeoff.stages.report import report
-from bakeoff.stages.score import score
+from bakeoff.report.write import report
 from ellipses import CHECKS, EXPERIMENTS, MARGIN, SETTINGS, TASKS, build, copy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -188,7 +188,7 @@ def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: P
 def test_a_task_without_experiments_says_so(project: Path, pages: dict[str, str]) -> None:
     text = Page(pages["index.html"]).text
     asks = "classification by diagnosis (2 classes); 2-fold cross-validation, look-alikes kept together"
-    assert f"lungs-diagnosis Chest X-rays of ellipses: {asks}; 0 experiments no experiment in the book" in text
+    assert f"lungs-diagnosis Chest X-rays of ellipses: {asks}; 0 experiments no experiment in the configuration" in text
     assert read(project, "lungs-diagnosis").experiments == []
     assert "lungs-diagnosis.html" not in "".join(pages.values())
     assert "lungs-diagnosis" in Page(pages["data-lungs.html"]).text, "its split is on the data card"
@@ -212,7 +212,7 @@ def test_a_book_whose_tasks_have_no_experiments_gets_its_data_pages(project: Pat
     report("sample", TASKS, {}, empty / "data", empty / "results", folder, **SETTINGS)
     files = sorted(path.name for path in folder.iterdir())
     assert files == ["claims.html", "data-lungs.html", "index.html", "summary.md"]
-    assert (folder / "index.html").read_text().count("no experiment in the book yet") == len(TASKS)
+    assert (folder / "index.html").read_text().count("no experiment in the configuration yet") == len(TASKS)
 
 
 def test_every_picture_and_chart_can_be_read_aloud(pages: dict[str, str]) -> None:
@@ -628,7 +628,9 @@ def test_the_whole_report_keeps_to_its_budget(
 
 def test_a_ranking_of_other_experiments_is_refused(project: Path) -> None:
     fewer = {name: entry for name, entry in EXPERIMENTS.items() if name != "lungs-li"}
-    with pytest.raises(BakeoffError, match=r"ranks other experiments than the book .*`dvc repro compare@lungs`"):
+    with pytest.raises(
+        BakeoffError, match=r"ranks other experiments than the configuration .*`dvc repro compare@lungs`"
+    ):
         read(project, experiments=fewer)
 
 
@@ -901,8 +903,8 @@ class TestWording:
         [
             ("train", ["0"], 2, "dark class, chosen on the training images"),
             ("train", ["1"], 3, "class 2 of 3, counted from dark, chosen on the training images"),
-            ("bright", ["1"], 2, "bright class, fixed in the book"),
-            (2, ["2"], 4, "class 3 of 4, counted from dark, fixed in the book"),
+            ("bright", ["1"], 2, "bright class, fixed in the configuration"),
+            (2, ["2"], 4, "class 3 of 4, counted from dark, fixed in the configuration"),
             ("oracle", ["0", "1"], 2, "chosen on each test image with its truth in hand: a bound, not a method"),
         ],
     )

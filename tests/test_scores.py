@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import write_predictions
 from bakeoff.evaluation.bootstrap import mean_interval
 from bakeoff.evaluation.overlap import OVERLAP_SCORES, class_confusion, confusion_counts, iou
 from bakeoff.evaluation.scores import HEADLINES, dataset_headline, headline, score_masks
+from bakeoff.evaluation.scoring import score
 from bakeoff.evaluation.surface import boundary, boundary_band, hd95_and_assd
-from bakeoff.predictions import write_predictions
-from bakeoff.stages.score import score
 
 SCORES = ["tp", "fp", "fn", "tn", "dice", "iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"]
 SCORES += ["boundary_iou"]

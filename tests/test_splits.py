@@ -1,4 +1,4 @@
-"""Splits: shares, strata, folds, groups that stay together, published ones, and those of the book."""
+"""Splits: shares, strata, folds, groups that stay together, published ones, and those of the configuration."""
 
 import importlib
 import json
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.book import read_book
-from bakeoff.datasets.prepared import open_prepared, read_folds
-from bakeoff.datasets.splits import SPLITS, split_table, straddling_groups
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.prepare import prepare
-from bakeoff.stages.split import split
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import open_prepared, read_folds
+from bakeoff.config import read_config
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.splits.split import split
+from bakeoff.datasets.splits.splitting import SPLITS, split_table, straddling_groups
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -378,11 +378,12 @@ def test_a_split_that_cannot_be_is_one_sentence(index: pd.DataFrame, settings: S
     assert "\n" not in str(caught.value)
 
 
-# -- the splits of the book -------------------------------------------------------------------------------------------
+# -- the splits of the configuration
+# -------------------------------------------------------------------------------------------
 
-BOOK = read_book(ROOT / "params.yaml").model_copy(update={"profile": "full"})
-TASKS = {name: BOOK.task(name) for name in BOOK.tasks}
-SOURCES = {name: dataset.source for name, dataset in BOOK.datasets.items()}
+CONFIG_FILE = read_config(ROOT / "params.yaml").model_copy(update={"profile": "full"})
+TASKS = {name: CONFIG_FILE.task(name) for name in CONFIG_FILE.tasks}
+SOURCES = {name: dataset.source for name, dataset in CONFIG_FILE.datasets.items()}
 # Those that part look-alikes, as is said of them.
 KNOWS_NO_GROUPS = {
     name
@@ -416,22 +417,22 @@ def prepared_from(raw: Path, source: str, *, synthetic: bool, size: int) -> Path
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every data set of the book, prepared from archives of 60 synthetic pictures."""
+    """Every data set of the configuration, prepared from archives of 60 synthetic pictures."""
     prepared = {}
     for name, source in SOURCES.items():
         raw = tmp_path_factory.mktemp(name)
-        importlib.import_module(f"bakeoff.datasets.{source}.synthetic").write(raw, images=60, size=96, seed=7)
+        importlib.import_module(f"bakeoff.datasets.sources.{source}.synthetic").write(raw, images=60, size=96, seed=7)
         prepared[name] = prepared_from(raw, source, synthetic=True, size=64)
     return prepared
 
 
 @pytest.fixture(scope="module")
 def real(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every data set of the book, prepared from real archives."""
+    """Every data set of the configuration, prepared from real archives."""
     prepared = {}
     for name, source in SOURCES.items():
         raw = tmp_path_factory.mktemp(name)
-        for file in importlib.import_module(f"bakeoff.datasets.{source}").FILES:
+        for file in importlib.import_module(f"bakeoff.datasets.sources.{source}").FILES:
             (raw / file.name).symlink_to(mirror / file.name)
         prepared[name] = prepared_from(raw, source, synthetic=False, size=96)
     return prepared

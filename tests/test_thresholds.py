@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import read_predictions
 from bakeoff.baselines.foreground import class_dice, class_of_level, fixed_class, foreground_masks
 from bakeoff.baselines.histogram import grey, histogram
 from bakeoff.baselines.multiotsu import multiotsu
+from bakeoff.baselines.threshold_experiment import threshold
 from bakeoff.baselines.thresholds import THRESHOLDS
-from bakeoff.errors import BakeoffError
-from bakeoff.predictions import read_predictions
-from bakeoff.stages.threshold import threshold
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -21,17 +21,17 @@ import psutil
 import pytest
 import timm
 import torch
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import read_predictions, read_probabilities
+from bakeoff.evaluation.scoring import score
 from bakeoff.models import resnet50_unet, timm_classifier, unet
-from bakeoff.predictions import read_predictions, read_probabilities
-from bakeoff.stages.fit import fit
-from bakeoff.stages.predict import predict
-from bakeoff.stages.score import score
+from bakeoff.progress.epochs import duration
+from bakeoff.progress.interruption import is_alive
 from bakeoff.training.augmentation import adjust_levels, affine_matrices, augment, warp
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import set_up
+from bakeoff.training.fit import fit
 from bakeoff.training.inference import predict_masks, predict_probabilities
-from bakeoff.training.interruption import is_alive
 from bakeoff.training.loop import (
     History,
     State,
@@ -44,8 +44,8 @@ from bakeoff.training.loop import (
 )
 from bakeoff.training.losses import class_weights, dice_cross_entropy, foreground_dice
 from bakeoff.training.objective import Examples, Objective, classification, segmentation
+from bakeoff.training.predict import predict
 from bakeoff.training.preprocessing import channels_first, class_indices, normalise, to_unit_range
-from bakeoff.training.progress import duration
 from bakeoff.training.saved import load_network
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -1089,8 +1089,8 @@ OUT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
 import numpy as np, psutil
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.fit import fit
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.training.fit import fit
 import json
 recipe = json.loads(sys.argv[1])
 limit = psutil.Process().memory_info().vms + 600 * 2**20
@@ -1123,7 +1123,7 @@ import json, os, sys
 from pathlib import Path
 Path("pid").write_text(str(os.getpid()))
 from bakeoff.models import timm_classifier
-from bakeoff.stages.fit import fit
+from bakeoff.training.fit import fit
 timm_classifier.BACKBONES["tiny"] = "test_resnet"
 settings, recipe, target, seeds, weights = json.loads(sys.argv[1])
 data = (Path("prepared"), Path("prepared.csv"), None, weights and Path(weights))

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.datasets import ultrasound
-from bakeoff.datasets.prepared import Prepared, open_prepared
-from bakeoff.datasets.records import Member
-from bakeoff.datasets.ultrasound import FOLDER, listing, synthetic
-from bakeoff.stages.prepare import prepare
+from bakeoff.artefacts.prepared import Prepared, open_prepared
+from bakeoff.datasets.archives.records import Member
+from bakeoff.datasets.preparation.prepare import prepare
+from bakeoff.datasets.sources import ultrasound
+from bakeoff.datasets.sources.ultrasound import FOLDER, listing, synthetic
 from PIL import Image
 from skimage.filters import threshold_otsu
 from skimage.measure import label as regions

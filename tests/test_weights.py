@@ -14,10 +14,10 @@ from types import ModuleType
 import pytest
 import timm
 import torch
-from bakeoff.datasets.remote import RemoteFile
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.weights import provide
-from bakeoff.weights import convnext_tiny_in22k, mobilenet_v2, resnet34, resnet50, resnet101
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.archives.remote import RemoteFile
+from bakeoff.weights.networks import convnext_tiny_in22k, mobilenet_v2, resnet34, resnet50, resnet101
+from bakeoff.weights.provide import provide
 from safetensors.torch import load_file, save_file
 from servers import Misbehaving, misbehaving_server, refused_address
 from torch import nn
@@ -198,7 +198,7 @@ def test_a_mirrors_safetensors_are_taken_byte_for_byte(tmp_path: Path, whole: Te
     ("metadata", "settings", "expected"),
     [(None, {}, "3x3"), ({"stride_in": "1x1"}, {"stride_in": "3x3"}, "1x1"), ({"format": "pt"}, {}, "3x3")],
 )
-def test_where_a_mirrors_weights_stride_is_said_by_the_file_then_by_the_book(
+def test_where_a_mirrors_weights_stride_is_said_by_the_file_then_by_the_config(
     tmp_path: Path, whole: Tensors, metadata: dict[str, str] | None, settings: dict[str, str], expected: str
 ) -> None:
     mirror = mirror_with(tmp_path, whole, metadata)

@@ -8,9 +8,9 @@ started at once on one clone, and a run started again waits for a training that 
 DVC also spends, with two hundred stages, more time on its own files than most stages take. Here it does the same with
 less: libyaml writes `dvc.lock`, with the same values in the same order (long lines are not folded), and of it only the
 stages that have changed; the file is replaced and never half written; what the file says is kept as JSON beside, which
-is read in a tenth of the time, and believed only of the very file that it was made from; the book is parsed once a
-run, and a key of it is looked up and not searched for; what many stages depend on is hashed once until a stage runs;
-and a path that this process holds is not locked again. Nothing else of DVC changes.
+is read in a tenth of the time, and believed only of the very file that it was made from; the configuration is parsed
+once a run, and a key of it is looked up and not searched for; what many stages depend on is hashed once until a stage
+runs; and a path that this process holds is not locked again. Nothing else of DVC changes.
 """
 
 import contextlib
@@ -201,7 +201,7 @@ def with_fast_lock(modify_yaml: Callable[..., Any]) -> Callable[..., Any]:
 def loaded_once(load_path: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap DVC's `load_path`: a file of parameters is parsed again only when it has changed.
 
-    DVC parses the whole book for every stage that depends on a key of it, and only reads what it gets.
+    DVC parses the whole config for every stage that depends on a key of it, and only reads what it gets.
     """
     parsed: dict[tuple[str, int, int], Any] = {}
 

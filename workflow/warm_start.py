@@ -48,7 +48,7 @@ IMPORTS: dict[str, tuple[str, ...]] = {
     ),
     "tables": (
         "bakeoff.cli",
-        "bakeoff.book",
+        "bakeoff.config",
         *(
             f"bakeoff.stages.{name}"
             for name in (
@@ -59,7 +59,7 @@ IMPORTS: dict[str, tuple[str, ...]] = {
     ),
     "networks": (
         "bakeoff.cli",
-        "bakeoff.book",
+        "bakeoff.config",
         *(f"bakeoff.stages.{name}" for name in ("weights", "fit", "predict", "predicted", "classical", "export")),
         "bakeoff.models",
     ),

@@ -1,4 +1,4 @@
-"""The command line: reads and checks the book, then hands plain values to one function of one stage.
+"""The command line: reads and checks the configuration, then hands plain values to one function of one stage.
 
 Stages are imported where they are called, so that `bakeoff --help` need not wait for torch.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 
 DATA = Path("data")
 RESULTS = Path("results")
@@ -40,28 +40,28 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
-def _book() -> Any:
-    from bakeoff.book import read_book
+def _config() -> Any:
+    from bakeoff.config import read_config
 
-    return read_book()
+    return read_config()
 
 
 @main.command("set")
 @click.argument("assignments", metavar="KEY=VALUE...", nargs=-1, required=True)
 def set_(assignments: tuple[str, ...]) -> None:
-    """Edit the book in place, for example: bakeoff set profile=small download.mirror=../images"""
-    from bakeoff.book import set_values
+    """Edit the configuration in place, for example: bakeoff set profile=small download.mirror=../images"""
+    from bakeoff.config import set_values
 
     set_values(assignments)
 
 
 @main.command()
 def check() -> None:
-    """Check the book and say what it will run."""
-    book = _book()
-    experiments = book.experiment_names()
+    """Check the configuration and say what it will run."""
+    config = _config()
+    experiments = config.experiment_names()
     click.echo(
-        f"params.yaml is valid: profile {book.profile}, {len(experiments)} experiments, {book.seed_count} seeds."
+        f"params.yaml is valid: profile {config.profile}, {len(experiments)} experiments, {config.seed_count} seeds."
     )
 
 
@@ -69,17 +69,17 @@ def check() -> None:
 @click.argument("dataset")
 def download(dataset: str) -> None:
     """Fetch the archives of DATASET into data/raw, verified."""
-    book = _book()
-    settings = _named(book.datasets, dataset, "data set")
-    archive = book.dataset_size(dataset).archive
-    from bakeoff.stages.download import download as run
+    config = _config()
+    settings = _named(config.datasets, dataset, "data set")
+    archive = config.dataset_size(dataset).archive
+    from bakeoff.datasets.acquisition.download import download as run
 
     run(
         dataset,
         settings.source,
         {} if archive == "official" else archive.model_dump(),
         DATA / "raw" / dataset,
-        **book.download.model_dump(),
+        **config.download.model_dump(),
     )
 
 
@@ -87,8 +87,8 @@ def download(dataset: str) -> None:
 @click.argument("folder")
 def pack(folder: str) -> None:
     """Put FOLDER, one's own images, into an archive in data/raw."""
-    settings = _named(_book().folders, folder, "folder")
-    from bakeoff.stages.pack import pack as run
+    settings = _named(_config().folders, folder, "folder")
+    from bakeoff.datasets.acquisition.pack import pack as run
 
     run(folder, settings.path, DATA / "raw" / folder)
 
@@ -97,28 +97,28 @@ def pack(folder: str) -> None:
 @click.argument("name")
 def weights(name: str) -> None:
     """Provide the pretrained weights NAME in data/weights."""
-    book = _book()
-    settings = getattr(_named(book.weights, name, "weights"), book.profile).model_dump(by_alias=True)
-    from bakeoff.stages.weights import provide
+    config = _config()
+    settings = getattr(_named(config.weights, name, "weights"), config.profile).model_dump(by_alias=True)
+    from bakeoff.weights.provide import provide
 
-    provide(name, settings, DATA / "weights" / name, **book.download.model_dump())
+    provide(name, settings, DATA / "weights" / name, **config.download.model_dump())
 
 
 @main.command()
 @click.argument("dataset")
 def prepare(dataset: str) -> None:
     """Turn the archives of DATASET into arrays, with an audit."""
-    book = _book()
-    settings = _named({**book.datasets, **book.folders}, dataset, "data set")
-    own = dataset in book.folders
-    from bakeoff.stages.prepare import prepare as run
+    config = _config()
+    settings = _named({**config.datasets, **config.folders}, dataset, "data set")
+    own = dataset in config.folders
+    from bakeoff.datasets.preparation.prepare import prepare as run
 
     run(
         dataset,
         "folder" if own else settings.source,
         DATA / "raw" / dataset,
         DATA / "prepared" / dataset,
-        size=settings.size if own else book.dataset_size(dataset).size,
+        size=settings.size if own else config.dataset_size(dataset).size,
         distance=settings.duplicates.distance,
         settings=settings.model_dump() if own else None,
     )
@@ -128,8 +128,8 @@ def prepare(dataset: str) -> None:
 @click.argument("name")
 def input_(name: str) -> None:
     """Make the pictures NAME from a data set's images and masks."""
-    settings = _named(_book().inputs, name, "input").model_dump()
-    from bakeoff.stages.input import make_input as run
+    settings = _named(_config().inputs, name, "input").model_dump()
+    from bakeoff.datasets.derived.draw import make_input as run
 
     run(name, settings, DATA / "prepared" / settings["dataset"], DATA / "inputs" / name)
 
@@ -138,9 +138,9 @@ def input_(name: str) -> None:
 @click.argument("name")
 def predicted(name: str) -> None:
     """Make the pictures NAME from a data set's images and the masks that a network predicts."""
-    settings = _named(_book().predicted_inputs, name, "predicted input").model_dump()
+    settings = _named(_config().predicted_inputs, name, "predicted input").model_dump()
     segmenter = settings["segmenter"]
-    from bakeoff.stages.predicted import predicted as run
+    from bakeoff.datasets.derived.masks import predicted as run
 
     run(
         name,
@@ -157,8 +157,8 @@ def predicted(name: str) -> None:
 @click.argument("task")
 def split(task: str) -> None:
     """Say which images of TASK train, choose and test."""
-    settings = _book().task(task)
-    from bakeoff.stages.split import split as run
+    settings = _config().task(task)
+    from bakeoff.datasets.splits.split import split as run
 
     run(task, settings, DATA / "prepared" / settings["dataset"], _split(task))
 
@@ -168,7 +168,7 @@ def split(task: str) -> None:
 def threshold(experiment: str) -> None:
     """Threshold the test images as EXPERIMENT says."""
     settings = _experiment(experiment, "thresholds")
-    from bakeoff.stages.threshold import threshold as run
+    from bakeoff.baselines.threshold_experiment import threshold as run
 
     run(
         experiment,
@@ -183,23 +183,23 @@ def threshold(experiment: str) -> None:
 @click.argument("experiment")
 def fit(experiment: str) -> None:
     """Train EXPERIMENT, once a seed and fold; a network's training that was killed goes on."""
-    book = _book()
+    config = _config()
     settings = _experiment(experiment, *TRAINED)
     common = (DATA / "prepared" / settings["dataset"], _split(settings["task"]))
     models = RESULTS / "models" / experiment
     if settings["family"] == "classical":
-        from bakeoff.stages.classical import fit as run_classical
+        from bakeoff.baselines.classical_experiment import fit as run_classical
 
-        run_classical(experiment, settings, settings["target"], book.seed_count, *common, models)
+        run_classical(experiment, settings, settings["target"], config.seed_count, *common, models)
         return
-    from bakeoff.stages.fit import fit as run
+    from bakeoff.training.fit import fit as run
 
     run(
         experiment,
         settings,
-        book.recipes[settings["recipe"]].at(book.profile),
+        config.recipes[settings["recipe"]].at(config.profile),
         settings["target"],
-        book.seed_count,
+        config.seed_count,
         *common,
         _input(settings),
         DATA / "weights" / settings["weights"] if "weights" in settings else None,
@@ -266,11 +266,11 @@ def _predict_tested(experiment: str | None) -> None:
     common = (DATA / "prepared" / settings["dataset"], _split(settings["task"]))
     models, folder = RESULTS / "models" / experiment, RESULTS / "experiments" / experiment
     if settings["family"] == "classical":
-        from bakeoff.stages.classical import predict as run_classical
+        from bakeoff.baselines.classical_experiment import predict as run_classical
 
         run_classical(experiment, settings["target"], *common, models, folder)
         return
-    from bakeoff.stages.predict import predict as run
+    from bakeoff.training.predict import predict as run
 
     run(experiment, *common, _input(settings), models, folder)
 
@@ -279,9 +279,9 @@ def _predict_tested(experiment: str | None) -> None:
 @click.argument("experiment")
 def export(experiment: str) -> None:
     """Write every network of EXPERIMENT as ONNX, and how near its answers are to torch's."""
-    book = _book()
+    config = _config()
     settings = _experiment(experiment, *(family for family in TRAINED if family != "classical"))
-    from bakeoff.stages.export import export as run
+    from bakeoff.exports.export import export as run
 
     run(
         experiment,
@@ -290,9 +290,9 @@ def export(experiment: str) -> None:
         _input(settings),
         RESULTS / "models" / experiment,
         RESULTS / "exports" / experiment,
-        int8=book.export.int8,
-        resamples=book.resamples,
-        source=_source(book, settings["dataset"]),
+        int8=config.export.int8,
+        resamples=config.resamples,
+        source=_source(config, settings["dataset"]),
     )
 
 
@@ -300,26 +300,26 @@ def export(experiment: str) -> None:
 @click.argument("experiment")
 def score(experiment: str) -> None:
     """Score the predictions of EXPERIMENT against the truth, and write its card."""
-    book = _book()
-    settings = book.experiment(experiment)
-    from bakeoff.stages.score import describe
-    from bakeoff.stages.score import score as run
+    config = _config()
+    settings = config.experiment(experiment)
+    from bakeoff.evaluation.scoring import describe
+    from bakeoff.evaluation.scoring import score as run
 
     where = (
         DATA / "prepared" / settings["dataset"],
         _split(settings["task"]),
         RESULTS / "experiments" / experiment,
     )
-    run(experiment, settings["target"], *where, resamples=book.resamples)
-    shown = {**book.inputs, **book.predicted_inputs}.get(settings.get("input", ""))
+    run(experiment, settings["target"], *where, resamples=config.resamples)
+    shown = {**config.inputs, **config.predicted_inputs}.get(settings.get("input", ""))
     describe(
         experiment,
         settings,
-        book.task(settings["task"]),
+        config.task(settings["task"]),
         *where,
         RESULTS / "audits" / f"{settings['task']}.json",
-        source=_source(book, settings["dataset"]),
-        recipe=book.recipes[settings["recipe"]].at(book.profile) if "recipe" in settings else None,
+        source=_source(config, settings["dataset"]),
+        recipe=config.recipes[settings["recipe"]].at(config.profile) if "recipe" in settings else None,
         shown=shown.model_dump() if shown else None,
     )
 
@@ -328,20 +328,20 @@ def score(experiment: str) -> None:
 @click.argument("task")
 def compare(task: str) -> None:
     """Rank every method of TASK."""
-    book = _book()
-    settings = _named(book.tasks, task, "task")
-    from bakeoff.stages.compare import compare as run
+    config = _config()
+    settings = _named(config.tasks, task, "task")
+    from bakeoff.evaluation.comparing import compare as run
 
     run(
         task,
         settings.kind,
-        {name: each for name, each in _experiments(book).items() if each["task"] == task},
+        {name: each for name, each in _experiments(config).items() if each["task"] == task},
         RESULTS,
         DATA / "prepared" / settings.dataset,
         _split(task),
         RESULTS / "comparison",
-        resamples=book.resamples,
-        margin=getattr(book.margins, settings.kind),
+        resamples=config.resamples,
+        margin=getattr(config.margins, settings.kind),
     )
 
 
@@ -349,9 +349,9 @@ def compare(task: str) -> None:
 @click.argument("task")
 def audit(task: str) -> None:
     """Look for leaks: what the test images of TASK share with those trained on, and what files give away."""
-    book = _book()
-    settings = book.task(task)
-    from bakeoff.stages.audit import audit as run
+    config = _config()
+    settings = config.task(task)
+    from bakeoff.leakage.audit import audit as run
 
     run(
         task,
@@ -359,41 +359,41 @@ def audit(task: str) -> None:
         DATA / "prepared" / settings["dataset"],
         _split(task),
         RESULTS / "audits",
-        resamples=book.resamples,
+        resamples=config.resamples,
     )
 
 
 @main.command()
 def inflation() -> None:
     """Say what each leak adds to the score of experiments that differ in nothing else."""
-    book = _book()
-    from bakeoff.stages.inflation import inflation as run
+    config = _config()
+    from bakeoff.leakage.effects import inflation as run
 
     run(
-        _experiments(book),
-        {name: each.model_dump() for name, each in {**book.inputs, **book.predicted_inputs}.items()},
-        {name: each.model_dump() for name, each in book.tasks.items()},
+        _experiments(config),
+        {name: each.model_dump() for name, each in {**config.inputs, **config.predicted_inputs}.items()},
+        {name: each.model_dump() for name, each in config.tasks.items()},
         RESULTS,
         DATA,
         RESULTS / "audits" / "inflation.csv",
-        resamples=book.resamples,
+        resamples=config.resamples,
     )
 
 
 @main.command()
 def claims() -> None:
     """Set what published systems claim beside what is found here."""
-    book = _book()
-    from bakeoff.stages.claims import claims as run
+    config = _config()
+    from bakeoff.claims.table import claims as run
 
     run(
-        book.profile,
-        _experiments(book),
+        config.profile,
+        _experiments(config),
         RESULTS,
         DATA / "prepared",
         RESULTS / "comparison" / "claims.csv",
-        margins=book.margins.model_dump(),
-        resamples=book.resamples,
+        margins=config.margins.model_dump(),
+        resamples=config.resamples,
     )
 
 
@@ -412,18 +412,18 @@ def demo(host: str, port: int, browser: bool, runtime: str) -> None:
 @main.command()
 def report() -> None:
     """Render results/report/index.html."""
-    book = _book()
-    from bakeoff.stages.report import report as run
+    config = _config()
+    from bakeoff.report.write import report as run
 
     run(
-        book.profile,
-        {name: task.model_dump() for name, task in book.tasks.items()},
-        {name: {**each, **_segmenter(book, each)} for name, each in _experiments(book).items()},
+        config.profile,
+        {name: task.model_dump() for name, task in config.tasks.items()},
+        {name: {**each, **_segmenter(config, each)} for name, each in _experiments(config).items()},
         DATA,
         RESULTS,
         RESULTS / "report",
-        margins=book.margins.model_dump(),
-        recipes={name: recipe.at(book.profile) for name, recipe in book.recipes.items()},
+        margins=config.margins.model_dump(),
+        recipes={name: recipe.at(config.profile) for name, recipe in config.recipes.items()},
     )
 
 
@@ -434,11 +434,11 @@ def report() -> None:
 @click.option("--json", "layout", flag_value="json", help="Everything, for a program.")
 def diff(rev_a: str, rev_b: str | None, layout: str | None) -> None:
     """Compare the scores of REV_A and REV_B, or the files as they are, and say what is better and how surely."""
-    book = _book()
-    from bakeoff.difference_table import FORMATS
-    from bakeoff.differences import compare_revisions
+    config = _config()
+    from bakeoff.diff.differences import compare_revisions
+    from bakeoff.diff.table import FORMATS
 
-    found = compare_revisions(rev_a, rev_b, Path(), margins=book.margins.model_dump(), resamples=book.resamples)
+    found = compare_revisions(rev_a, rev_b, Path(), margins=config.margins.model_dump(), resamples=config.resamples)
     click.echo(FORMATS[layout or "text"](found))
 
 
@@ -446,27 +446,27 @@ def _input(settings: dict[str, Any]) -> Path | None:
     return DATA / "inputs" / settings["input"] if "input" in settings else None
 
 
-def _source(book: Any, dataset: str) -> str | None:
+def _source(config: Any, dataset: str) -> str | None:
     """Which of the published data sets this is; None for a folder of one's own images."""
-    return book.datasets[dataset].source if dataset in book.datasets else None
+    return config.datasets[dataset].source if dataset in config.datasets else None
 
 
 def _split(task: str) -> Path:
     return DATA / "splits" / f"{task}.csv"
 
 
-def _segmenter(book: Any, experiment: Mapping[str, Any]) -> dict[str, str]:
+def _segmenter(config: Any, experiment: Mapping[str, Any]) -> dict[str, str]:
     """The experiment whose network predicts the masks that another's pictures are made from; empty where none does."""
-    shown = book.predicted_inputs.get(experiment.get("input", ""))
+    shown = config.predicted_inputs.get(experiment.get("input", ""))
     return {"segmenter": shown.segmenter.experiment} if shown else {}
 
 
-def _experiments(book: Any) -> dict[str, dict[str, Any]]:
-    return {name: book.experiment(name) for name in book.experiment_names()}
+def _experiments(config: Any) -> dict[str, dict[str, Any]]:
+    return {name: config.experiment(name) for name in config.experiment_names()}
 
 
 def _experiment(name: str, *families: str) -> dict[str, Any]:
-    settings: dict[str, Any] = _book().experiment(name)
+    settings: dict[str, Any] = _config().experiment(name)
     if settings["family"] not in families:
         raise BakeoffError(
             f"'{name}' is one of experiments.{settings['family']}, and this command is for {', '.join(families)}."

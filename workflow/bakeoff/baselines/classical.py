@@ -23,8 +23,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.baselines.histogram import grey
-from bakeoff.errors import BakeoffError
 
 
 @contextmanager
@@ -63,7 +63,7 @@ FEATURES = ("none", "grey", "rgb", "hog")
 HOG = {"orientations": 9, "pixels_per_cell": (8, 8), "cells_per_block": (2, 2), "block_norm": "L2-Hys"}
 SMALLEST_HOG_SIDE = 16  # one block
 
-# Not the book's to say: they follow from the seed and the machine, or have a way of their own here.
+# Not the configuration's to say: they follow from the seed and the machine, or have a way of their own here.
 RESERVED = ("random_state", "n_jobs", "probability", "strategy", "constant", "verbose", "warm_start")
 PREPROCESSING = ("scale", "pca")
 

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bakeoff.datasets.prepared import Fold
+from bakeoff.artefacts.prepared import Fold
 
 FOLDER = Path(__file__).parent
 MISSING = "—"
@@ -82,25 +82,25 @@ def card(
     name
         The experiment's.
     settings
-        `Book.experiment(name)`: its entry, with `family`, `target` and `oracle`.
+        `Config.experiment(name)`: its entry, with `family`, `target` and `oracle`.
     about
         `data/prepared/DATASET/dataset.json`.
     metrics, cost
         `metrics.json` and `cost.json` of the experiment.
     task
-        The book's entry of its task: `kind`, `target`, `split`.
+        The configuration's entry of its task: `kind`, `target`, `split`.
     folds
         Of that task's split.
     audit
         `results/audits/TASK.json`.
     source
-        `datasets.NAME.source` of the book; None for a folder of one's own.
+        `datasets.NAME.source` of the configuration; None for a folder of one's own.
     note
         What whoever uses it has to know before all else, such as that it is no medical device.
     recipe
         What its networks were trained by; None where there is none.
     shown
-        The book's entry of its input, of an experiment on pictures made from others.
+        The configuration's entry of its input, of an experiment on pictures made from others.
 
     Returns
     -------

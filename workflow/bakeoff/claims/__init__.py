@@ -1,7 +1,7 @@
 """What published systems claim of themselves, `claims.yaml`: read, and checked once.
 
-The file holds facts alone: what a system says, what its own files show, and which experiments of the book answer to
-it. No verdict is typed into it; `bakeoff.claims.verdict` computes them.
+The file holds facts alone: what a system says, what its own files show, and which experiments of the configuration
+answer to it. No verdict is typed into it; `bakeoff.claims.verdict` computes them.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 
@@ -44,8 +44,8 @@ class Statement(Section):
 
 
 class PublishedData(Section):
-    """What a number was measured on: a data set of the book, or null for any other, and the images' side in pixels;
-    `classes` has, by label, how many values it has there.
+    """What a number was measured on: a data set of the configuration, or null for any other, and the images' side in
+    pixels; `classes` has, by label, how many values it has there.
 
     `named` is false where the system does not say, and the data set is one that fits.
     """
@@ -58,7 +58,8 @@ class PublishedData(Section):
 
 
 class Protocol(Section):
-    """The experiment of the book that answers to a claim, and what is to be known of it; of none, why there is none.
+    """The experiment of the configuration that answers to a claim, and what is to be known of it; of none, why there
+    is none.
 
     With `against` it is the lead of one experiment over another that answers.
     """
@@ -81,7 +82,7 @@ class Corrected(Protocol):
 
 
 class Conditions(Section):
-    """When a claim and what the book finds speak of the same.
+    """When a claim and what the configuration finds speak of the same.
 
     data
         any, where no image plays a part; whole, all images of the collection, from a mirror too; official, those very

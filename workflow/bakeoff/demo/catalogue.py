@@ -1,4 +1,5 @@
-"""What there is to show: the tasks of the book with something to predict with, their methods and their test images."""
+"""What there is to show: the tasks of the configuration with something to predict with, their methods and their test
+images."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bakeoff.book import Book, read_book
-from bakeoff.datasets.prepared import Prepared, open_prepared, read_folds
-from bakeoff.errors import BakeoffError
-from bakeoff.inference import medical_note
-from bakeoff.inference.likeness import Likeness, likeness_of_task
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
+from bakeoff.cards.notes import medical_note
+from bakeoff.config import Config, read_config
+from bakeoff.evaluation.out_of_distribution import Likeness, likeness_of_task
 
 EXAMPLES = 8
 
@@ -26,7 +27,7 @@ class Method:
     Attributes
     ----------
     experiment
-        Its name in the book.
+        Its name in the configuration.
     label
         What a reader calls it; no two of a task are called the same.
     chosen
@@ -40,12 +41,12 @@ class Method:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the book, what can be done in it, and its test images.
+    """A task of the configuration, what can be done in it, and its test images.
 
     Attributes
     ----------
     name, kind, target
-        As in the book; `target` is None for masks.
+        As in the configuration; `target` is None for masks.
     data
         Its prepared images, memory-mapped.
     split
@@ -128,7 +129,7 @@ class Task:
 
 
 def read_tasks(root: Path) -> dict[str, Task]:
-    """The tasks that something can be predicted in, by name, in the book's order.
+    """The tasks that something can be predicted in, by name, in the configuration's order.
 
     Parameters
     ----------
@@ -138,12 +139,12 @@ def read_tasks(root: Path) -> dict[str, Task]:
     Raises
     ------
     BakeoffError
-        If there is no book, nothing was trained yet, or what an audit left is damaged or of other pictures.
+        If there is no config, nothing was trained yet, or what an audit left is damaged or of other pictures.
     """
-    book = read_book(root / "params.yaml")
-    experiments = {name: book.experiment(name) for name in book.experiment_names()}
-    usable = {name: each for name, each in experiments.items() if _usable(root, name, each, book)}
-    tasks = {name: task for name in book.tasks if (task := _task(root, book, name, usable)) is not None}
+    config = read_config(root / "params.yaml")
+    experiments = {name: config.experiment(name) for name in config.experiment_names()}
+    usable = {name: each for name, each in experiments.items() if _usable(root, name, each, config)}
+    tasks = {name: task for name in config.tasks if (task := _task(root, config, name, usable)) is not None}
     if not tasks:
         raise BakeoffError(
             f"{root / 'results'} holds nothing to predict with: type `make run`, or `dvc repro`, and come back when it "
@@ -152,13 +153,13 @@ def read_tasks(root: Path) -> dict[str, Task]:
     return tasks
 
 
-def _task(root: Path, book: Book, name: str, usable: Mapping[str, Mapping[str, Any]]) -> Task | None:
-    settings = book.tasks[name]
+def _task(root: Path, config: Config, name: str, usable: Mapping[str, Mapping[str, Any]]) -> Task | None:
+    settings = config.tasks[name]
     mine = {experiment: each for experiment, each in usable.items() if each["task"] == name}
     prepared, split = root / "data" / "prepared" / settings.dataset, root / "data" / "splits" / f"{name}.csv"
     if not (mine and split.is_file() and (prepared / "images.npy").is_file()):
         return None
-    source = book.datasets[settings.dataset].source if settings.dataset in book.datasets else None
+    source = config.datasets[settings.dataset].source if settings.dataset in config.datasets else None
     data, labels = open_prepared(prepared), _labels(root / "results" / "comparison" / f"{name}.csv")
     return Task(
         name=name,
@@ -174,16 +175,16 @@ def _task(root: Path, book: Book, name: str, usable: Mapping[str, Mapping[str, A
     )
 
 
-def _usable(root: Path, name: str, settings: Mapping[str, Any], book: Book) -> bool:
+def _usable(root: Path, name: str, settings: Mapping[str, Any], config: Config) -> bool:
     """Whether an experiment left what it needs to predict, and needs no true mask to do so."""
     if settings["oracle"]:
         return False
     if settings["family"] == "thresholds":
         return (root / "results" / "experiments" / name / "predictions.csv").is_file()
     shown = settings.get("input")
-    if shown is not None and shown not in book.predicted_inputs:
+    if shown is not None and shown not in config.predicted_inputs:
         return False  # pictures made from true masks, or from another image's
-    segmenters = [] if shown is None else [book.predicted_inputs[shown].segmenter.experiment]
+    segmenters = [] if shown is None else [config.predicted_inputs[shown].segmenter.experiment]
     return all(_trained(root, each) for each in (name, *segmenters))
 
 
@@ -197,10 +198,10 @@ def _trained(root: Path, name: str) -> bool:
 
 
 def _methods(labels: Mapping[str, str], experiments: Mapping[str, Mapping[str, Any]]) -> list[Method]:
-    """Methods in the order of the comparison; those that are not in it last, in the book's order."""
+    """Methods in the order of the comparison; those that are not in it last, in the configuration's order."""
     ranked = [name for name in labels if name in experiments]
     ordered = [*ranked, *(name for name in experiments if name not in labels)]
-    # Where nothing is ranked yet the last, since the book goes from the plain to the elaborate.
+    # Where nothing is ranked yet the last, since the configuration goes from the plain to the elaborate.
     chosen = {(ranked or ordered[::-1])[0], *_otsus(experiments)}
     if len(chosen) < 2:
         chosen.update(ordered[:2])

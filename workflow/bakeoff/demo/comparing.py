@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.datasets.decode import Undecodable, resize_image
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.preparation.decode import Undecodable, resize_image
 from bakeoff.demo.catalogue import Method, Task
-from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.out_of_distribution import UNLIKE
 from bakeoff.evaluation.overlap import confusion_counts, dice
-from bakeoff.inference.likeness import UNLIKE
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import Answer, Predictor
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.demo.catalogue import Task, describe
 from bakeoff.demo.comparing import (
     MOST_METHODS,
@@ -20,7 +21,6 @@ from bakeoff.demo.comparing import (
 from bakeoff.demo.pool import Pool
 from bakeoff.demo.rendering import comparison_html, indices_uri, small, words_html
 from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
-from bakeoff.errors import BakeoffError
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Literal
 
-from bakeoff.book import Book, read_book
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.config import Config, read_config
 from bakeoff.demo.catalogue import read_tasks
 from bakeoff.demo.pool import Pool
 from bakeoff.demo.reception import Reception
 from bakeoff.demo.uploads import Uploads
-from bakeoff.errors import BakeoffError
 from bakeoff.inference.predictors import Predictor, open_predictor
 
 log = logging.getLogger(__name__)
@@ -64,14 +64,14 @@ def demo(
         If nothing was trained yet, or the port is taken.
     """
     tasks = read_tasks(root)
-    book = read_book(root / "params.yaml")
+    config = read_config(root / "params.yaml")
     with TemporaryDirectory(prefix="bakeoff-demo-") as folder, _silent(folder):
         import gradio as gr
         from starlette.middleware import Middleware
 
         from bakeoff.demo.page import build_page
 
-        pool = Pool(lambda name: open_method(root, book, name, runtime), MOST_OPEN)
+        pool = Pool(lambda name: open_method(root, config, name, runtime), MOST_OPEN)
         uploads = Uploads()
         page = build_page(tasks, pool, uploads)
         page.queue(max_size=MOST_WAITING, default_concurrency_limit=4)
@@ -103,15 +103,15 @@ def demo(
             page.close(verbose=False)
 
 
-def open_method(root: Path, book: Book, name: str, runtime: Runtime) -> Predictor:
+def open_method(root: Path, config: Config, name: str, runtime: Runtime) -> Predictor:
     """An experiment of seed 0 and fold 0, on the runtime that is asked for, or the best that it was exported for."""
-    chosen = ("onnx" if _exported(root, book, name) else "torch") if runtime == "auto" else runtime
+    chosen = ("onnx" if _exported(root, config, name) else "torch") if runtime == "auto" else runtime
     return open_predictor(name, root, runtime=chosen)
 
 
-def _exported(root: Path, book: Book, name: str) -> bool:
+def _exported(root: Path, config: Config, name: str) -> bool:
     """Whether an experiment, and the one that predicts its masks if there is one, can run on ONNX Runtime."""
-    shown = book.predicted_inputs.get(book.experiment(name).get("input", ""))
+    shown = config.predicted_inputs.get(config.experiment(name).get("input", ""))
     needed = [name, *([shown.segmenter.experiment] if shown else [])]
     return all(any((root / "results" / "exports" / each).glob("seed0*.onnx")) for each in needed)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 
 # After so long, in seconds, nobody is believed to use a file any more: a client need not say when it leaves.
 KEPT_SECONDS = 3600

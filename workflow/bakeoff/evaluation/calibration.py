@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from bakeoff.artefacts.predictions import Probabilities
 from bakeoff.evaluation.classification import SCALED_HEADLINES, calibration_figures
-from bakeoff.predictions import Probabilities
 
 # Beyond these a method is scaled to certainty, or to the same probability for all classes.
 LOWEST, HIGHEST = 0.05, 100.0

@@ -114,7 +114,8 @@ PAIR_COLUMNS = (
 AREA_COLUMNS = ("auc_difference", "auc_low", "auc_high", "auc_p_value", "auc_p_holm")
 COSTS = ("parameters", "training_seconds", "predict_images_per_second", "peak_memory_mib")
 
-# How the field writes the names that the book spells in lower case; a name that is missing here is shown as it is.
+# How the field writes the names that the configuration spells in lower case; a name that is missing here is shown as
+# it is.
 PROPER_NAMES = {
     "otsu": "Otsu",
     "isodata": "Isodata",
@@ -177,12 +178,13 @@ _WITHOUT_SEED = ("majority", "svm", "logistic-regression")
 
 
 def method(experiment: Mapping[str, Any]) -> str:
-    """What an experiment of the book runs: its thresholding method, its classical method or its model."""
+    """What an experiment of the configuration runs: its thresholding method, its classical method or its model."""
     return str(experiment.get("method") or experiment["model"])
 
 
 def varies_by_seed(experiment: Mapping[str, Any]) -> bool:
-    """Whether another seed would give another result; of a row of the comparison, or of an entry of the book."""
+    """Whether another seed would give another result; of a row of the comparison, or of an entry of the
+    configuration."""
     return experiment["family"] != "thresholds" and experiment.get("method") not in _WITHOUT_SEED
 
 
@@ -280,7 +282,7 @@ def compare_scores(
     kind
         Of the task.
     experiments
-        By name, as in the book, with their `family`.
+        By name, as in the configuration, with their `family`.
     scores, metrics, costs
         By the same names: `scores.csv`, of the same images in all, `metrics.json` and `cost.json`.
     strata

@@ -12,11 +12,11 @@ from typing import IO, Any
 import numpy as np
 from tqdm import tqdm
 
-from bakeoff.appearing import storage_errors, write_text
-from bakeoff.datasets.decode import Undecodable, resize_classes, resize_image
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.atomic import storage_errors, write_text
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.preparation.decode import Undecodable, resize_classes, resize_image
+from bakeoff.evaluation.out_of_distribution import UNLIKE, likeness_of_task
 from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
-from bakeoff.inference.likeness import UNLIKE, likeness_of_task
 from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
 
@@ -67,7 +67,7 @@ def predict_pictures(
     Parameters
     ----------
     experiment
-        Its name in the book; None with `segment` and `classify`.
+        Its name in the configuration; None with `segment` and `classify`.
     paths
         See `bakeoff.inference.pictures.find_pictures`; masks and overlays of an earlier run are found by no folder.
     segment, classify

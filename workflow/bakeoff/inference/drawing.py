@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bakeoff.datasets.overlay import inner_edge
+from bakeoff.datasets.derived.drawing import inner_edge
 
 # Background black, then the colours of Okabe and Ito (2008) that are told apart with any colour vision: classes 2 to 5
 # as the report's mask pictures have them. Class 1, white there, has to be seen on light images too.
@@ -35,8 +35,8 @@ def resize_mask(mask: np.ndarray, classes: int, height: int, width: int) -> np.n
     """Class indices (H, W), 0 to `classes` - 1, stretched to (height, width): the class with the largest share.
 
     Shares are those of the area to shrink, and linear between pixels to enlarge, so that outlines come out without
-    stairs. A tie goes to the higher class, as in `bakeoff.datasets.decode.resize_classes`; at its own size a mask stays
-    as it is.
+    stairs. A tie goes to the higher class, as in `bakeoff.datasets.preparation.decode.resize_classes`; at its own size
+    a mask stays as it is.
     """
     if mask.shape == (height, width):
         return mask

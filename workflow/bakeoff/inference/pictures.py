@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from bakeoff.datasets.decode import PILLOW_ERRORS, Undecodable, decode
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
 
@@ -19,7 +19,7 @@ def open_picture(path: Path, channels: int, *, upright: bool = True) -> np.ndarr
     Parameters
     ----------
     path
-        A file of any format that Pillow reads; see `bakeoff.datasets.decode.decode` for modes and depths.
+        A file of any format that Pillow reads; see `bakeoff.datasets.preparation.decode.decode` for modes and depths.
     channels
         1 for grey levels, 3 for RGB.
     upright

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from bakeoff.appearing import storage_errors
-from bakeoff.errors import BakeoffError
-from bakeoff.inference import medical_note
+from bakeoff.artefacts.atomic import storage_errors
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.cards.notes import medical_note
 
 if TYPE_CHECKING:
     from bakeoff.baselines.classical import Classifier
-    from bakeoff.book import Book
+    from bakeoff.config import Config
 
 RuntimeName = Literal["torch", "onnx", "onnx-int8"]
 # Of an exported network with 8 bits.
@@ -61,7 +61,7 @@ class Predictor(Protocol):
     Attributes
     ----------
     experiment, dataset, task
-        Their names in the book.
+        Their names in the configuration.
     classes
         Names of the classes; the position is the index in a mask, or among the probabilities where there is a target.
     target
@@ -264,7 +264,7 @@ def open_predictor(
     Parameters
     ----------
     experiment
-        Its name in the book.
+        Its name in the configuration.
     root
         The clone: the folder of `params.yaml`, `results` and `data`.
     runtime
@@ -282,13 +282,13 @@ def open_predictor(
     Raises
     ------
     BakeoffError
-        If the book has no such experiment, what it left is missing or damaged, it needs the truth to answer, or the
-        segmenter is none of the same data set.
+        If the configuration has no such experiment, what it left is missing or damaged, it needs the truth to answer,
+        or the segmenter is none of the same data set.
     """
-    from bakeoff.book import read_book
+    from bakeoff.config import read_config
 
-    clone = _Clone(root, read_book(root / "params.yaml"), runtime, seed, fold)
-    settings = clone.book.experiment(experiment)
+    clone = _Clone(root, read_config(root / "params.yaml"), runtime, seed, fold)
+    settings = clone.config.experiment(experiment)
     if "input" in settings:
         return _open_on_input(clone, experiment, settings, segmenter, masks_given)
     predictor = _open_alone(clone, experiment, settings)
@@ -305,7 +305,7 @@ class _Clone:
     """Where and what to open."""
 
     root: Path
-    book: "Book"
+    config: "Config"
     runtime: RuntimeName
     seed: int
     fold: int
@@ -313,7 +313,7 @@ class _Clone:
     def trained(self, experiment: str, folder: str, suffix: str, otherwise: str) -> Path:
         """The file of one training in `results/FOLDER/EXPERIMENT`; `otherwise` is what to do where there is none."""
         place = self.root / "results" / folder / experiment
-        # As `bakeoff.datasets.prepared.run_name` has it: no fold without cross-validation.
+        # As `bakeoff.artefacts.prepared.run_name` has it: no fold without cross-validation.
         names = [f"seed{self.seed}-fold{self.fold}", *([f"seed{self.seed}"] if self.fold == 0 else [])]
         path = next((path for name in names if (path := place / f"{name}{suffix}").is_file()), None)
         if path is None:
@@ -331,7 +331,7 @@ class _Clone:
         return self.trained(experiment, "exports", ".onnx", "run the stage that exports first")
 
     def note(self, dataset: str) -> str:
-        entry = self.book.datasets.get(dataset)
+        entry = self.config.datasets.get(dataset)
         return medical_note(entry.source if entry else None)
 
     def about(self, dataset: str) -> tuple[list[str], int, int]:
@@ -445,7 +445,7 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
 
         network = TorchNetwork.open(clone.trained(name, "models", ".safetensors", FIT_FIRST))
     else:
-        from bakeoff.inference.onnx_runtime import OnnxNetwork
+        from bakeoff.exports.onnx_runtime import OnnxNetwork
 
         exported = clone.exported(name)
         network = OnnxNetwork.open(exported)
@@ -478,17 +478,17 @@ def _open_on_input(
     clone: _Clone, name: str, settings: dict[str, Any], segmenter: str | None, masks_given: bool
 ) -> Predictor:
     """A classifier of pictures drawn from masks: the named segmenter's, handed-in ones, or its own segmenter's."""
-    from bakeoff.datasets.overlay import drawn
+    from bakeoff.datasets.derived.drawing import drawn
 
-    predicted = clone.book.predicted_inputs.get(settings["input"])
-    entry = (predicted or clone.book.inputs[settings["input"]]).model_dump()
+    predicted = clone.config.predicted_inputs.get(settings["input"])
+    entry = (predicted or clone.config.inputs[settings["input"]]).model_dump()
     if segmenter is not None:
         masks = _open_segmenter(clone, segmenter, name, settings["dataset"])
     elif masks_given:
         masks = None
     elif predicted is not None:
         # Pictures of every seed are drawn from the masks of seed 0.
-        of_seed_0 = _Clone(clone.root, clone.book, clone.runtime, 0, clone.fold)
+        of_seed_0 = _Clone(clone.root, clone.config, clone.runtime, 0, clone.fold)
         masks = _open_segmenter(of_seed_0, predicted.segmenter.experiment, name, settings["dataset"])
     else:
         raise BakeoffError(
@@ -509,7 +509,7 @@ def _of(segmenter: Predictor) -> tuple[list[str], int, int]:
 
 
 def _open_segmenter(clone: _Clone, name: str, classifier: str, dataset: str) -> Predictor:
-    settings = clone.book.experiment(name)
+    settings = clone.config.experiment(name)
     if settings["dataset"] != dataset:
         raise BakeoffError(
             f"'{name}' is of data set {settings['dataset']} and '{classifier}' of {dataset}: name two of the same."

@@ -14,9 +14,9 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bakeoff.datasets.prepared import Prepared
-from bakeoff.datasets.splits import straddling_groups
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import Prepared
+from bakeoff.datasets.splits.splitting import straddling_groups
 from bakeoff.report import wording
 from bakeoff.report.cards_charts import CROWDED, balance_chart, coverage_chart, size_chart
 from bakeoff.report.charts import chart
@@ -125,7 +125,10 @@ def published_check(about: Mapping[str, Any], audit: pd.DataFrame) -> dict[str, 
     """Whether the archives hold what was published: `status` is agrees, differs or unchecked; and why, in words."""
     published = about["published"]
     if about["synthetic"]:
-        return {"status": "unchecked", "words": "Not checked: how many synthetic images there are the book says."}
+        return {
+            "status": "unchecked",
+            "words": "Not checked: how many synthetic images there are the configuration says.",
+        }
     if not published:
         return {"status": "unchecked", "words": "Not checked: no counts were published."}
     differing = audit.loc[audit["finding"] == COUNT_FINDING, "detail"].tolist()

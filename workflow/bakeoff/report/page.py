@@ -21,7 +21,8 @@ from bakeoff.report.reading import Dataset, Experiment, Task
 from bakeoff.report.transfer import transfer
 from bakeoff.report.verdicts import answer, pairs
 
-# Bytes of one page, and of all pages together by profile: a tenth below 5 MB, for what a book may add, and 25 MB.
+# Bytes of one page, and of all pages together by profile: a tenth below 5 MB, for what a configuration may add, and 25
+# MB.
 LARGEST_PAGE = 5_000_000
 LARGEST_REPORT = {"sample": 4_500_000}
 LARGEST_REPORT_ELSEWHERE = 22_500_000
@@ -63,7 +64,7 @@ def render(
     Parameters
     ----------
     profile
-        The book's profile.
+        The configuration's profile.
     tasks, datasets
         In the order in which they appear.
     claimed

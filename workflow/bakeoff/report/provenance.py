@@ -8,7 +8,7 @@ from bakeoff.evaluation.comparison import score_command
 from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task
 
-# Of an entry of the book, what is said elsewhere in its row.
+# Of an entry of the configuration, what is said elsewhere in its row.
 _SAID = ("weights", "segmenter")
 
 
@@ -23,9 +23,9 @@ def provenance(task: Task, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str
     Parameters
     ----------
     task
-        Of the book.
+        Of the configuration.
     recipes
-        By name: how networks are trained at the book's profile.
+        By name: how networks are trained at the configuration's profile.
     """
     environments: dict[str, str] = {}
     rows = [_record(task, experiment, recipes, environments) for experiment in task.experiments]

@@ -11,20 +11,20 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bakeoff.datasets.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import Predictions, Probabilities, read_predictions, read_probabilities
+from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle, score_command
-from bakeoff.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment's entry in the book, and its results.
+    """One experiment's entry in the configuration, and its results.
 
     Attributes
     ----------
     name, entry
-        As in the book; `entry` carries its `family`.
+        As in the configuration; `entry` carries its `family`.
     row
         Its row of `results/comparison/TASK.csv`.
     scores, predictions, cost
@@ -74,12 +74,12 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the book, and what was found in it.
+    """A task of the configuration, and what was found in it.
 
     Attributes
     ----------
     name, kind
-        As in the book.
+        As in the configuration.
     target
         The label to predict, None for masks.
     margin
@@ -87,7 +87,7 @@ class Task:
     prepared, folds
         Its images, and how they are split.
     split
-        The book's settings of the split.
+        The configuration's settings of the split.
     comparison_csv, pairs_csv, comparison_svg
         The comparison's files as they are.
     pairs
@@ -162,14 +162,14 @@ class Dataset:
 
 
 def read_dataset(name: str, tasks: Mapping[str, Mapping[str, Any]], data: Path) -> Dataset:
-    """Read a data set and the splits of those of the book's tasks that are on it.
+    """Read a data set and the splits of those of the configuration's tasks that are on it.
 
     Parameters
     ----------
     name
-        The data set's name in the book.
+        The data set's name in the configuration.
     tasks
-        The book's tasks by name; those on other data sets are passed over.
+        The configuration's tasks by name; those on other data sets are passed over.
     data
         The project's folder of data.
 
@@ -206,9 +206,9 @@ def read_task(
     Parameters
     ----------
     name, entry
-        The task in the book.
+        The task in the configuration.
     experiments
-        The book's experiments by name; those in other tasks are passed over.
+        The configuration's experiments by name; those in other tasks are passed over.
     data, results
         The project's two folders.
     margin
@@ -217,7 +217,7 @@ def read_task(
     Raises
     ------
     BakeoffError
-        If a file is missing, or the comparison and the book name different experiments.
+        If a file is missing, or the comparison and the configuration name different experiments.
     """
     path, pairs = (results / "comparison" / f"{name}{end}.csv" for end in ("", "-pairs"))
     command = f"dvc repro compare@{name}"
@@ -225,7 +225,7 @@ def read_task(
     ranking = pd.read_csv(path)
     mine = {each: settings for each, settings in experiments.items() if settings["task"] == name}
     if set(mine) != set(ranking["experiment"]):
-        raise BakeoffError(f"{path} ranks other experiments than the book has in '{name}': run `{command}`.")
+        raise BakeoffError(f"{path} ranks other experiments than the configuration has in '{name}': run `{command}`.")
     if mine and "rank_low" not in ranking:
         raise BakeoffError(f"{path} is of an older version, which knew no ties: run `{command}`.")
     compared = pd.read_csv(pairs, dtype={"images_to_decide": "Int64"})

@@ -20,7 +20,7 @@ def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
     Parameters
     ----------
     profile
-        The book's profile.
+        The configuration's profile.
     tasks, datasets
         In the order in which they appear.
 

@@ -90,7 +90,7 @@ def foreground_choice(choice: Any, taken: Sequence[str], classes: int) -> str:
     Parameters
     ----------
     choice
-        The book's word: dark, bright, a number, train or oracle.
+        The configuration's word: dark, bright, a number, train or oracle.
     taken
         The classes that its predictions say were taken, without repeats.
     classes
@@ -99,7 +99,7 @@ def foreground_choice(choice: Any, taken: Sequence[str], classes: int) -> str:
     how = {
         "train": "chosen on the training images",
         "oracle": "chosen on each test image with its truth in hand: a bound, not a method",
-    }.get(str(choice), "fixed in the book")
+    }.get(str(choice), "fixed in the configuration")
     if len(taken) != 1 or not taken[0].isdigit():
         return how
     return f"{band_name(int(taken[0]), classes)}, {how}"

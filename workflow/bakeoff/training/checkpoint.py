@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 
 HOME = Path(".bakeoff/checkpoints")
 KEPT = 2

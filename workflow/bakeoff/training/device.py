@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from bakeoff.errors import BakeoffError
-from bakeoff.provenance import thread_count
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.provenance import thread_count
 
 
 @dataclass(frozen=True)

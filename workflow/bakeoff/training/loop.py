@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer, RMSprop
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.progress.epochs import Progress
 from bakeoff.training.augmentation import augment
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
 from bakeoff.training.objective import Examples, Objective
 from bakeoff.training.preprocessing import normalise, to_unit_range
-from bakeoff.training.progress import Progress
 
 GRADIENT_NORM = 1.0
 # What torch's allocators for the processor, on Linux, macOS and in oneDNN, say when memory runs out.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.training.losses import (
     balanced_accuracy,
     class_weights,

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bakeoff.errors import BakeoffError
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.training.preprocessing import output_count
 
 

@@ -1,0 +1,142 @@
+"""Predict the test images with a global threshold."""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff.artefacts.cost import latency_ms, write_cost
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import write_predictions
+from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
+from bakeoff.baselines.foreground import FOREGROUNDS, class_dice, fixed_class, foreground_masks
+from bakeoff.baselines.histogram import grey, histogram
+from bakeoff.baselines.multiotsu import multiotsu
+from bakeoff.baselines.thresholds import THRESHOLDS
+
+NOTES = {
+    "train": "The class of grey levels taken for foreground was chosen on the training images.",
+    "oracle": "The class of grey levels taken for foreground was chosen with each test image's truth seen: a bound.",
+}
+
+
+def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, folder: Path) -> None:
+    """Write `predictions.csv`, `seed0/masks.npy` and `cost.json` of an experiment.
+
+    Parameters
+    ----------
+    name
+        The experiment's name.
+    settings
+        `method`: a name in `THRESHOLDS`, or multiotsu; `classes`: how many, multiotsu alone; `foreground`: dark,
+        bright, the number of a class (0 the darkest), train or oracle.
+    prepared
+        `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
+    folder
+        `results/experiments/NAME`.
+
+    Raises
+    ------
+    BakeoffError
+        If the settings name no method or class that there is, or the data set has no masks.
+    """
+    _check(name, settings)
+    data = open_prepared(prepared)
+    folds = read_folds(split, data)
+    test, choice = tested_rows(folds), settings["foreground"]
+
+    started = time.perf_counter()
+    trained = _best_class_on_train(data, settings, folds) if choice == "train" else None
+    training_seconds = (time.perf_counter() - started) / len(folds)
+
+    started = time.perf_counter()
+    thresholds, foreground, masks = _predict(data, settings, trained, test, data.histograms[test])
+    predict_seconds = time.perf_counter() - started
+
+    found = ~np.isnan(thresholds).any(axis=1)
+    extra = {
+        "thresholds": [
+            " ".join(f"{level:g}" for level in levels) if ok else ""
+            for levels, ok in zip(thresholds.round(4).tolist(), found, strict=True)
+        ],
+        "foreground": foreground.tolist(),
+        "note": ["" if ok else "no threshold found: all background" for ok in found],
+    }
+    write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: masks}, extra, seed_folders=1)
+    cost = {
+        "parameters": 0,
+        "multiply_adds": None,
+        "model_mib": 0.0,
+        "training_seconds": round(training_seconds, 4),
+        "predict_images_per_second": round(len(test) / predict_seconds, 1),
+        "latency_ms": latency_ms(lambda place: _predict_alone(data, settings, trained, test[place]), len(test)),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "device": "cpu",
+        "note": NOTES.get(str(choice), "The class of grey levels taken for foreground is fixed in the configuration."),
+    }
+    write_cost(folder, cost)
+
+
+def _predict(
+    data: Prepared, settings: dict[str, Any], trained: np.ndarray | None, rows: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds (n, classes - 1), class taken for foreground (n,) and masks (n, H, W) of the images at `rows`."""
+    thresholds = find_thresholds(counts, settings)
+    if settings["foreground"] == "oracle":
+        foreground = class_dice(thresholds, counts, _histograms_inside(data, rows)).argmax(axis=1)
+    elif trained is not None:
+        foreground = trained[rows]
+    else:
+        foreground = np.full(len(rows), fixed_class(settings["foreground"], thresholds.shape[1] + 1))
+    return thresholds, foreground, foreground_masks([grey(data.images[row]) for row in rows], thresholds, foreground)
+
+
+def _predict_alone(data: Prepared, settings: dict[str, Any], trained: np.ndarray | None, row: int) -> None:
+    # Of a single image the histogram is part of the work; of all together it was made once for all thresholds.
+    counts = histogram(grey(data.images[row]))[None].astype(data.histograms.dtype)
+    _predict(data, settings, trained, np.array([row]), counts)
+
+
+def find_thresholds(counts: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
+    """Thresholds of n pictures from their histograms, (n, 256): float64, (n, classes - 1), NaN where there is none."""
+    if settings["method"] == "multiotsu":
+        return multiotsu(counts, settings["classes"])
+    return THRESHOLDS[settings["method"]](counts)[:, None]
+
+
+def _check(name: str, settings: dict[str, Any]) -> None:
+    method, choice = settings["method"], settings["foreground"]
+    if method not in (*THRESHOLDS, "multiotsu"):
+        raise BakeoffError(
+            f"experiments.thresholds.{name}.method is '{method}': make it one of {', '.join(THRESHOLDS)}, multiotsu."
+        )
+    classes = settings.get("classes") or 2
+    if choice in ("train", "oracle"):
+        return
+    try:
+        fixed_class(choice, classes)
+    except ValueError:
+        raise BakeoffError(
+            f"experiments.thresholds.{name}.foreground is '{choice}': "
+            f"make it a number from 0 to {classes - 1}, or one of {', '.join(FOREGROUNDS)}."
+        ) from None
+
+
+def _histograms_inside(data: Prepared, rows: np.ndarray) -> np.ndarray:
+    """Histograms of the pixels inside the true foreground, int64, (rows, 256)."""
+    masks = data.true_masks()
+    return np.array([histogram(grey(data.images[row]), within=masks[row] == 1) for row in rows])
+
+
+def _best_class_on_train(data: Prepared, settings: dict[str, Any], folds: list[Fold]) -> np.ndarray:
+    """For every image the class that is best on the training images of the fold that tests it, int64."""
+    best = np.zeros(len(data.images), np.int64)
+    for fold in folds:
+        counts = data.histograms[fold.train]
+        dice = class_dice(find_thresholds(counts, settings), counts, _histograms_inside(data, fold.train))
+        best[fold.test] = dice.mean(axis=0).argmax()
+    return best

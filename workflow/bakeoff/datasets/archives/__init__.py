@@ -1,0 +1,1 @@
+"""Members of archives, and the records that a source makes of them."""

@@ -1,0 +1,1 @@
+"""From archives to arrays, an index and an audit."""

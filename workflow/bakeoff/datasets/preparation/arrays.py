@@ -1,0 +1,362 @@
+"""From archives to arrays: pictures and masks are decoded once, as they stream by, and never unpacked to disk."""
+
+import logging
+import struct
+import sys
+import time
+import zipfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from bakeoff.artefacts.arrays import allocate
+from bakeoff.datasets.archives.archive import open_archive
+from bakeoff.datasets.archives.records import Finding, Member, Record
+from bakeoff.datasets.preparation.audit import THUMBNAIL, perceptual_hash, thumbnail
+from bakeoff.datasets.preparation.decode import (
+    Undecodable,
+    decode,
+    header,
+    nearest_classes,
+    resize_classes,
+    resize_image,
+)
+
+log = logging.getLogger(__name__)
+
+# Memory that files being decoded may take together, as estimated from their headers. A larger one is decoded alone.
+DECODING_BYTES = 512 << 20
+# Bytes a pixel takes: in Pillow, by mode; and in the arrays that are made from it.
+PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+ARRAY_BYTES = 5
+SECONDS_BETWEEN_LINES = 10.0
+
+Part = Literal["image", "mask"]
+
+
+class Picture(NamedTuple):
+    """What is kept of an image beside its arrays: original size, digest of all pixels, perceptual hash."""
+
+    height: int
+    width: int
+    digest: bytes
+    hash: int
+    converted: str
+
+
+class Mask(NamedTuple):
+    """What is kept of a mask beside its prepared classes; `blank` means that these are all background."""
+
+    height: int
+    width: int
+    blank: bool
+    converted: str
+
+
+class Fault(NamedTuple):
+    """Why a file cannot be used."""
+
+    file: str
+    finding: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How pictures and masks become arrays.
+
+    Attributes
+    ----------
+    size
+        Side of the prepared square.
+    channels
+        1 for grey levels, 3 for RGB.
+    classes
+        How many a mask tells apart; 0 for a data set without masks.
+    mask_resize
+        `area`, the class with the largest share of the area, or `nearest`, the class at the middle.
+    classes_of
+        From a mask's grey levels (uint8, H x W) to class indices (uint8, H x W); a `ValueError` for a level that is no
+        class.
+    """
+
+    size: int
+    channels: int
+    classes: int
+    mask_resize: Literal["area", "nearest"]
+    classes_of: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Every record's arrays, and what was seen of its files, by row; nothing for a record without masks.
+
+    Images and masks are on disk. Thumbnails, uint8 (n, 32, 32), are one array in memory: one by one they would lie
+    between the buffers of the pictures decoded meanwhile, which could then not go back to the system.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray | None
+    thumbnails: np.ndarray
+    pictures: dict[int, Picture | Fault]
+    drawn: dict[int, Mask | Fault]
+
+
+class _Work(NamedTuple):
+    """A record's image, or all its masks: names and contents of the files."""
+
+    row: int
+    part: Part
+    names: tuple[str, ...]
+    contents: tuple[bytes, ...]
+
+
+def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: Coding, threads: int) -> Decoded:
+    """Decode every image and mask of the records into `images.npy` and `masks.npy` of the folder `scratch`.
+
+    Archives are read from start to end, one file at a time; decoding runs in `threads` threads. Memory: the output
+    apart, `DECODING_BYTES` or, if that is more, the one largest picture.
+
+    Raises
+    ------
+    BakeoffError
+        If an archive is missing or damaged.
+    OSError
+        If the disk is too small.
+    """
+    cv2.setNumThreads(1)  # the threads here are enough
+    shape = (len(records), coding.size, coding.size)
+    images = allocate(scratch / "images.npy", np.uint8, (*shape, coding.channels))
+    masks = allocate(scratch / "masks.npy", np.uint8, shape) if coding.classes else None
+    thumbnails = np.zeros((len(records), THUMBNAIL, THUMBNAIL), np.uint8)
+    decoded = Decoded(images, masks, thumbnails, {}, {})
+
+    def run(work: _Work) -> tuple[_Work, Picture | Mask | Fault]:
+        try:
+            return work, (_decode_image if work.part == "image" else _decode_masks)(work, coding, decoded)
+        except Undecodable as error:
+            return work, Fault(work.names[0], "unreadable", str(error))
+
+    total = sum(1 + bool(record.masks) for record in records)
+    with ThreadPoolExecutor(threads) as pool:
+        works = _in_order(pool, run, _works(records, raw), limit=DECODING_BYTES, ahead=2 * threads)
+        for work, seen in progress(works, total, "decoding"):
+            (decoded.pictures if work.part == "image" else decoded.drawn)[work.row] = seen
+    return decoded
+
+
+def row_findings(records: Sequence[Record], decoded: Decoded) -> tuple[list[Finding], np.ndarray]:
+    """What is odd about each record taken by itself, and which records (boolean) can be used."""
+    findings: list[Finding] = []
+    usable = np.zeros(len(records), bool)
+    for row, record in enumerate(records):
+        unusable = _unusable(record, decoded.pictures.get(row), decoded.drawn.get(row))
+        usable[row] = not unusable
+        findings += unusable or _conversions(record, decoded.pictures[row], decoded.drawn.get(row))
+    return _in_one_line(findings, records), usable
+
+
+def _in_one_line(findings: list[Finding], records: Sequence[Record]) -> list[Finding]:
+    """The same findings; a conversion that most images or masks of a data set need is its format: one line says so."""
+    masks = {mask.name: mask.archive for record in records for mask in record.masks}
+
+    def kind(finding: Finding) -> tuple[str, str, bool]:
+        return finding.finding, finding.detail, finding.file in masks
+
+    kinds = Counter(kind(finding) for finding in findings if finding.consequence == "converted")
+    common = {each: count for each, count in kinds.items() if count > max(len(records) / 2, 20)}
+    lines = []
+    for (finding, detail, of_masks), count in common.items():
+        archive = next(iter(masks.values())) if of_masks else records[0].image.archive
+        files = "masks" if of_masks else "images"
+        lines.append(Finding(archive, finding, "converted", f"{detail}, {count} of {len(records)} {files}"))
+    return [*lines, *(finding for finding in findings if kind(finding) not in common)]
+
+
+def keep_rows(source: np.ndarray, rows: Sequence[int], path: Path) -> np.memmap:
+    """Write the chosen rows of an array, in that order, as an array of their own."""
+    kept = allocate(path, source.dtype.type, (len(rows), *source.shape[1:]))
+    for position, row in enumerate(rows):
+        kept[position] = source[row]
+    kept.flush()
+    return kept
+
+
+def write_histograms(images: np.ndarray, path: Path) -> None:
+    """Grey-level histograms, uint32 (n, 256), of prepared images (n, H, W, C)."""
+    histograms = allocate(path, np.uint32, (len(images), 256))
+    for row, image in enumerate(images):
+        histograms[row] = np.bincount(grey_levels(image).ravel(), minlength=256)
+    histograms.flush()
+
+
+def grey_levels(image: np.ndarray) -> np.ndarray:
+    """Luminance (ITU-R 601), uint8 (H, W), of a prepared image (H, W, C) of grey levels or RGB."""
+    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+    """Pass items on, with a bar on a terminal and a line every ten seconds elsewhere."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=what, unit="file")
+        return
+    started = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            log.info("%s: %d of %d files, %.0f a second", what, done, total, done / (now - started))
+
+
+def _works(records: Sequence[Record], raw: Path) -> Iterator[_Work]:
+    """Each image, and each set of masks, as soon as the last of its files has come by."""
+    waiting: dict[Member, tuple[int, Part]] = {}
+    for row, record in enumerate(records):
+        waiting[record.image] = (row, "image")
+        waiting.update(dict.fromkeys(record.masks, (row, "mask")))
+    arrived: dict[tuple[int, Part], dict[Member, bytes]] = {}
+    for member, content in _contents(raw, waiting):
+        row, part = waiting[member]
+        members = (records[row].image,) if part == "image" else records[row].masks
+        parts = arrived.setdefault((row, part), {})
+        parts[member] = content
+        if len(parts) == len(members):
+            del arrived[row, part]
+            yield _Work(row, part, tuple(m.name for m in members), tuple(parts[m] for m in members))
+
+
+def _contents(raw: Path, members: Iterable[Member]) -> Iterator[tuple[Member, bytes]]:
+    """Contents of the members: from a zip in the order given, from a tar.gz as they come."""
+    by_archive: dict[str, dict[str, Member]] = {}
+    for member in members:
+        by_archive.setdefault(member.archive, {})[member.name] = member
+    for archive, wanted in by_archive.items():
+        with open_archive(raw / archive) as opened:
+            if zipfile.is_zipfile(raw / archive):
+                yield from ((member, opened.read(name)) for name, member in wanted.items())
+            else:
+                yield from ((wanted[name], content) for name, content in opened.stream() if name in wanted)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    run: Callable[[_Work], tuple[_Work, Any]],
+    works: Iterable[_Work],
+    *,
+    limit: int,
+    ahead: int,
+) -> Iterator[tuple[_Work, Any]]:
+    """Results in the order of the works, of which at most `ahead`, and `limit` bytes, are under way at a time."""
+    under_way: deque[tuple[Future[tuple[_Work, Any]], int]] = deque()
+    taken = 0
+    for work in works:
+        bytes_ = _memory(work)
+        while under_way and (len(under_way) >= ahead or taken + bytes_ > limit):
+            future, freed = under_way.popleft()
+            taken -= freed
+            yield future.result()
+        under_way.append((pool.submit(run, work), bytes_))
+        taken += bytes_
+    while under_way:
+        yield under_way.popleft()[0].result()
+
+
+def _memory(work: _Work) -> int:
+    """Bytes that decoding will take at most, about, as the files' headers say; masks are decoded one by one."""
+    return sum(map(len, work.contents)) + max(map(_decoding_bytes, work.contents))
+
+
+def _decoding_bytes(content: bytes) -> int:
+    try:
+        width, height, mode = header(content)
+    except Undecodable:
+        return 0
+    return width * height * (PILLOW_BYTES.get(mode, 4) + ARRAY_BYTES)
+
+
+def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
+    pixels, converted = decode(work.contents[0], coding.channels)
+    prepared = resize_image(pixels, coding.size)
+    into.images[work.row] = prepared
+    grey = grey_levels(prepared)
+    into.thumbnails[work.row] = thumbnail(grey)
+    height, width = pixels.shape[:2]
+    # Of size and pixels; processors have instructions for this one.
+    digest = sha256(struct.pack("<2Q", height, width))
+    digest.update(np.ascontiguousarray(pixels).data)
+    return Picture(height, width, digest.digest(), perceptual_hash(grey), converted)
+
+
+def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
+    united: np.ndarray | None = None
+    notes = []
+    for name, content in zip(work.names, work.contents, strict=True):
+        try:
+            pixels, converted = decode(content, 1)
+        except Undecodable as error:
+            return Fault(name, "unreadable", str(error))
+        try:
+            classes = coding.classes_of(pixels[..., 0])
+        except ValueError as error:
+            return Fault(name, "label outside the list", str(error))
+        if united is not None and united.shape != classes.shape:
+            return Fault(name, "size mismatch", "the masks of one image differ in size")
+        united = classes if united is None else np.maximum(united, classes)
+        notes += [converted] if converted else []
+    assert united is not None  # work without files is never handed out
+    assert into.masks is not None  # nor is a mask of a data set without any
+    if coding.mask_resize == "nearest":
+        prepared = nearest_classes(united, coding.size)
+    else:
+        prepared = resize_classes(united, coding.classes, coding.size)
+    into.masks[work.row] = prepared
+    height, width = united.shape
+    return Mask(height, width, not prepared.any(), ", ".join(notes))
+
+
+def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Fault | None) -> list[Finding]:
+    """Why a record cannot be used, if it cannot."""
+    faults = [seen for seen in (picture, mask) if isinstance(seen, Fault)]
+    if picture is None or (mask is None and record.masks):
+        faults.append(Fault(record.image.name, "unreadable", "it or its mask is not in the archive"))
+    if isinstance(picture, Picture) and isinstance(mask, Mask):
+        if mask.blank and record.blank_mask == "fault":
+            faults.append(Fault(record.masks[0].name, "blank mask", "nothing is marked in it"))
+        if record.blank_mask == "expected" and not mask.blank:
+            faults.append(Fault(record.masks[0].name, "unexpected mask", "something is marked where nothing should be"))
+        if not _same_aspect(picture, mask):
+            faults.append(Fault(record.masks[0].name, "size mismatch", _sizes(picture, mask)))
+    return [Finding(fault.file, fault.finding, "dropped", fault.detail) for fault in faults]
+
+
+def _conversions(record: Record, picture: Picture | Fault, mask: Mask | Fault | None) -> list[Finding]:
+    assert isinstance(picture, Picture)  # only usable records come here
+    findings = []
+    if picture.converted:
+        findings.append(Finding(record.image.name, "wrong mode", "converted", picture.converted))
+    if isinstance(mask, Mask):
+        if mask.converted:
+            findings.append(Finding(record.masks[0].name, "wrong mode", "converted", mask.converted))
+        if (mask.height, mask.width) != (picture.height, picture.width):
+            findings.append(Finding(record.masks[0].name, "size mismatch", "converted", _sizes(picture, mask)))
+    return findings
+
+
+def _same_aspect(picture: Picture, mask: Mask) -> bool:
+    """Whether a mask is its picture's at another resolution, to within rounding and 1 %."""
+    ratio = (mask.width / mask.height) / (picture.width / picture.height)
+    rounding = 1 / min(mask.width, mask.height, picture.width, picture.height)
+    return abs(ratio - 1) <= 0.01 + rounding
+
+
+def _sizes(picture: Picture, mask: Mask) -> str:
+    return f"the mask has {mask.width} x {mask.height} pixels, the image {picture.width} x {picture.height}"

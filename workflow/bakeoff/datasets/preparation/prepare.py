@@ -1,0 +1,233 @@
+"""From archives to a prepared data set: arrays, index and audit."""
+
+import importlib
+import json
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.artefacts.atomic import atomic_folder, write_text
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.provenance import thread_count
+from bakeoff.datasets.archives.records import Finding, Listing, Record
+from bakeoff.datasets.preparation.arrays import (
+    Coding,
+    Decoded,
+    Picture,
+    decode_records,
+    keep_rows,
+    row_findings,
+    write_histograms,
+)
+from bakeoff.datasets.preparation.audit import (
+    duplicate_findings,
+    groups,
+    near_duplicates,
+    near_findings,
+    odd_sizes,
+    write_audit,
+)
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    dataset: str,
+    source: str,
+    raw: Path,
+    folder: Path,
+    *,
+    size: int,
+    distance: int,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `data/prepared/DATASET` from `data/raw/DATASET`.
+
+    Parameters
+    ----------
+    source
+        Package of `bakeoff.datasets` that knows the archives.
+    raw
+        Archives and `source.json`.
+    folder
+        The prepared data set; it appears whole or not at all.
+    size
+        Side of the square, in pixels, that images and masks are stretched to.
+    distance
+        In how many of 64 hash bits near duplicates may differ.
+    settings
+        What the configuration says of a folder of one's own; see `bakeoff.datasets.sources.folder`.
+
+    Raises
+    ------
+    BakeoffError
+        If an archive is missing or damaged, holds no usable image or other counts than were published, or the disk is
+        too small.
+    """
+    started = time.monotonic()
+    facts = _facts(source, raw, settings)
+    provenance = _read_provenance(raw / "source.json")
+    listing = facts.listing(raw)
+    if not listing.records:
+        raise BakeoffError(f"{raw} holds no image of {facts.TITLE} that can be used: run `dvc repro -f download`.")
+    miscounted = _miscounts(listing, facts, provenance)
+
+    with atomic_folder(folder) as beside:
+        scratch = beside / "scratch"
+        scratch.mkdir()
+        coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of)
+        decoded = decode_records(listing.records, raw, scratch, coding, thread_count())
+        rows, group, findings = _audit(listing, decoded, facts.TARGETS, size, distance)
+        if not rows:
+            raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(findings)}.")
+        images = keep_rows(decoded.images, rows, beside / "images.npy")
+        if decoded.masks is not None:
+            keep_rows(decoded.masks, rows, beside / "masks.npy")
+        write_histograms(images, beside / "histograms.npy")
+        shutil.rmtree(scratch)
+
+        index = _index(listing.records, decoded, rows, group)
+        index.to_csv(beside / "index.csv", index=False)
+        findings = [*listing.findings, *findings, *miscounted]
+        write_audit(beside / "audit.csv", findings)
+        about = _about(dataset, facts, index, listing, size, provenance)
+        write_text(beside / "dataset.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    seconds = time.monotonic() - started
+    log.info(
+        "%s: %d of %d images used, %d findings in audit.csv, %.0f images a second",
+        dataset,
+        len(index),
+        listing.listed,
+        len(findings),
+        len(listing.records) / seconds,
+    )
+
+
+def _facts(source: str, raw: Path, settings: Mapping[str, Any] | None) -> Any:
+    """What is known of a data set: its package, or what that says of a folder of one's own."""
+    package = importlib.import_module(f"bakeoff.datasets.sources.{source}")
+    return package if settings is None else package.facts(raw, settings)
+
+
+def _read_provenance(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"{path} cannot be read ({error}): run `dvc repro -f download`.") from None
+
+
+def _audit(
+    listing: Listing, decoded: Decoded, targets: Sequence[str], size: int, distance: int
+) -> tuple[list[int], list[int], list[Finding]]:
+    """Rows that are used, for each of them the row that names its group, and what was found."""
+    findings, usable = row_findings(listing.records, decoded)
+    digests = {row: _picture(decoded, row).digest for row in np.flatnonzero(usable).tolist()}
+    duplicated = duplicate_findings(listing.records, digests, decoded.masks, targets)
+    rows = [row for row in digests if row not in duplicated]
+    findings += duplicated.values()
+    if not rows:
+        return rows, rows, findings
+
+    pictures = [_picture(decoded, row) for row in rows]
+    records = [listing.records[row] for row in rows]
+    pairs = near_duplicates([picture.hash for picture in pictures], decoded.thumbnails[rows], distance)
+    findings += [*near_findings(records, pairs, targets), *_size_findings(records, pictures, size)]
+    return rows, [rows[first] for first in groups(len(rows), pairs).tolist()], findings
+
+
+def _picture(decoded: Decoded, row: int) -> Picture:
+    picture = decoded.pictures[row]
+    assert isinstance(picture, Picture)  # only asked for rows that are usable
+    return picture
+
+
+def _size_findings(records: Sequence[Record], pictures: Sequence[Picture], size: int) -> list[Finding]:
+    heights, widths = (np.array([getattr(picture, side) for picture in pictures]) for side in ("height", "width"))
+    middle = f"the median is {np.median(widths):.0f} x {np.median(heights):.0f}"
+    findings = [
+        Finding(records[row].image.name, "odd size", "kept", f"{widths[row]} x {heights[row]} pixels, {middle}")
+        for row in np.flatnonzero(odd_sizes(heights, widths)).tolist()
+    ]
+    small = int((np.minimum(heights, widths) < size).sum())
+    if small:
+        detail = f"{small} of {len(records)} images have a side below {size} pixels and are enlarged"
+        findings.append(Finding(records[0].image.archive, "small images", "converted", detail))
+    return findings
+
+
+def _index(records: Sequence[Record], decoded: Decoded, rows: list[int], group: list[int]) -> pd.DataFrame:
+    used = [records[row] for row in rows]
+    index = pd.DataFrame({"id": [record.id for record in used], "group": [records[row].id for row in group]})
+    for label in used[0].labels:
+        index[label] = [record.labels[label] for record in used]
+    index["source"] = [record.image.name for record in used]
+    index["original_height"] = [_picture(decoded, row).height for row in rows]
+    index["original_width"] = [_picture(decoded, row).width for row in rows]
+    return index
+
+
+def _miscounts(listing: Listing, facts: Any, provenance: Mapping[str, Any]) -> list[Finding]:
+    """What differs from the published counts: an error in official bytes, a finding in a mirror's."""
+    if provenance["synthetic"] or facts.PUBLISHED is None:
+        return []
+    differing = list(_differing_counts(listing, facts.PUBLISHED))
+    official = bool(provenance["files"]) and all(file["official"] for file in provenance["files"])
+    if differing and official:
+        raise BakeoffError(
+            f"{facts.FILES[0].name} is not what was published: {'; '.join(differing)}: fetch it again, or mend "
+            "PUBLISHED in the data set's package if the publisher changed it."
+        )
+    return [Finding(facts.FILES[0].name, "unexpected count", "kept", detail) for detail in differing]
+
+
+def _differing_counts(listing: Listing, published: Mapping[str, Any]) -> Iterator[str]:
+    if listing.listed != published["listed"]:
+        yield f"{listing.listed} images are listed, {published['listed']} were published"
+    for label, counts in published["labels"].items():
+        seen = Counter(record.labels[label] for record in listing.records)
+        for value, count in counts.items():
+            if seen[value] != count:
+                yield f"{seen[value]} images have {label} {value}, {count} were published"
+
+
+def _about(
+    dataset: str,
+    facts: Any,
+    index: pd.DataFrame,
+    listing: Listing,
+    size: int,
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "name": dataset,
+        "title": facts.TITLE,
+        "classes": list(facts.CLASSES),
+        "targets": list(facts.TARGETS),
+        "strata": list(facts.STRATA),
+        "size": size,
+        "counts": {
+            "listed": listing.listed,
+            "used": len(index),
+            "dropped": listing.listed - len(index),
+            "by_label": {
+                label: {str(value): int(count) for value, count in index[label].value_counts().sort_index().items()}
+                for label in listing.records[0].labels
+            },
+        },
+        "published": facts.PUBLISHED,
+        "provenance": provenance,
+        "licence": facts.LICENCE,
+        "citation": facts.CITATION,
+        "synthetic": bool(provenance["synthetic"]),
+    }
+
+
+def _reason(findings: Sequence[Finding]) -> str:
+    return f"{findings[0].file}, {findings[0].finding} ({findings[0].detail})" if findings else "not one is listed"

@@ -1,0 +1,224 @@
+"""Which images train, which choose, which test."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.artefacts.errors import BakeoffError
+
+SPLITS = ("train", "validation", "test")
+# The published split's stride.
+EVERY = 14
+# Columns of the index that say nothing of what is in the image.
+NOT_LABELS = ("id", "group", "source", "original_height", "original_width")
+
+
+def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Part of every image in every fold; a split that is no cross-validation has fold 0 alone.
+
+    Parameters
+    ----------
+    index
+        One row an image: `id`, `group` (look-alikes share one) and labels.
+    settings
+        As `tasks.*.split` in the configuration. Its `name`:
+
+        - `stratified`: shares `train`, `validation` and `test`, drawn with `seed`, separately for every combination of
+          the labels `stratify`, groups together; deterministic whatever the order of the rows. With `learn_from`, a
+          label and one of its values, images of other values only test: those that would train or choose are left out.
+        - `by-label`: images whose `label` is one of `train` train, but for a share `validation` of them, drawn as for
+          `stratified`; those of `test` test; others are left out, and with `straddling: drop` so are images that would
+          train or choose and whose group holds a test image.
+        - `folds`: as many `folds`, drawn as for `stratified`, of which each tests once; a share `validation` of the
+          others chooses. Without `grouped` look-alikes part.
+        - `random`: a share `test` of all images one by one, whatever their labels and groups, then a share
+          `validation` of the others.
+        - `every-14th`: the published split of the lungs. In the list sorted by id, positions 0, 14, 28, ... validate,
+          positions 1, 15, 29, ... test, the others train: 602, 51 and 51 of 704. It knows no groups.
+
+    Returns
+    -------
+    DataFrame
+        `fold`, `id` and `split` (train, validation, test, or "" for an image that is left out), fold by fold, in the
+        order of the index.
+
+    Raises
+    ------
+    BakeoffError
+        If there is no such label or value, or a part of a fold is left without images.
+    """
+    draw = {
+        "stratified": _shares,
+        "by-label": _by_label,
+        "folds": _folds,
+        "random": _one_by_one,
+        "every-14th": _every_nth,
+    }[settings["name"]]
+    source = settings.get("learn_from") or {}
+    named = [settings["label"]] if "label" in settings else [source["label"]] if source else []
+    _require_labels(index, [*settings.get("stratify", []), *named])
+    folds = [
+        pd.DataFrame({"fold": fold, "id": index["id"], "split": chosen})
+        for fold, chosen in enumerate(draw(index, settings))
+    ]
+    table = pd.concat(folds, ignore_index=True)
+    for fold, parts in table.groupby("fold")["split"]:
+        missing = [part for part in SPLITS if part not in set(parts)]
+        if missing:
+            raise BakeoffError(
+                f"split '{settings['name']}' leaves no image to {' and '.join(missing)} in fold {fold} of {len(index)} "
+                "images: change its shares."
+            )
+    return table
+
+
+def straddling_groups(groups: pd.Series, chosen: pd.Series) -> dict[str, list[str]]:
+    """Groups that lie in more than one split, and those splits."""
+    straddled = {str(group): sorted(set(splits)) for group, splits in chosen.groupby(groups)}
+    return {group: splits for group, splits in straddled.items() if len(splits) > 1}
+
+
+def _require_labels(index: pd.DataFrame, labels: Sequence[str]) -> None:
+    known = [str(column) for column in index.columns if column not in NOT_LABELS]
+    for label in labels:
+        if label not in known:
+            raise BakeoffError(f"split names the label '{label}', and the data set has {', '.join(known) or 'none'}.")
+
+
+def _require_values(labels: pd.Series, values: Sequence[str]) -> None:
+    present = set(labels)
+    for value in values:
+        if value not in present:
+            raise BakeoffError(
+                f"split names '{value}', and the label '{labels.name}' has {', '.join(sorted(present))}."
+            )
+
+
+def _shares(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    chosen = _in_shares(index, [settings[part] for part in SPLITS], settings["stratify"], settings["seed"])
+    if source := settings.get("learn_from"):
+        _require_values(index[source["label"]], [source["value"]])
+        chosen = chosen.where((chosen == "test") | (index[source["label"]] == source["value"]), "")
+    return [chosen]
+
+
+def _by_label(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    values = index[settings["label"]]
+    _require_values(values, [*settings["train"], *settings["test"]])
+    tests = values.isin(settings["test"])
+    trains = values.isin(settings["train"]) & ~tests
+    if settings["straddling"] == "drop":
+        trains &= ~index["group"].isin(index.loc[tests, "group"])
+    chosen = pd.Series("", index=index.index).mask(tests, "test")
+    shares = (1 - settings["validation"], settings["validation"], 0.0)
+    chosen[trains] = _in_shares(index[trains], shares, settings["stratify"], settings["seed"])
+    return [chosen]
+
+
+def _folds(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    count, seed, stratify = settings["folds"], settings["seed"], settings["stratify"]
+    pool = index if settings["grouped"] else index.assign(group=index["id"])
+    tested_in = _stratified(pool, partial(_even_quotas, parts=count), range(count), stratify, seed)
+    shares = (1 - settings["validation"], settings["validation"], 0.0)
+    folds = []
+    for fold in range(count):
+        chosen = pd.Series("test", index=index.index)
+        others = tested_in != fold
+        chosen[others] = _in_shares(pool[others], shares, stratify, seed)
+        folds.append(chosen)
+    return folds
+
+
+def _one_by_one(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    by_id = index["id"].sort_values().index
+    order = by_id[np.random.default_rng(settings["seed"]).permutation(len(index))]
+    tests = int(settings["test"] * len(index))
+    validates = int(settings["validation"] * (len(index) - tests))
+    chosen = pd.Series("train", index=index.index)
+    chosen[order[:tests]] = "test"
+    chosen[order[tests : tests + validates]] = "validation"
+    return [chosen]
+
+
+def _every_nth(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
+    position = index["id"].rank(method="first").astype(int) - 1
+    residue = position % EVERY
+    return [residue.map(lambda value: {0: "validation", 1: "test"}.get(value, "train"))]
+
+
+def _in_shares(index: pd.DataFrame, shares: Sequence[float], stratify_by: Sequence[str], seed: int) -> pd.Series:
+    """Train, validation or test for every image, in the given shares within every stratum, groups together."""
+    return _stratified(index, partial(_quotas, shares=shares), SPLITS, stratify_by, seed)
+
+
+def _stratified(
+    index: pd.DataFrame,
+    quotas: Callable[[int, int], np.ndarray],
+    parts: Sequence[Any],
+    stratify_by: Sequence[str],
+    seed: int,
+) -> pd.Series:
+    """Part of every image, one of `parts`, within every stratum to the given quotas, groups together."""
+    groups = _groups(index, stratify_by)
+    random = np.random.default_rng(seed)
+    assigned: dict[str, Any] = {}
+    before = 0
+    for _, stratum in groups.groupby("stratum", sort=True):
+        images = int(stratum["images"].sum())
+        targets = quotas(before, before + images)
+        before += images
+        assigned |= _fill(stratum.iloc[random.permutation(len(stratum))], targets, parts)
+    return index["group"].map(assigned)
+
+
+def _groups(index: pd.DataFrame, stratify_by: Sequence[str]) -> pd.DataFrame:
+    """One row a group, sorted by name: number of images, and the stratum, which is that of its first image."""
+    by_id = index.sort_values("id")
+    strata = pd.Series(["|".join(labels) for labels in by_id[list(stratify_by)].to_numpy()], by_id.index, dtype=object)
+    grouped = strata.groupby(by_id["group"], sort=True)
+    return pd.DataFrame({"images": grouped.size(), "stratum": grouped.first()})
+
+
+def _quotas(start: int, stop: int, shares: Sequence[float]) -> np.ndarray:
+    """Images that each split gets of the positions `start` to `stop` of all images, ordered by stratum.
+
+    Rounding running totals and not each stratum keeps validation and test within one image of their share in every
+    stratum and within a half of it over all of them. No split that has a share goes without; where there are too few
+    images for that, training comes first, then testing.
+    """
+    images = stop - start
+    wanted = np.array([share > 0 for share in shares], int)
+    if images <= wanted.sum():
+        first = [position for position in (0, *range(len(shares) - 1, 0, -1)) if wanted[position]][:images]
+        return np.array([int(position in first) for position in range(len(shares))])
+    totals = np.floor(np.outer([start, stop], shares) + 0.5).astype(int)
+    quotas = np.maximum(totals[1] - totals[0], wanted)
+    quotas[0] = images - quotas[1:].sum()
+    while quotas[0] < wanted[0]:
+        quotas[1 + quotas[1:].argmax()] -= 1
+        quotas[0] += 1
+    return quotas
+
+
+def _even_quotas(start: int, stop: int, parts: int) -> np.ndarray:
+    """The same for parts of one size: within one image of it in every stratum and over all of them."""
+    return np.bincount(np.arange(start, stop) % parts, minlength=parts)
+
+
+def _fill(stratum: pd.DataFrame, targets: np.ndarray, parts: Sequence[Any]) -> dict[str, Any]:
+    """Deal groups, largest first, each to the part that lacks most images."""
+    lacking = targets.astype(float)
+    empty = np.flatnonzero(targets).tolist()
+    assigned = {}
+    ordered = stratum.sort_values("images", ascending=False, kind="stable")
+    for left, (group, images) in zip(range(len(ordered), 0, -1), ordered["images"].items(), strict=True):
+        # The last groups go where there is nothing yet.
+        candidates = empty if empty and left <= len(empty) else range(len(parts))
+        chosen = max(candidates, key=lambda position: lacking[position])
+        lacking[chosen] -= images
+        empty = [position for position in empty if position != chosen]
+        assigned[str(group)] = parts[chosen]
+    return assigned

@@ -1,0 +1,224 @@
+"""Score an experiment's predictions against the truth, the same way for every method."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.artefacts.atomic import write_text
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.predictions import (
+    PROBABILITY_FILES,
+    Part,
+    Predictions,
+    Probabilities,
+    read_predictions,
+    read_probabilities,
+)
+from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
+from bakeoff.artefacts.provenance import thread_count
+from bakeoff.cards import card
+from bakeoff.cards.notes import medical_note
+from bakeoff.evaluation import classification
+from bakeoff.evaluation.calibration import calibrate
+from bakeoff.evaluation.curves import curves, optimal_aurc
+from bakeoff.evaluation.scores import dataset_headline, headline, score_masks
+
+logger = logging.getLogger(__name__)
+
+
+def score(name: str, target: str | None, prepared: Path, split: Path, folder: Path, *, resamples: int) -> None:
+    """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv`,
+    `classification_report.csv`, `calibration.csv` and `curves.csv` too.
+
+    Parameters
+    ----------
+    name
+        The experiment's name.
+    target
+        The label that it predicts; None for masks.
+    prepared
+        `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
+    folder
+        `results/experiments/NAME`, which holds the predictions.
+    resamples
+        Of the bootstrap behind the intervals.
+
+    Raises
+    ------
+    BakeoffError
+        If the predictions are missing, or are not of this test split.
+    """
+    data = open_prepared(prepared)
+    folds = read_folds(split, data)
+    if target is None:
+        _score_masks(name, data, tested_rows(folds), folder, resamples)
+    else:
+        _score_classes(name, target, data, folds, folder, resamples)
+
+
+def describe(
+    name: str,
+    settings: Mapping[str, Any],
+    task: Mapping[str, Any],
+    prepared: Path,
+    split: Path,
+    folder: Path,
+    audit: Path,
+    *,
+    source: str | None,
+    recipe: Mapping[str, Any] | None,
+    shown: Mapping[str, Any] | None,
+) -> None:
+    """Write `card.md`, the model card of an experiment that is scored.
+
+    Parameters
+    ----------
+    name, settings, task
+        The experiment and its task, as in the configuration.
+    prepared, split, folder
+        As for `score`.
+    audit
+        `results/audits/TASK.json`.
+    source
+        The package of the data set; None for a folder of one's own.
+    recipe
+        What its networks were trained by; None where there is none.
+    shown
+        The configuration's entry of the pictures that it sees in place of the data set's; None for those.
+
+    Raises
+    ------
+    BakeoffError
+        If the experiment's cost or its task's audit is missing.
+    """
+    data = open_prepared(prepared)
+    metrics, cost = (folder / "metrics.json", folder / "cost.json")
+    for path, stage in ((cost, "predicts"), (audit, "audits the task")):
+        if not path.is_file():
+            raise BakeoffError(f"{path} is missing: run the stage that {stage} first.")
+    text = card(
+        name,
+        settings,
+        data.about,
+        json.loads(metrics.read_text()),
+        json.loads(cost.read_text()),
+        task=task,
+        folds=read_folds(split, data),
+        audit=json.loads(audit.read_text()),
+        source=source,
+        note=medical_note(source),
+        recipe=recipe,
+        shown=shown,
+    )
+    write_text(folder / "card.md", text)
+
+
+def _score_masks(name: str, data: Prepared, rows: np.ndarray, folder: Path, resamples: int) -> None:
+    predictions, index = read_predictions(folder), data.index.iloc[rows]
+    _check_same_images(predictions, data, index["id"].tolist(), folder)
+
+    by_seed = score_masks(
+        data.true_masks()[rows], list(predictions.masks.values()), classes=data.classes, threads=thread_count()
+    )
+    labels = index[["id", *data.strata]].reset_index(drop=True)
+    scores = pd.concat(
+        [
+            pd.concat([labels[["id"]].assign(seed=seed), labels[data.strata], scored.table], axis=1)
+            for seed, scored in zip(predictions.masks, by_seed, strict=True)
+        ],
+        ignore_index=True,
+    )
+    confusion, groups = np.stack([scored.confusion for scored in by_seed]), index.set_index("id")["group"]
+    over_all = dataset_headline(confusion, data.classes, groups.to_numpy(), resamples=resamples)
+    metrics = {**headline(scores, groups, resamples=resamples), **over_all}
+    _write(folder, scores, metrics)
+    _say(name, "Dice", metrics["dice"], metrics["images"])
+
+
+def _score_classes(name: str, target: str, data: Prepared, folds: list[Fold], folder: Path, resamples: int) -> None:
+    predictions, validation = read_probabilities(folder), read_probabilities(folder, "validation")
+    _check_same_classes(predictions, data, target, folds, folder, "test")
+    _check_same_classes(validation, data, target, folds, folder, "validation")
+    if validation.seeds != predictions.seeds:
+        raise BakeoffError(f"{folder} holds other seeds in validation.csv: run the stage that predicts again.")
+    index = data.index.iloc[tested_rows(folds)]
+
+    classes, truth = np.array(predictions.classes), predictions.truth
+    strata = index[data.strata].reset_index(drop=True)
+    by_seed = []
+    for seed, probabilities in zip(predictions.seeds, predictions.stacked, strict=True):
+        rows = predictions.of_seed(seed)
+        table = classification.image_scores(truth, probabilities)
+        table["predicted"] = classes[table["predicted"]]
+        by_seed.append(pd.concat([rows[["id", "seed", "fold"]], strata, rows[["label"]], table], axis=1))
+    scores = pd.concat(by_seed, ignore_index=True)
+
+    scaled, calibration = calibrate(predictions, validation)
+    metrics = classification.headline(
+        truth, predictions.stacked, index["group"].to_numpy(), scaled=scaled, resamples=resamples
+    )
+    correct = predictions.stacked.argmax(axis=2) == truth
+    metrics |= {
+        "temperature": float(calibration["temperature"].mean()),
+        "aurc_optimal": float(np.mean([optimal_aurc(accuracy) for accuracy in correct.mean(axis=1)])),
+        "folds": len(folds),
+    }
+    report = classification.class_report(truth, predictions.stacked.argmax(axis=2), predictions.classes)
+    confusion = by_seed[0][["label", "predicted"]].rename(columns={"label": "actual"})
+    write_text(folder / "confusion.csv", confusion.to_csv(index=False))
+    write_text(folder / "classification_report.csv", report.to_csv(index=False, float_format="%.6f"))
+    found = curves(truth, predictions.stacked, predictions.classes)
+    write_text(folder / "calibration.csv", calibration.to_csv(index=False, float_format="%.6f"))
+    write_text(folder / "curves.csv", found.to_csv(index=False, float_format="%.5g"))
+    _write(folder, scores, metrics)
+    _say(name, "accuracy", metrics["accuracy"], metrics["images"])
+
+
+def _write(folder: Path, scores: pd.DataFrame, metrics: dict[str, Any]) -> None:
+    write_text(folder / "scores.csv", scores.to_csv(index=False, float_format="%.6f"))
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def _say(name: str, score: str, found: dict[str, float], images: int) -> None:
+    logger.info("%s: %s %.4f (%.4f to %.4f) on %d images", name, score, *found.values(), images)
+
+
+def _check_same_images(predictions: Predictions, data: Prepared, ids: list[str], folder: Path) -> None:
+    shapes = {masks.shape[1:] for masks in predictions.masks.values()}
+    if predictions.ids != ids or shapes != {data.images.shape[1:3]}:
+        raise BakeoffError(
+            f"{folder / 'predictions.csv'} was made from another test split or size than {data.folder} has: "
+            "run the stage that predicts again."
+        )
+
+
+def _check_same_classes(
+    predictions: Probabilities, data: Prepared, target: str, folds: list[Fold], folder: Path, part: Part
+) -> None:
+    path = folder / PROBABILITY_FILES[part]
+    if predictions.classes != [str(value) for value in data.targets(target)]:
+        raise BakeoffError(
+            f"{path} has other classes than {data.folder} has of '{target}': run the stage that predicts again."
+        )
+    table = predictions.of_seed(predictions.seeds[0])
+    # In the order of the index, and of one image in that of the folds.
+    places = sorted((row, fold.number) for fold in folds for row in getattr(fold, part))
+    index = data.index.iloc[[row for row, _ in places]]
+    expected = {
+        "id": index["id"].tolist(),
+        "label": index[target].astype(str).tolist(),
+        "fold": [fold for _, fold in places],
+    }
+    for column, values in expected.items():
+        if table[column].tolist() != values:
+            raise BakeoffError(
+                f"{path} was made from another split than {data.folder} has: "
+                f"its column '{column}' differs; run the stage that predicts again."
+            )

@@ -1,0 +1,307 @@
+"""Train the network of an experiment, once a seed and fold, and keep the best weights of each."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+import bakeoff
+from bakeoff.artefacts import provenance
+from bakeoff.artefacts.atomic import atomic_folder
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name
+from bakeoff.progress.interruption import stops_when_told
+from bakeoff.training import checkpoint
+from bakeoff.training.device import Runtime, set_up
+from bakeoff.training.loop import State, Task, best_epoch, train
+from bakeoff.training.objective import Examples, Objective, classification, segmentation
+from bakeoff.training.preprocessing import channels_first
+from bakeoff.training.saved import Description, architecture, build_network, parameter_counts, save_network
+
+COLUMNS = [
+    "epoch",
+    "train_loss",
+    "validation_loss",
+    "validation_score",
+    "learning_rate",
+    "images_per_second",
+    "seconds",
+]
+
+
+def fit(
+    name: str,
+    settings: dict[str, Any],
+    recipe: dict[str, Any],
+    target: str | None,
+    seeds: int,
+    prepared: Path,
+    split: Path,
+    images: Path | None,
+    weights: Path | None,
+    folder: Path,
+    history: Path,
+) -> None:
+    """Train seeds 0 to `seeds - 1`; what was trained before is not trained again, and a killed training goes on.
+
+    Parameters
+    ----------
+    name
+        Of the experiment, for messages.
+    settings
+        The experiment: `model`, and `settings` for the model's `build`; `masks`, whether a classifier learns the masks
+        too.
+    recipe
+        See `bakeoff.training.loop.Task`; and `precision`, `class_weights`, `label_smoothing`.
+    target
+        The label to predict of a whole image; None to predict masks.
+    prepared
+        `data/prepared/DATASET`.
+    split
+        `data/splits/TASK.csv`.
+    images
+        `data/inputs/NAME`, pictures in place of the data set's; None for those.
+    weights
+        `data/weights/NAME`, for the model's encoder; None starts from random weights.
+    folder, history
+        Written when every training is done, each whole or not at all: `seedK.safetensors` and `seedK.json`;
+        `seedK/history.csv`. With cross-validation `seedK-foldJ` in place of `seedK`.
+
+    Raises
+    ------
+    BakeoffError
+        If the model does not take its settings, the weights do not fit, or the training cannot go on.
+    """
+    data = open_prepared(prepared)
+    folds = read_folds(split, data)
+    about_weights = None if weights is None else json.loads((weights / "weights.json").read_text())
+    experiment = Experiment(
+        name=name,
+        model=settings["model"],
+        # Weights know where their strides are, and the network has to be built the same way.
+        settings={**_strides(about_weights), **settings["settings"]},
+        recipe=_adapted(recipe, about_weights),
+        target=target,
+        masks=target is None or bool(settings.get("masks")),
+        data=data,
+        task=split.stem,
+        images=images,
+        weights=weights,
+        about_weights=about_weights,
+    )
+    runtime = set_up(recipe["precision"])
+    with stops_when_told():
+        trained = {
+            run_name(seed, fold.number, len(folds)): _fit_fold(
+                experiment, _what(name, seed, fold, folds), seed, fold, runtime
+            )
+            for seed in range(seeds)
+            for fold in folds
+        }
+    _write(folder, history, trained)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What every training of an experiment has in common; see `fit`."""
+
+    name: str
+    model: str
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    target: str | None
+    masks: bool
+    data: Prepared
+    task: str
+    images: Path | None
+    weights: Path | None
+    about_weights: dict[str, Any] | None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of what is told apart."""
+        return self.data.classes if self.target is None else self.data.targets(self.target)
+
+
+def _adapted(recipe: dict[str, Any], about_weights: dict[str, Any] | None) -> dict[str, Any]:
+    """The recipe; an encoder of random stand-ins has nothing to preserve, so it learns like the rest of the network."""
+    if not (about_weights or {}).get("random"):
+        return recipe
+    return {**recipe, "frozen_epochs": 0, "encoder_learning_rate_factor": 1.0, "discriminative": False}
+
+
+def _strides(about_weights: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (about_weights or {}).items() if key == "stride_in"}
+
+
+Trained = tuple[State, dict[str, Any], Description]
+
+
+def _what(name: str, seed: int, fold: Fold, folds: list[Fold]) -> str:
+    """What messages call a training."""
+    return f"{name}, seed {seed}" + (f", fold {fold.number}" if len(folds) > 1 else "")
+
+
+def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime: Runtime) -> Trained:
+    """Best weights, the record of the training with its history, and the network's description."""
+    images = open_images(experiment.data, experiment.images, fold.number)
+    training, validation = (_examples(experiment, images, rows) for rows in (fold.train, fold.validation))
+    task = Task(
+        what,
+        training,
+        validation,
+        _objective(experiment, training, runtime.device),
+        experiment.recipe,
+        seed,
+        experiment.weights is not None,
+    )
+    torch.manual_seed(seed)
+    network = build_network(
+        experiment.model,
+        images.shape[-1],
+        len(experiment.classes),
+        experiment.settings,
+        f"experiment {experiment.name}",
+    )
+    if experiment.weights is not None:
+        _load_encoder(network, experiment.model, experiment.weights)
+    description = Description(
+        architecture=experiment.model,
+        settings=experiment.settings,
+        in_channels=images.shape[-1],
+        classes=experiment.classes,
+        target=experiment.target,
+        size=images.shape[1],
+        mean=list(network.mean),  # type: ignore[arg-type]
+        std=list(network.std),  # type: ignore[arg-type]
+        precision=runtime.precision,
+    )
+
+    key = checkpoint.key_of(_determinants(experiment, seed, task, runtime))
+    checkpoints = checkpoint.CheckpointFolder(checkpoint.HOME / key)
+    with checkpoints.held(what):
+        if (done := checkpoints.finished()) is None:
+            best, history = train(task, network, runtime, checkpoints)
+            record = _record(history, network, task, runtime)
+            checkpoints.finish(best, record)
+        else:
+            best, record = done
+    # Another entry of the configuration may have trained the very same network, as another fold of its own.
+    return best, {**record, **_entry(experiment, seed, fold)}, description
+
+
+def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
+    if experiment.target is None:
+        return segmentation(training, experiment.classes, device)
+    return classification(
+        training,
+        experiment.classes,
+        weighted=experiment.recipe["class_weights"] == "balanced",
+        smoothing=experiment.recipe["label_smoothing"],
+        mask_classes=experiment.data.classes if experiment.masks else None,
+        device=device,
+    )
+
+
+def _examples(experiment: Experiment, images: np.ndarray, rows: np.ndarray) -> Examples:
+    masks = labels = None
+    if experiment.masks:
+        masks = torch.from_numpy(np.ascontiguousarray(experiment.data.true_masks()[rows]))
+    if experiment.target is not None:
+        labels = torch.from_numpy(experiment.data.labels(experiment.target)[rows])
+    return Examples(channels_first(images[rows]), masks, labels)
+
+
+def _determinants(experiment: Experiment, seed: int, task: Task, runtime: Runtime) -> dict[str, Any]:
+    """Everything that the bits of a trained network follow from."""
+    package = Path(bakeoff.__file__).parent
+    shared = [path for folder in ("training", "models/encoders") for path in sorted((package / folder).glob("*.py"))]
+    sources = [*shared, package / "models" / f"{experiment.model}.py"]
+    arrays = [*task.training.parts(), *task.validation.parts()]
+    weights = experiment.weights
+    return {
+        "model": experiment.model,
+        "settings": experiment.settings,
+        "recipe": experiment.recipe,
+        "seed": seed,
+        "classes": experiment.classes,
+        "data": [checkpoint.digest(each.numpy()) for each in arrays],
+        "weights": None if weights is None else checkpoint.digest((weights / "model.safetensors").read_bytes()),
+        "sources": {path.name: checkpoint.digest(path.read_bytes()) for path in sources},
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "segmentation-models-pytorch")},
+        "threads": torch.get_num_threads(),
+        "device": runtime.device.type,
+        "instruction_set": runtime.instruction_set,
+        "precision": runtime.precision,
+    }
+
+
+def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
+    path = folder / "model.safetensors"
+    if not hasattr(architecture(model), "load_encoder"):
+        raise BakeoffError(
+            f"Model '{model}' has no encoder for the weights in {folder}: drop 'weights' or change 'model'."
+        )
+    try:
+        architecture(model).load_encoder(network, load_file(path))
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} is missing: run the stage that provides weights first.") from None
+    except (RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BakeoffError(
+            f"{path} does not fit the encoder of model '{model}' ({reason}): fetch other weights."
+        ) from None
+
+
+def _entry(experiment: Experiment, seed: int, fold: Fold) -> dict[str, Any]:
+    """What a network was trained for and on, whoever copies it."""
+    return {
+        "experiment": experiment.name,
+        "dataset": experiment.data.about["name"],
+        "synthetic": experiment.data.about["synthetic"],
+        "task": experiment.task,
+        "seed": seed,
+        "fold": fold.number,
+        "recipe": experiment.recipe,
+        "weights": experiment.about_weights,
+    }
+
+
+def _record(history: list[dict[str, float]], network: nn.Module, task: Task, runtime: Runtime) -> dict[str, Any]:
+    parameters, trainable = parameter_counts(network)
+    best = best_epoch(history)
+    return {
+        "epochs_run": len(history),
+        "best_epoch": best,
+        "best_validation_score": history[best - 1]["validation_score"],
+        "score": task.objective.score_name,
+        "training_seconds": sum(row["seconds"] for row in history),
+        "images_per_second": float(np.median([row["images_per_second"] for row in history])),
+        "peak_memory_mib": runtime.peak_memory_mib(),
+        "parameters": parameters,
+        "parameters_trainable": trainable,
+        "device": runtime.name,
+        "precision": runtime.precision,
+        "threads": torch.get_num_threads(),
+        "manifest": provenance.manifest(),
+        "history": history,
+    }
+
+
+def _write(folder: Path, history: Path, trained: dict[str, Trained]) -> None:
+    with atomic_folder(folder) as models, atomic_folder(history) as curves:
+        for run, (best, record, description) in trained.items():
+            save_network(models / f"{run}.safetensors", best, description)
+            without_history = {key: value for key, value in record.items() if key != "history"}
+            (models / f"{run}.json").write_text(json.dumps(without_history, indent=2) + "\n")
+            (curves / run).mkdir()
+            table = pd.DataFrame(record["history"], columns=COLUMNS)
+            table.to_csv(curves / run / "history.csv", index=False, float_format="%.6g")

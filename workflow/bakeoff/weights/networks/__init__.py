@@ -1,0 +1,1 @@
+"""One module a set of pretrained weights: its network and its address."""

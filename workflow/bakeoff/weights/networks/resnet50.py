@@ -1,0 +1,26 @@
+"""ResNet50 trained on ImageNet: torchvision's first version of it (IMAGENET1K_V1, 76.1 % top-1).
+
+A module of this package has `FILE`, the published checkpoint, and `network()`, the network that it fits; where the
+checkpoint's tensors bear other names than the network's, `renamed(checkpoint, network)`; and where networks can have
+their strides in either of two places, `STRIDE_IN`, that of the published one.
+"""
+
+from torch import nn
+from torchvision.models import resnet50
+
+from bakeoff.datasets.archives.remote import RemoteFile
+
+FILE = RemoteFile(
+    name="resnet50-0676ba61.pth",
+    urls=("https://download.pytorch.org/models/resnet50-0676ba61.pth",),
+    # torchvision publishes the first 8 digits, in the name; the others are as users of that file have recorded them.
+    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+)
+
+
+STRIDE_IN = "3x3"
+
+
+def network() -> nn.Module:
+    """The network that the weights fit, initialised at random."""
+    return resnet50(weights=None)
