@@ -13,7 +13,7 @@ from bakeoff.evaluation.bootstrap import mean_interval
 from bakeoff.evaluation.overlap import OVERLAP_SCORES, class_confusion, confusion_counts, iou
 from bakeoff.evaluation.scores import HEADLINES, dataset_headline, headline, score_masks
 from bakeoff.evaluation.scoring import score
-from bakeoff.evaluation.surface import boundary, boundary_band, hd95_and_assd
+from bakeoff.evaluation.surface import boundary_band, hd95_and_assd
 
 SCORES = ["tp", "fp", "fn", "tn", "dice", "iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"]
 SCORES += ["boundary_iou"]
@@ -89,7 +89,7 @@ def test_scores_of_masks_are_those_of_each_mask(truth: np.ndarray, classes: list
             counts = confusion_counts(true, guess)
             assert row[["tp", "fp", "fn", "tn"]].tolist() == list(counts)
             assert row[list(OVERLAP_SCORES)].tolist() == [score(counts) for score in OVERLAP_SCORES.values()]
-            assert tuple(row[["hd95", "assd"]]) == hd95_and_assd(boundary(true), boundary(guess))
+            assert tuple(row[["hd95", "assd"]]) == hd95_and_assd(true, guess)
             assert row["boundary_iou"] == iou(confusion_counts(boundary_band(true), boundary_band(guess)))
             assert confusion[place].tolist() == class_confusion(truth[place], prediction[place], len(classes)).tolist()
 
