@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from bakeoff.evaluation import bootstrap
 from bakeoff.evaluation.bootstrap import (
+    BOUNDS,
+    SHARE,
     Interval,
     Variance,
     expanded_shares,
@@ -74,10 +76,14 @@ def test_seeds_alone_give_a_t_interval_of_their_means() -> None:
     assert interval == pytest.approx((means.mean(), expected.low, expected.high))
 
 
-def test_seeds_carry_no_share_beyond_1_and_no_distance_below_0() -> None:
-    shares, distances = (mean_interval(np.tile(means, (9, 1))) for means in ([0.8, 1.0], [0.1, 1.9]))
-    assert (shares.low < 0.8, shares.high) == (True, 1.0)
-    assert (distances.low, distances.high > 1.9) == (0.0, True)
+def test_seeds_carry_no_score_beyond_its_bounds() -> None:
+    by_seed = np.tile([0.2, 0.9], (9, 1))
+    free, share, distance = (
+        mean_interval(by_seed, **bounds) for bounds in ({}, {"bounds": SHARE}, {"bounds": BOUNDS["assd"]})
+    )
+    assert (free.low < 0, free.high > 1) == (True, True)
+    assert share == (free.mean, 0, 1)
+    assert distance == (free.mean, 0, free.high)
 
 
 def test_the_variance_of_images_and_seeds_is_that_of_the_two_way_analysis_of_variance() -> None:

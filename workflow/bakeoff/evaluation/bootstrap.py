@@ -23,6 +23,15 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
+# The least and the greatest value that a score can have: no end of its interval lies beyond them.
+SHARE, NOT_NEGATIVE = (0.0, 1.0), (0.0, np.inf)
+# Of every column of `scores.csv` that has an interval.
+BOUNDS = {
+    **dict.fromkeys(("dice", "iou", "precision", "recall", "pixel_accuracy", "boundary_iou", "mean_dice"), SHARE),
+    **dict.fromkeys(("mean_iou", "iou_border_as_foreground", "iou_border_ignored", "correct"), SHARE),
+    **dict.fromkeys(("dice_border_as_foreground", "dice_border_ignored"), SHARE),
+    **dict.fromkeys(("hd95", "assd", "log_loss"), NOT_NEGATIVE),
+}
 # Resampled values held in memory at a time.
 _VALUES_AT_A_TIME = 4_000_000
 # Means that differ by less than this share of the largest value are equal but for rounding.
@@ -128,6 +137,7 @@ def mean_interval(
     resamples: int = 2000,
     seed: int = 0,
     groups: np.ndarray | None = None,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Interval:
     """Mean over images, and its bootstrap interval.
 
@@ -136,8 +146,7 @@ def mean_interval(
     values
         A score by image, (images,), or by image and seed, (images, seeds). Seeds are averaged within an image before
         anything is drawn: several networks that saw one image are not several images. What they differ by widens the
-        interval: it is as much wider as a t interval would be. Where no value lies beyond 0 or 1, as of shares and
-        distances, no end does.
+        interval: it is as much wider as a t interval would be.
     level
         Probability that the interval covers, between 0 and 1.
     resamples
@@ -148,6 +157,8 @@ def mean_interval(
         (images,). Images of one group (a patient, near-duplicates) are drawn together, since they are not independent;
         a resample is then as many groups as there are, and its mean the mean over all their images. Where every image
         is a group of its own this is the plain bootstrap.
+    bounds
+        What the score can be, such as `BOUNDS["assd"]`: few values may all lie below 1 and say nothing of it.
 
     Returns
     -------
@@ -174,8 +185,7 @@ def mean_interval(
     by_image, by_seed, member = checked(values, groups)
     drawn = resampled_means(by_image, member, resamples=resamples, seed=seed)
     interval = bca_interval(by_image, member, drawn, level)
-    least, most = (0.0 if by_seed.min() >= 0 else -np.inf), (1.0 if by_seed.max() <= 1 else np.inf)
-    return widened(interval, mean_variance(by_seed, member), level).within(least, most)
+    return widened(interval, mean_variance(by_seed, member), level).within(*bounds)
 
 
 def checked(values: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -442,8 +452,8 @@ def wilson(share: float, images: float, *, level: float = 0.95) -> Interval:
     >>> [round(end, 3) for end in wilson(1000 / 1470, 1470)]
     [0.68, 0.656, 0.704]
     """
-    z = float(special.ndtri((1 + level) / 2))
-    centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = z / (1 + z**2 / images) * float(np.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)))
+    from statsmodels.stats.proportion import proportion_confint  # half a second, which masks need not pay for
+
+    low, high = proportion_confint(share * images, images, alpha=1 - level, method="wilson")
     # The bounds are exact at 0 and 1, but for rounding.
-    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+    return Interval(share, min(share, low), max(share, high))

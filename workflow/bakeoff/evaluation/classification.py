@@ -21,6 +21,8 @@ from scipy import special
 
 from bakeoff.evaluation import curves
 from bakeoff.evaluation.bootstrap import (
+    BOUNDS,
+    SHARE,
     Interval,
     Variance,
     checked,
@@ -321,7 +323,9 @@ def headline(
     for name, each in (("log_loss", probabilities), ("log_loss_scaled", scaled)):
         if each is not None:
             losses = np.column_stack([image_scores(truth, of_seed)["log_loss"] for of_seed in each])
-            intervals[name] = mean_interval(losses, resamples=resamples, seed=seed, groups=groups)
+            intervals[name] = mean_interval(
+                losses, resamples=resamples, seed=seed, groups=groups, bounds=BOUNDS["log_loss"]
+            )
     return {
         **{name: interval.plain() for name, interval in intervals.items()},
         "images": len(truth),
@@ -386,7 +390,7 @@ def _widened(
     for name, interval in intervals.items():
         of_seeds = mean_variance(pseudo[name], np.arange(len(pseudo[name]))).of_seeds
         of_images = ((interval.high - interval.low) / 2 / float(special.ndtri(0.975))) ** 2
-        found[name] = widened(interval, Variance(of_images, count, of_seeds), 0.95).within(0.0, 1.0)
+        found[name] = widened(interval, Variance(of_images, count, of_seeds), 0.95).within(*SHARE)
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bakeoff.evaluation.bootstrap import Interval, mean_interval
+from bakeoff.evaluation.bootstrap import BOUNDS, Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
 from bakeoff.evaluation.paired import (
@@ -61,7 +61,7 @@ class Kind:
         """The headline of some images and its interval; scores (images, seeds), groups (images,)."""
         if self.binary:
             return accuracy_interval(by_seed, groups)
-        return mean_interval(by_seed, resamples=resamples, groups=groups)
+        return mean_interval(by_seed, resamples=resamples, groups=groups, bounds=BOUNDS[self.column])
 
 
 KINDS = {
@@ -350,7 +350,8 @@ def _score_columns(
         if score in scores:
             by_seed = seed_scores(scores, score)
             group = groups.loc[by_seed.index].to_numpy()
-            columns |= _columns(score, mean_interval(by_seed.to_numpy(), resamples=resamples, groups=group))
+            interval = mean_interval(by_seed.to_numpy(), resamples=resamples, groups=group, bounds=BOUNDS[score])
+            columns |= _columns(score, interval)
         elif score in metrics:
             columns |= {f"{score}_{end}": metrics[score][end] for end in Interval._fields}
     for stratum in dict.fromkeys([*strata, *kind.strata]):

@@ -24,7 +24,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.bootstrap import Interval, expanded_shares, mean_interval, mean_variance, times_drawn, widened
+from bakeoff.evaluation.bootstrap import (
+    BOUNDS,
+    SHARE,
+    Interval,
+    expanded_shares,
+    mean_interval,
+    mean_variance,
+    times_drawn,
+    widened,
+)
 from bakeoff.evaluation.overlap import (
     OVERLAP_SCORES,
     Counts,
@@ -202,7 +211,8 @@ def headline(scores: pd.DataFrame, groups: pd.Series, *, resamples: int) -> dict
     figures: dict[str, Any] = {}
     for name in [name for name in HEADLINES if name in scores]:
         by_image = seed_scores(scores, name)
-        interval = mean_interval(by_image.to_numpy(), resamples=resamples, groups=groups.loc[by_image.index].to_numpy())
+        group = groups.loc[by_image.index].to_numpy()
+        interval = mean_interval(by_image.to_numpy(), resamples=resamples, groups=group, bounds=BOUNDS[name])
         figures[name] = interval.plain()
     return {**figures, "images": int(scores["id"].nunique()), "seeds": int(scores["seed"].nunique())}
 
@@ -257,7 +267,7 @@ def dataset_headline(
         drawn = resampled[name].mean(axis=-1)
         low, high = np.quantile(drawn, expanded_shares(LEVEL, count)) if count > 1 else (np.nan, np.nan)
         interval = Interval(float(of_seeds.mean()), float(low), float(high))
-        intervals[name] = widened(interval, mean_variance(pseudo[name], member), LEVEL).within(0.0, 1.0).plain()
+        intervals[name] = widened(interval, mean_variance(pseudo[name], member), LEVEL).within(*SHARE).plain()
     return intervals
 
 

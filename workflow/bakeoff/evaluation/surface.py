@@ -86,7 +86,7 @@ def hd95_and_assd(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, flo
 
 
 def _distances(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance of each of some pixels to the nearest of the others; both bool, (height, width), the latter not empty."""
+    """Distance of each of some pixels to the nearest of the others; both bool, (height, width), none empty."""
     distance = cv2.distanceTransform((~others).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[pixels]
     # OpenCV's last digit depends on how many threads it may use; a squared distance is a whole number.
     return np.sqrt(np.rint(np.square(distance, dtype=np.float64)))
