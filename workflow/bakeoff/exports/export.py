@@ -31,7 +31,7 @@ from bakeoff.training.saved import Description, load_network
 
 logger = logging.getLogger(__name__)
 
-# The latest that torch's TorchScript exporter writes. Its successor takes twenty times as long and changes no result.
+# The one that torch's exporter is written for: any other is a conversion of its result.
 OPSET = 20
 # The most that a logit may differ, and the margin of an answer below which another answer is a tie.
 TOLERANCE = 1e-3
@@ -206,35 +206,69 @@ def write_onnx(network: nn.Module, description: Description, path: Path, facts: 
     ----------
     network
         On the processor; its batch norms and dropouts are exported as they predict.
-    description
-        Goes into the metadata as JSON, under `METADATA_KEY`.
+    description, facts
+        Go into the metadata as JSON, under `METADATA_KEY`.
     path
         The file to write.
-    facts
-        Goes there too.
+
+    Raises
+    ------
+    BakeoffError
+        If what the network computes depends on more than the shape of its input, such as a decision in Python.
     """
     network.eval()
     example = torch.zeros(2, description.in_channels, description.size, description.size)
-    with torch.inference_mode(), warnings.catch_warnings():
-        # That the exporter has a successor, and that shapes which all images share are taken for constants.
-        warnings.simplefilter("ignore")
+    with torch.no_grad():
         outputs = network(example)
-        heads = sorted(outputs) if isinstance(outputs, dict) else [_head_of(outputs)]
-        torch.onnx.export(
-            # In prediction mode itself: the exporter puts every part back into the mode that the whole was in.
-            _ByHead(network, heads).eval(),
-            (example,),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=heads,
-            dynamic_axes=_dynamic_axes(heads, any_size=description.target is None),
-        )
-    model = onnx.load(path)
+    heads = sorted(outputs) if isinstance(outputs, dict) else [_head_of(outputs)]
+    try:
+        model = _traced(_ByHead(network, heads).eval(), example, heads, any_size=description.target is None)
+    except torch.onnx.OnnxExporterError as error:
+        raise BakeoffError(
+            f"Model '{description.architecture}' has no ONNX graph ({_cause(error)}): change "
+            f"workflow/bakeoff/models/{description.architecture}.py."
+        ) from error
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps({**asdict(description), **facts}, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def _traced(network: nn.Module, example: Tensor, heads: Sequence[str], *, any_size: bool) -> onnx.ModelProto:
+    """The network as an ONNX graph, without the traces of this machine that the exporter leaves in it."""
+    taken = {0: "batch"} | ({2: "height", 3: "width"} if any_size else {})
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what torch deprecates in its own code
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=list(heads),
+            dynamic_shapes=(taken,),
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    graph = model.graph
+    # Stack traces with this machine's paths, and shapes between nodes, which every reader works out itself.
+    for each in (*graph.node, *graph.input, *graph.output, *graph.initializer):
+        each.ClearField("metadata_props")
+        each.ClearField("doc_string")
+    del graph.value_info[:]
+    for output in graph.output:
+        # The exporter derives a formula for the height of a mask, which is that of the image.
+        for axis, side in enumerate(output.type.tensor_type.shape.dim):
+            if axis in taken and axis < DIMENSIONS[output.name]:
+                side.dim_param = taken[axis]
+    return model
+
+
+def _cause(error: BaseException) -> str:
+    """First line of the error at the bottom of a chain."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def _unpools(path: Path) -> bool:
@@ -245,12 +279,6 @@ def _unpools(path: Path) -> bool:
 
 def _head_of(logits: Tensor) -> str:
     return next(name for name, dimensions in DIMENSIONS.items() if dimensions == logits.ndim)
-
-
-def _dynamic_axes(heads: Sequence[str], *, any_size: bool) -> dict[str, dict[int, str]]:
-    sides = {2: "height", 3: "width"} if any_size else {}
-    axes = {name: {0: "batch", **(sides if DIMENSIONS[name] == 4 else {})} for name in heads}
-    return {"images": {0: "batch", **sides}, **axes}
 
 
 # Parity

@@ -43,8 +43,13 @@ class Runtime:
         """Name of the GPU, or the processor's architecture."""
         return torch.cuda.get_device_name() if self.device.type == "cuda" else f"CPU ({platform.machine()})"
 
+    def reset_peak_memory(self) -> None:
+        """Measure the GPU's peak memory from here on; that of a process cannot be reset."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
     def peak_memory_mib(self) -> float:
-        """Most memory taken so far: on the GPU by tensors, else by the process (Linux counts in KiB)."""
+        """Peak memory: on the GPU of tensors since the last reset, else of the whole process (Linux counts in KiB)."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated() / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

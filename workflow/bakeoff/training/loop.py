@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,20 +32,20 @@ History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What is to be learned, from what, and how.
 
     Attributes
     ----------
     name
-        What messages call it.
+        Named in messages.
     objective
-        The loss, and the score that weights are kept by.
+        The loss, and the score that decides which epoch's weights are kept.
     recipe
         `epochs, frozen_epochs, batch_size, optimizer, learning_rate, schedule, encoder_learning_rate_factor,
         weight_decay, warmup_epochs, patience, augmentation`.
     pretrained
-        Whether `model.encoder` starts from published weights, and gets its own learning rate.
+        Whether `network.encoder` starts from published weights, and gets its own learning rate.
     """
 
     name: str
@@ -67,21 +67,27 @@ class Task:
         return len(self.training) // self.batch_size
 
 
-def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: CheckpointFolder) -> tuple[State, History]:
+Task = TrainingTask  # the name that training/fit.py still imports
+
+
+def train(
+    task: TrainingTask, network: nn.Module, runtime: Runtime, checkpoints: CheckpointFolder
+) -> tuple[State, History]:
     """Train a network, going on from the last checkpoint if there is one.
 
     Parameters
     ----------
     network
-        With the weights to start from; left with those of the last epoch.
-
+        With the initial weights; has those of the last epoch afterwards.
+    runtime
+        Its peak memory is measured from the start of this training.
     checkpoints
-        Held; written after every epoch but the last, whose result is for the caller to keep.
+        Held; written after every epoch but the last, whose result the caller keeps.
 
     Returns
     -------
     best
-        Weights of the epoch with the highest validation score, the first of them if several.
+        Weights of the epoch with the highest validation score, the first of them if several, on the processor.
     history
         One row an epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `validation_score`, `learning_rate`,
         `images_per_second`, `seconds`.
@@ -89,9 +95,11 @@ def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: Checkpo
     Raises
     ------
     BakeoffError
-        If there is nothing to learn from, the loss is not a number, or memory runs out.
+        If there is nothing to learn from, there is no pretrained encoder to freeze, the loss is not a number, or memory
+        runs out.
     """
-    _check(task)
+    _check(task, network)
+    runtime.reset_peak_memory()
     recipe, device = task.recipe, runtime.device
     training, validation = task.training.to(device), task.validation.to(device)
     network.to(device).to(memory_format=torch.channels_last)
@@ -132,11 +140,11 @@ def train(task: Task, network: nn.Module, runtime: Runtime, checkpoints: Checkpo
             if not is_over(history, recipe):
                 checkpoints.save(history, snapshot(network, optimizer), best if improved else None)
             progress.epoch(row)
-    return best, history
+    return {key: value.cpu() for key, value in best.items()}, history
 
 
 def _train_epoch(
-    task: Task,
+    task: TrainingTask,
     epoch: int,
     network: nn.Module,
     optimizer: Optimizer,
@@ -146,7 +154,8 @@ def _train_epoch(
 ) -> float:
     """One pass over the training images; the mean loss."""
     network.train()
-    _freeze(network, frozen=epoch <= task.recipe["frozen_epochs"])
+    if task.pretrained:
+        _freeze(network, frozen=epoch <= task.recipe["frozen_epochs"])
     generator = epoch_generator(task.seed, epoch)
     order = torch.randperm(len(training), generator=generator).to(training.images.device)
     total = torch.zeros((), device=order.device)
@@ -171,7 +180,7 @@ def _train_epoch(
 
 
 @torch.inference_mode()
-def _validate(task: Task, network: nn.Module, validation: Examples, runtime: Runtime) -> tuple[float, float]:
+def _validate(task: TrainingTask, network: nn.Module, validation: Examples, runtime: Runtime) -> tuple[float, float]:
     """Mean loss and score of the validation images."""
     network.eval()
     losses, measured = [], []
@@ -186,11 +195,10 @@ def _validate(task: Task, network: nn.Module, validation: Examples, runtime: Run
 
 
 def _freeze(network: nn.Module, *, frozen: bool) -> None:
-    """Hold the encoder as it is, its batch norms' statistics too, or let it learn."""
-    encoder = getattr(network, "encoder", None)
-    if encoder is not None:
-        encoder.requires_grad_(not frozen)
-        encoder.train(not frozen)
+    """Freeze or unfreeze the pretrained encoder, including the statistics of its batch norms."""
+    encoder = cast(nn.Module, network.encoder)
+    encoder.requires_grad_(not frozen)
+    encoder.train(not frozen)
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
@@ -200,7 +208,7 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(mixed)
 
 
-def learning_rate_factor(step: int, task: Task) -> float:
+def learning_rate_factor(step: int, task: TrainingTask) -> float:
     """Share of the highest learning rate at a step, counted from 0, by the recipe's `schedule`.
 
     - `cosine`: a straight rise over `warmup_epochs`, then half a cosine down to 0.
@@ -221,7 +229,7 @@ def learning_rate_factor(step: int, task: Task) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _steps_in_all(task: Task) -> int:
+def _steps_in_all(task: TrainingTask) -> int:
     return task.recipe["epochs"] * task.steps
 
 
@@ -287,17 +295,27 @@ def _depth_factor(recipe: Mapping[str, Any], depth: int, stages: int) -> float:
     return float(lowest ** (1 - depth / stages)) if recipe["discriminative"] else lowest
 
 
-def _check(task: Task) -> None:
+def _check(task: TrainingTask, network: nn.Module) -> None:
     if len(task.training) == 0:
         raise BakeoffError(f"{task.name}: there are no training images: change the task's split.")
     if len(task.validation) == 0:
         raise BakeoffError(f"{task.name}: there are no validation images: change the task's split.")
     if wrong := task.objective.check(task.training):
         raise BakeoffError(f"{task.name}: {wrong}")
+    if task.pretrained and not hasattr(network, "encoder"):
+        raise BakeoffError(
+            f"{task.name}: the network has no attribute 'encoder' for pretrained weights: set weights to none, or name "
+            "the pretrained part 'encoder'."
+        )
+    if task.recipe["frozen_epochs"] and not task.pretrained:
+        raise BakeoffError(
+            f"{task.name}: the recipe's frozen_epochs is {task.recipe['frozen_epochs']}, but the encoder has no "
+            "pretrained weights to preserve: set frozen_epochs to 0, or give the experiment weights."
+        )
 
 
 @contextmanager
-def _mishaps_explained(task: Task) -> Iterator[None]:
+def _mishaps_explained(task: TrainingTask) -> Iterator[None]:
     """Tell the user what is theirs to mend: a network for something else, too little memory; a bug of torch passes."""
     try:
         yield
