@@ -10,16 +10,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bakeoff.evaluation.areas import compare_areas, measure_areas
 from bakeoff.evaluation.bootstrap import BOUNDS, Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
 from bakeoff.evaluation.paired import (
     Paired,
-    compare_measured_areas,
     compare_paired,
     holm,
     holm_factors,
-    measure_areas,
     verdict,
 )
 from bakeoff.evaluation.ranking import rank_ranges
@@ -423,7 +422,7 @@ def with_areas(
     rows: list[tuple[float, ...]] = []
     for first, second in pairs[["first", "second"]].itertuples(index=False):
         if measured:
-            found = compare_measured_areas(measured[first], measured[second])
+            found = compare_areas(measured[first], measured[second])
             rows.append((*found.difference, found.p_value))
         else:
             rows.append((np.nan,) * 4)

@@ -1,27 +1,29 @@
-"""Two methods on the same images: by how much they differ, how surely, and what to make of it.
+"""Two methods on the same images: the difference, its interval and p-value, and the verdict on it.
 
 | scores | test | effect size |
 |---|---|---|
 | by degree, such as Dice | Wilcoxon signed-rank, on the groups' mean differences | rank-biserial correlation |
-| right or wrong, independent images | McNemar, exact where few images tell the methods apart | Cohen's g |
+| right or wrong, independent images | McNemar, exact where few images are discordant | Cohen's g |
 | right or wrong, in groups or by several seeds | t test with the paired bootstrap's standard error | Cohen's g |
 
 Where a method was trained with several seeds, and these differ by more than their images explain, the p-value is the
-larger of the test's and that of a t test whose standard error has the seeds' part: a lead that another seed would undo
-is no lead of the method.
+larger of the test's and that of a t test whose standard error includes the variance between seeds: a lead that another
+seed could reverse is not the method's.
 
-Few images that tell two methods apart make a variance too small to be trusted, down to 0. So no p-value is below what
-the signs of the differences alone could give, and methods are equivalent only if images that tell them apart are
-surely rare: where none is found by what so many images must show (Clopper & Pearson), else by Tango's score test. The
-interval of independent images that are right or wrong, and of methods that no image tells apart, is his too, and leaves
-out 0 where McNemar's chi-square does; all others are bootstrapped, and no narrower than a t interval.
+Few discordant images make the variance too small, down to 0. So no p-value is below the sign test's least, and methods
+are equivalent only if discordant images are shown to be rare: by Clopper & Pearson's limit where there is none, else by
+Tango's score test. His is also the interval of independent images that are right or wrong, and of methods that agree on
+every image; it excludes 0 where McNemar's chi-square rejects. All other intervals are bootstrapped, and no narrower
+than a t interval.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from scipy import optimize, special, stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
 from bakeoff.evaluation.bootstrap import (
     Interval,
@@ -31,13 +33,12 @@ from bakeoff.evaluation.bootstrap import (
     clustered_variance,
     mean_variance,
     resampled_means,
-    seed_variance,
     widened,
 )
 
-# Images that one method alone has right: with fewer McNemar's test is exact. Fagerland, Lydersen & Laake (2013).
+# Discordant images, which one method alone has right: with fewer McNemar's test is exact. Fagerland et al. (2013).
 FEW_DISCORDANT = 25
-# The probability that as many images as `images_to_decide` says do decide.
+# Of the number of images in `images_to_decide`.
 POWER = 0.8
 # The furthest from 0 that a difference between two shares is looked for.
 _ALL = 1 - 1e-9
@@ -81,17 +82,17 @@ class Paired:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to make of a difference.
+    """Which of two methods is better, if either.
 
     Attributes
     ----------
     verdict
         Of the first method: better, worse, equivalent or undecided.
     images_to_decide
-        Where undecided, about how many images would decide it; None otherwise, and where no number would, since it is
-        the seeds that differ, or since mean and ranks contradict each other.
+        Where undecided, about how many images would be needed; None otherwise, and where no number suffices, since the
+        seeds differ, or since mean and ranks contradict each other.
     words
-        The same as part of a sentence whose subject is the first method: "is better by 0.032, ...".
+        A predicate of which the first method is the subject: "is better by 0.032, ...".
     """
 
     verdict: Literal["better", "worse", "equivalent", "undecided"]
@@ -113,8 +114,8 @@ def compare_paired(
     Parameters
     ----------
     a, b
-        Scores of the first and the second, higher is better, in the same order of images: (images,), or
-        (images, seeds), each with seeds of its own, which are averaged and whose spread then counts.
+        Scores of the first and the second, 0 to 1, higher is better, in the same order of images: (images,), or
+        (images, seeds), each with its own seeds, which are averaged; their spread widens the interval.
     groups
         (images,). Images of one group are not independent; None where each is on its own.
     binary
@@ -164,12 +165,10 @@ def compare_paired(
         of_images = _tango_interval(apart, 0.95)
     else:
         of_images = _or_t(bca_interval(apart, member, drawn, 0.95), variance, 0.95)
-    interval = widened(of_images, variance, 0.95)
-    if min(first_by_seed.min(), second_by_seed.min()) >= 0 and max(first_by_seed.max(), second_by_seed.max()) <= 1:
-        interval = interval.within(-1.0, 1.0)
+    interval = widened(of_images, variance, 0.95).within(-1.0, 1.0)
     test, p_value = _mcnemar(apart) if counted else _tested(apart, member, drawn, variance, binary)
     if variance.between_seeds > 0:
-        p_value = max(p_value, _t_test(interval.mean, variance))
+        p_value = max(p_value, t_test(interval.mean, variance))
     effect = _cohens_g(apart) if binary else _rank_biserial(_group_means(apart, member))
     discordant = _discordant(apart, member) if binary else None
     return Paired(len(apart), *interval, p_value, test, effect, variance, discordant)
@@ -183,13 +182,13 @@ def _tested(
     if variance.groups < 2:
         return "paired bootstrap", 1.0
     bootstrapped = float(drawn.var()) * variance.groups / (variance.groups - 1)
-    p_value = _t_test(float(apart.mean()), Variance(bootstrapped, variance.groups))
-    telling = np.count_nonzero(np.round(_group_means(apart, member), 12))
-    return "paired bootstrap", max(p_value, _least_p(int(telling)))
+    p_value = t_test(float(apart.mean()), Variance(bootstrapped, variance.groups))
+    discordant = np.count_nonzero(np.round(_group_means(apart, member), 12))
+    return "paired bootstrap", max(p_value, least_p(int(discordant)))
 
 
-def _least_p(differences: int) -> float:
-    """The least two-sided p-value that the signs of so many differences can give, all of them being alike."""
+def least_p(differences: int) -> float:
+    """The least two-sided p-value that a sign test of so many differences can give."""
     return float(min(1.0, 2.0 ** (1 - differences)))
 
 
@@ -211,14 +210,13 @@ def _wilcoxon(differences: np.ndarray) -> float:
 def _mcnemar(apart: np.ndarray) -> tuple[str, float]:
     """McNemar's test of the images that one method alone has right."""
     only_first, only_second = int(np.sum(apart > 0)), int(np.sum(apart < 0))
-    discordant = only_first + only_second
-    if discordant < FEW_DISCORDANT:
-        exact = stats.binomtest(only_first, discordant).pvalue if discordant else 1.0
-        return "McNemar exact", float(exact)
-    return "McNemar chi-square", float(stats.chi2.sf((only_first - only_second) ** 2 / discordant, 1))
+    exact = only_first + only_second < FEW_DISCORDANT
+    found = mcnemar([[0, only_first], [only_second, 0]], exact=exact, correction=False)
+    return f"McNemar {'exact' if exact else 'chi-square'}", float(found.pvalue)
 
 
-def _t_test(difference: float, variance: Variance) -> float:
+def t_test(difference: float, variance: Variance) -> float:
+    """Two-sided p-value of a difference that has this variance."""
     if difference == 0 or variance.standard_error == 0:
         return float(difference == 0)
     return 2 * variance.t_tail(abs(difference) / variance.standard_error)
@@ -238,17 +236,7 @@ def _cohens_g(apart: np.ndarray) -> float:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values corrected for being several, so that one false finding among all has the probability of one alone.
-
-    Parameters
-    ----------
-    p_values
-        Of a family of tests, (tests,).
-
-    Returns
-    -------
-    ndarray
-        float64, (tests,), in the same order, at most 1.
+    """Holm's correction of the p-values of a family of tests, (tests,), in the same order.
 
     References
     ----------
@@ -259,25 +247,12 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.06, 0.06]
     """
-    p_values = np.asarray(p_values, np.float64)
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.empty_like(p_values)
-    corrected[order] = np.maximum.accumulate((p_values * holm_factors(p_values))[order])
-    return np.minimum(corrected, 1.0)
+    return np.asarray(multipletests(p_values, method="holm")[1])
 
 
 def holm_factors(p_values: np.ndarray) -> np.ndarray:
-    """What Holm's correction multiplies every p-value by: as many tests as are not decided before it.
-
-    Parameters
-    ----------
-    p_values
-        As in `holm`.
-
-    Returns
-    -------
-    ndarray
-        int64, (tests,), in the same order: for the smallest the number of tests, for the largest 1.
+    """What Holm's correction multiplies every p-value by, int64, (tests,): the smallest by the number of tests, the
+    largest by 1.
 
     Examples
     --------
@@ -292,12 +267,12 @@ def holm_factors(p_values: np.ndarray) -> np.ndarray:
 def verdict(
     paired: Paired, *, margin: float, p_holm: float | None = None, tests: int = 1, alpha: float = 0.05
 ) -> Verdict:
-    """What to make of a difference.
+    """Judge a difference.
 
-    Equivalent comes first: two methods whose difference surely lies within the margin are equal for every purpose, even
-    where it is surely not 0. It is tested for this pair alone, whatever the family: Holm's correction guards against
-    differences that are none, and of the pairs that differ by more than the margin each is called equivalent with a
-    probability of `alpha` at most.
+    Equivalent comes first: two methods whose difference is shown to lie within the margin are equal in practice, even
+    where the difference is significant. It is tested for this pair alone, whatever the family: Holm's correction guards
+    against false differences, and each pair that differs by more than the margin is called equivalent with a
+    probability of at most `alpha`.
 
     Parameters
     ----------
@@ -308,11 +283,11 @@ def verdict(
     p_holm
         The p-value corrected for the family of comparisons; None for a single comparison.
     tests
-        What the correction multiplied it by: its entry of `holm_factors`.
+        The factor of that correction: its entry of `holm_factors`.
     alpha
         Of the tests: equivalent if `equivalence_p` is below it; better or worse if `p_holm` is below it, the 95 %
-        interval excludes 0 and the effect has the difference's sign. Where most images speak for one method and the
-        mean for the other neither is better.
+        interval excludes 0 and the effect has the difference's sign. Where the ranks favour one method and the mean the
+        other, neither is better.
 
     References
     ----------
@@ -321,26 +296,27 @@ def verdict(
     """
     p_value = paired.p_value if p_holm is None else p_holm
     contradictory = paired.effect * paired.difference < 0
-    beyond_chance = p_value < alpha and (paired.low > 0 or paired.high < 0) and not contradictory
+    significant = p_value < alpha and (paired.low > 0 or paired.high < 0) and not contradictory
     apart = f"{abs(paired.difference):.3f} ({_ends(paired)})"
     if equivalence_p(paired, margin) < alpha:
-        though = ", though it is more than chance gives" if beyond_chance else ""
-        return Verdict(
-            "equivalent", None, f"is equivalent: the difference of {apart} lies within the margin of {margin:g}{though}"
-        )
-    if beyond_chance:
+        though = ", though it is significant" if significant else ""
+        words = f"is equivalent: the difference of {apart} lies within the margin of {margin:g}{though}"
+        return Verdict("equivalent", None, words)
+    if significant:
         found: Literal["better", "worse"] = "better" if paired.difference > 0 else "worse"
-        surely = min(abs(paired.low), abs(paired.high)) > margin
-        size = "surely more" if surely else "perhaps less"
+        size = "more" if min(abs(paired.low), abs(paired.high)) > margin else "possibly less"
         return Verdict(found, None, f"is {found} by {apart}, {size} than the margin of {margin:g}")
-    if contradictory and p_value < alpha:
-        how = "the mean speaks for one method and the ranks of the differences for the other"
-        return Verdict("undecided", None, f"differs by {apart}, which decides nothing: {how}")
-    needed = _images_to_decide(paired, margin, alpha, tests)
-    how = f"about {needed:,} images would decide it" if needed else "more images would not decide it, more seeds may"
+    needed = None
     if paired.variance.groups < 2:
-        how = "images of a single group cannot decide it"
-    return Verdict("undecided", needed, f"differs by {apart}, which decides nothing: {how}")
+        reason = "images of a single group cannot decide it"
+    elif contradictory and p_value < alpha:
+        reason = "the mean favours one method and the ranks of the differences the other"
+    else:
+        needed = _images_to_decide(paired, margin, alpha, tests)
+        reason = (
+            f"about {needed:,} images would decide it" if needed else "more images would not decide it, more seeds may"
+        )
+    return Verdict("undecided", needed, f"differs by {apart}, which is inconclusive: {reason}")
 
 
 def _ends(paired: Paired) -> str:
@@ -354,9 +330,9 @@ def equivalence_p(paired: Paired, margin: float) -> float:
     """p-value of the methods differing by `margin` or more, either way.
 
     Of two one-sided t tests (TOST): it is below alpha where the 1 - 2 alpha interval, seeds and all, lies within the
-    margin. Of images that are right or wrong it is no less than Tango's score test gives, which does not take a
-    variance of few discordant images at its word. Where the variance is 0 it is that of meeting no exception among so
-    many groups, were exceptions just frequent enough to fill the margin.
+    margin. Of images that are right or wrong it is no less than the p-value of Tango's score test, which holds for few
+    discordant images. Where the variance is 0 it is the probability of no discordant group among so many, if discordant
+    ones were just frequent enough to fill the margin.
 
     Parameters
     ----------
@@ -371,11 +347,8 @@ def equivalence_p(paired: Paired, margin: float) -> float:
     design", Statistics in Medicine 17(8); Clopper & Pearson (1934), "The use of confidence or fiducial limits
     illustrated in the case of the binomial", Biometrika 26(4): of no event in n the upper limit is 1 - alpha^(1/n).
     """
-    room, standard_error, groups = (
-        margin - abs(paired.difference),
-        paired.variance.standard_error,
-        paired.variance.groups,
-    )
+    room, groups = margin - abs(paired.difference), paired.variance.groups
+    standard_error = paired.variance.standard_error
     if groups < 2:
         return 1.0
     if standard_error == 0:
@@ -387,8 +360,8 @@ def equivalence_p(paired: Paired, margin: float) -> float:
 def _or_t(interval: Interval, variance: Variance, level: float) -> Interval:
     """A bootstrap interval over images, each end where a t interval's is if that is further out.
 
-    Of few differences the bootstrap knows how skewed they are, and t that their own spread may be too small; each holds
-    the truth too seldom where the other does not.
+    With few differences the bootstrap allows for their skewness, and t for their underestimated spread; each covers too
+    little where the other does not.
     """
     mean, low, high = interval
     if variance.groups < 2:
@@ -433,11 +406,11 @@ def _tango_score(first: float, second: float, pairs: int, difference: float) -> 
 
 
 def _images_to_decide(paired: Paired, margin: float, alpha: float, tests: int) -> int | None:
-    """How many images would decide with a probability of 80 %, were the difference in truth the one observed.
+    """How many images would decide with a probability of 80 %, if the true difference is the one observed.
 
-    Decided is what is shown to differ or, with a difference within the margin, to be equivalent: the smaller number.
-    The standard error that a test needs is |difference| / (z(1 - alpha / (2 tests)) + z(power)), and to show
-    equivalence `_equivalence_error`. The seeds' part of it stays, however many images there are.
+    The smaller of the numbers that show a difference and, for a difference within the margin, equivalence. The standard
+    error needed is |difference| / (z(1 - alpha / (2 tests)) + z(power)) for the former and `_equivalence_error` for the
+    latter. The variance between seeds does not shrink with more images.
 
     Source: Julious (2004), "Sample sizes for clinical trials with Normal data", Statistics in Medicine 23(12),
     sections 3 and 5.
@@ -453,8 +426,6 @@ def _images_to_decide(paired: Paired, margin: float, alpha: float, tests: int) -
     tests
         What Holm's correction multiplies the p-value of a difference by; equivalence has none.
     """
-    if paired.variance.groups < 2:
-        return None
     distance, of_one_image = abs(paired.difference), paired.images * paired.variance.of_images
     needed = []
     if distance > 0:
@@ -469,7 +440,7 @@ def _images_to_decide(paired: Paired, margin: float, alpha: float, tests: int) -
 
 
 def _images_without_exception(paired: Paired, room: float, alpha: float) -> float:
-    """How many images show that exceptions are too rare to fill `room`; 0 of scores by degree that do vary."""
+    """How many images show that discordant ones are too rare to fill `room`; 0 of scores by degree that do vary."""
     if paired.discordant is None and paired.variance.standard_error > 0:
         return 0.0
     groups = np.ceil(np.log(alpha) / np.log1p(-room))
@@ -479,7 +450,7 @@ def _images_without_exception(paired: Paired, room: float, alpha: float) -> floa
 def _equivalence_error(distance: float, margin: float, alpha: float) -> float:
     """The standard error at which two one-sided tests show equivalence with a probability of 80 %.
 
-    Both have to reject. Far from 0 one of them all but surely does, and the other has 80 %: (margin - distance) /
+    Both have to reject. Far from 0 one of them almost always does, and the other has 80 %: (margin - distance) /
     (z(1 - alpha) + z(power)). At 0 either may fail, and it is margin / (z(1 - alpha) + z((1 + power) / 2)).
     """
     z = special.ndtri(1 - alpha)
@@ -490,127 +461,3 @@ def _equivalence_error(distance: float, margin: float, alpha: float) -> float:
 
     least, most = (z + special.ndtri([POWER, (1 + POWER) / 2])) / (margin - distance)
     return 1 / float(optimize.brentq(beyond, 0.99 * least, 1.01 * most))
-
-
-class AreasUnderCurves(NamedTuple):
-    """Two areas under ROC curves of the same images.
-
-    Attributes
-    ----------
-    first, second
-        The areas, 0 to 1.
-    difference
-        First less second, with its 95 % interval.
-    p_value
-        Two-sided, of no difference.
-    """
-
-    first: float
-    second: float
-    difference: Interval
-    p_value: float
-
-
-def compare_areas(
-    truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None
-) -> AreasUnderCurves:
-    """Compare the areas under two classifiers' ROC curves on the same images.
-
-    Of more than two classes the mean over classes, each against all others; a class that all or no images are of is
-    left out. Of two classes, every image on its own and one seed, this has DeLong's variance. Beyond that an image's
-    share in the area is averaged over classes and seeds and summed over its group before the variance is taken, and
-    what the area varies by between a method's seeds, less what the images explain of it, is added. The quantiles are
-    t's, with as many degrees of freedom as there are groups less one, and seeds less one.
-
-    Parameters
-    ----------
-    truth
-        Indices of the true classes, (images,).
-    a, b
-        The classifiers' scores, higher for more likely, (seeds, images, classes), each with seeds of its own.
-    groups
-        (images,). Images of one group are not independent; None where each is on its own.
-
-    Raises
-    ------
-    ValueError
-        If there is no class of which two groups have images, and two have others.
-
-    References
-    ----------
-    DeLong, DeLong & Clarke-Pearson (1988), "Comparing the areas under two or more correlated receiver operating
-    characteristic curves", Biometrics 44(3); by midranks: Sun & Xu (2014), IEEE Signal Processing Letters 21(11);
-    clusters: Obuchowski (1997), "Nonparametric analysis of clustered ROC curve data", Biometrics 53(2).
-    """
-    return compare_measured_areas(*(measure_areas(truth, each, groups) for each in (a, b)))
-
-
-class Areas(NamedTuple):
-    """The area under a classifier's ROC curve, and where its variance comes from.
-
-    Attributes
-    ----------
-    of_seeds
-        (seeds,).
-    shares
-        Every group's share in the deviation of a seed's area, (seeds, groups). Their squares add up to the variance:
-        Obuchowski (1997), with her correction for few groups, G / (G - 1), of the G groups that have images of the
-        class and of those that have others.
-    """
-
-    of_seeds: np.ndarray
-    shares: np.ndarray
-
-
-def measure_areas(truth: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None) -> Areas:
-    """Measure one classifier for `compare_measured_areas`; arguments and errors as those of `compare_areas`."""
-    truth, scores = np.asarray(truth), np.asarray(scores)
-    member = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    by_seed, shares = _areas(truth, scores, member)
-    return Areas(by_seed, np.stack([np.bincount(member, weights=each) for each in shares]))
-
-
-def compare_measured_areas(first: Areas, second: Areas) -> AreasUnderCurves:
-    """As `compare_areas`, of two classifiers that `measure_areas` measured on the same images."""
-    of_images = float(np.sum((first.shares.mean(axis=0) - second.shares.mean(axis=0)) ** 2))
-    of_seeds = tuple(
-        part
-        for each in (first, second)
-        for part in seed_variance(each.of_seeds, float(np.sum((each.shares - each.shares.mean(axis=0)) ** 2)))
-    )
-    count = first.shares.shape[1]
-    variance = Variance(of_images, count, of_seeds)
-    means = float(first.of_seeds.mean()), float(second.of_seeds.mean())
-    difference = means[0] - means[1]
-    if abs(difference) < 1e-12:
-        difference = 0.0  # but for rounding, as of two that put all images in the same order
-    half = float(special.stdtrit(count - 1, 0.975)) * of_images**0.5
-    alone = Interval(difference, difference - half, difference + half)
-    p_value = _t_test(difference, variance) if variance.standard_error else _least_p(count if difference else 0)
-    return AreasUnderCurves(*means, widened(alone, variance, 0.95), p_value)
-
-
-def _areas(truth: np.ndarray, scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area by seed, (seeds,), and every image's share in its deviation, (seeds, images)."""
-    classes = [1] if scores.shape[2] == 2 else range(scores.shape[2])
-    sides = [(index, [truth == index, truth != index]) for index in classes]
-    known = [(index, both) for index, both in sides if all(len(np.unique(member[own])) > 1 for own in both)]
-    if not known:
-        raise ValueError("An area under a ROC curve needs images of a class, and others, of two groups each.")
-    areas, shares = np.zeros(len(scores)), np.zeros(scores.shape[:2])
-    for index, both in known:
-        for own, side in zip(both, (True, False), strict=True):
-            placed = _placements(scores[:, :, index], both[0], side)
-            groups, mean = len(np.unique(member[own])), placed.mean(axis=1, keepdims=True)
-            shares[:, own] += (placed - mean) * np.sqrt(groups / (groups - 1)) / placed.shape[1] / len(known)
-            if side:
-                areas += mean[:, 0] / len(known)
-    return areas, shares
-
-
-def _placements(scores: np.ndarray, positive: np.ndarray, side: bool) -> np.ndarray:
-    """Of each image of one side, the share of the other side's that it is in the right order with: (seeds, images)."""
-    own = positive if side else ~positive
-    ranks = stats.rankdata(scores, axis=1)[:, own] - stats.rankdata(scores[:, own], axis=1)
-    lower = ranks / np.count_nonzero(~own)
-    return np.asarray(lower if side else 1 - lower)
