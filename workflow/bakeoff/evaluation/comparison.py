@@ -301,8 +301,9 @@ def compare_scores(
         headline score less this one's, image by image on the same images, which is far sharper than comparing two
         intervals; an oracle is never the best method.
     pairs
-        One row every two experiments, the higher in the table first: `PAIR_COLUMNS`. The p-values are corrected for all
-        of these rows together.
+        One row every two experiments, the higher in the table first: `PAIR_COLUMNS`. The family of Holm's correction is
+        the pairs of two methods. A pair with an oracle is outside it: its `p_holm` is NaN, and its verdict rests on the
+        p-value as it is.
     """
     names = labels(experiments)
     rows = [
@@ -327,7 +328,7 @@ def compare_scores(
     best_first = table["experiment"].tolist()
     methods = [name for name in best_first if not is_oracle(experiments[name])]
     paired = _every_two(kind, best_first, scores, groups, resamples)
-    pairs = _pair_table(paired, margin)
+    pairs = _pair_table(paired, methods, margin)
     ranks = _rank_columns(methods, pairs).reindex(best_first).reset_index(drop=True)
     behind = _distance_to_best(kind, (methods or best_first)[0], best_first, paired)
 
@@ -386,23 +387,28 @@ def _every_two(
     }
 
 
-def _pair_table(paired: Mapping[tuple[str, str], Paired], margin: float) -> pd.DataFrame:
-    p_values = np.array([each.p_value for each in paired.values()])
+def _pair_table(paired: Mapping[tuple[str, str], Paired], methods: Sequence[str], margin: float) -> pd.DataFrame:
+    family = {pair: each.p_value for pair, each in paired.items() if set(pair) <= set(methods)}
+    p_values = np.array(list(family.values()))
+    corrected = dict(
+        zip(family, zip(holm(p_values).tolist(), holm_factors(p_values).tolist(), strict=True), strict=True)
+    )
     rows = []
-    for ((first, second), each), p_holm, tests in zip(
-        paired.items(), holm(p_values), holm_factors(p_values), strict=True
-    ):
-        found = verdict(each, margin=margin, p_holm=float(p_holm), tests=int(tests))
+    for pair, each in paired.items():
+        p_holm, tests = corrected.get(pair, (None, 1))
+        found = verdict(each, margin=margin, p_holm=p_holm, tests=tests)
         known = {name: getattr(each, name) for name in PAIR_COLUMNS if hasattr(each, name)}
-        rows.append({"first": first, "second": second, **known, "p_holm": p_holm})
+        rows.append({"first": pair[0], "second": pair[1], **known, "p_holm": p_holm})
         rows[-1] |= {"verdict": found.verdict, "images_to_decide": found.images_to_decide}
-    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype({"images_to_decide": "Int64"})
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype({"p_holm": float, "images_to_decide": "Int64"})
 
 
 def with_areas(
     pairs: pd.DataFrame, truth: np.ndarray, probabilities: Mapping[str, np.ndarray], groups: np.ndarray
 ) -> pd.DataFrame:
     """The pairs of a classification, with `AREA_COLUMNS`, which are empty where no area has an interval.
+
+    Holm's family is that of the pairs: those whose `p_holm` is known.
 
     Parameters
     ----------
@@ -427,7 +433,7 @@ def with_areas(
         else:
             rows.append((np.nan,) * 4)
     areas = pd.DataFrame(rows, columns=list(AREA_COLUMNS[:4]), index=pairs.index)
-    known = areas["auc_p_value"].notna()
+    known = areas["auc_p_value"].notna() & pairs["p_holm"].notna()
     areas["auc_p_holm"] = np.nan
     areas.loc[known, "auc_p_holm"] = holm(areas.loc[known, "auc_p_value"].to_numpy())
     return pd.concat([pairs, areas], axis=1)
