@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.evaluation.comparing import compare
-from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels
+from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels, with_areas
 from bakeoff.evaluation.paired import compare_paired, holm
 from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, build, copy
 
@@ -137,6 +137,19 @@ def test_a_pairs_row_is_the_two_methods_comparison_corrected_for_all_rows() -> N
     of_best = pairs[pairs["first"] == table.index[0]].set_index("second")
     for end, column in [("mean", "difference"), ("low", "low"), ("high", "high")]:
         assert table.loc[of_best.index, f"dice_behind_{end}"].tolist() == of_best[column].tolist()
+
+
+def test_areas_are_corrected_for_the_same_family() -> None:
+    rng = np.random.default_rng(0)
+    pairs = pd.DataFrame({"first": ["bound", "bound", "x"], "second": ["x", "y", "y"], "p_holm": [np.nan, np.nan, 0.5]})
+    truth = np.arange(40) % 2
+    probabilities = {
+        name: rng.random((1, 40, 2)) + truth[:, None] * gain for name, gain in zip("xy", (1, 0), strict=True)
+    }
+    found = with_areas(pairs, truth, {**probabilities, "bound": np.eye(2)[truth][None]}, np.arange(40))
+    assert found["auc_p_value"].notna().all()
+    assert found["auc_p_holm"].isna().tolist() == [True, True, False]
+    assert found.loc[2, "auc_p_holm"] == found.loc[2, "auc_p_value"]
 
 
 def test_a_lead_that_another_seed_would_undo_is_no_lead() -> None:
