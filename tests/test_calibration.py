@@ -12,7 +12,7 @@ from bakeoff.artefacts.predictions import Probabilities, probability_table, writ
 from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.bootstrap import mean_interval
 from bakeoff.evaluation.calibration import HIGHEST, LOWEST, calibrate, fit_temperature, scale
-from bakeoff.evaluation.classification import counted_figures, image_scores
+from bakeoff.evaluation.classification import figures, image_scores
 from bakeoff.evaluation.scoring import score
 from ellipses import write_prepared
 from hypothesis import given
@@ -84,7 +84,7 @@ def test_the_factor_that_logits_are_too_large_by_is_found() -> None:
     truth, probabilities = drawn(10_000, 5, 3.0)
     assert fit_temperature(truth, probabilities) == pytest.approx(3, rel=0.03)
     honest = scale(probabilities, 3)
-    found, before = counted_figures(truth, honest[None]), counted_figures(truth, probabilities[None])
+    found, before = figures(truth, honest[None]), figures(truth, probabilities[None])
     assert found["ece"][0] < 0.02 < before["ece"][0]
 
 
@@ -153,9 +153,9 @@ def test_every_training_has_the_temperature_of_its_own_validation_images() -> No
         mine = scale(tables[0].stacked[seed, folds[fold]], row.temperature)
         assert scaled[seed, folds[fold]] == pytest.approx(mine)
         assert row.log_loss_scaled == pytest.approx(mean_log_loss(labels[folds[fold]], mine))
-        assert row.ece_scaled == pytest.approx(counted_figures(labels[folds[fold]], mine[None])["ece"][0])
+        assert row.ece_scaled == pytest.approx(figures(labels[folds[fold]], mine[None])["ece"][0])
         unscaled = tables[0].stacked[[seed]][:, folds[fold]]
-        assert row.ece == pytest.approx(counted_figures(labels[folds[fold]], unscaled)["ece"][0])
+        assert row.ece == pytest.approx(figures(labels[folds[fold]], unscaled)["ece"][0])
         assert row.log_loss == pytest.approx(mean_log_loss(labels[folds[fold]], unscaled[0]))
     # However sharp a network is, scaled it says the same as another that differs in that alone.
     assert scaled[0] == pytest.approx(scaled[1], abs=1e-6)

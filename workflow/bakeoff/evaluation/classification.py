@@ -12,7 +12,7 @@ or is left out, as follows:
 | a class that every image has | has no ROC AUC; where no class has one, the figure is None |
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,51 +135,42 @@ def figures(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | 
     ValueError
         If the shapes do not fit together, or there is no image.
     """
-    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
-    counted = counted_figures(truth, probabilities, weights)
-    weights = np.ones((1, len(truth))) if weights is None else np.asarray(weights)
+    truth, probabilities, weights = _aligned(truth, probabilities, weights)
     return {
-        **counted,
+        **_mean_over_seeds([_counted_figures(truth, each, weights) for each in probabilities]),
         "roc_auc": _roc_auc(truth, probabilities, weights),
         "average_precision": curves.average_precision(truth, probabilities, weights),
     }
 
 
-def counted_figures(
-    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """Those of `figures` that need no comparison of every image with every other: all but the areas over classes."""
-    return _mean_over_seeds(_counted_figures, truth, probabilities, weights)
-
-
 def calibration_figures(
     truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Those of `figures` that say how far confidence can be trusted: `log_loss` and `ece`."""
-    return _mean_over_seeds(_calibration_figures, truth, probabilities, weights)
+    """The `log_loss` and `ece` of `figures` alone."""
+    truth, probabilities, weights = _aligned(truth, probabilities, weights)
+    tables = [image_scores(truth, each) for each in probabilities]
+    return _mean_over_seeds([_calibration_figures(table, weights) for table in tables])
 
 
-def _mean_over_seeds(
-    of_seed: Callable[[np.ndarray, pd.DataFrame, int, np.ndarray], dict[str, np.ndarray]],
-    truth: np.ndarray,
-    probabilities: np.ndarray,
-    weights: np.ndarray | None,
-) -> dict[str, np.ndarray]:
+def _aligned(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
     if len(truth) == 0:
         raise ValueError("There is no image to score.")
     weights = np.ones((1, len(truth))) if weights is None else np.asarray(weights)
     if weights.ndim != 2 or weights.shape[1] != len(truth):
         raise ValueError(f"Weights {weights.shape} are not one an image, (weightings, {len(truth)}).")
-    tables = [image_scores(truth, each) for each in probabilities]
-    by_seed = [of_seed(truth, table, probabilities.shape[2], weights) for table in tables]
+    return truth, probabilities, weights
+
+
+def _mean_over_seeds(by_seed: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.mean([each[name] for each in by_seed], axis=0) for name in by_seed[0]}
 
 
-def _counted_figures(
-    truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+def _counted_figures(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Figures of one seed: each is made of weighted sums over images, so of matrix products or running sums."""
+    table, classes = image_scores(truth, probabilities), probabilities.shape[1]
     correct, confidence = table["correct"].to_numpy(), table["confidence"].to_numpy()
     actual, predicted = _one_hot(truth, classes), _one_hot(table["predicted"].to_numpy(), classes)
     tp = _sums(weights, actual * correct[:, None])
@@ -190,14 +181,13 @@ def _counted_figures(
         "accuracy": tp.sum(axis=1) / weights.sum(axis=1, dtype=np.float64),
         "balanced_accuracy": np.nanmean(recall, axis=1),
         "macro_f1": np.nanmean(f1, axis=1),
-        **_calibration_figures(truth, table, classes, weights),
+        **_calibration_figures(table, weights),
         "aurc": curves.aurc(confidence, correct, weights),
     }
 
 
-def _calibration_figures(
-    truth: np.ndarray, table: pd.DataFrame, classes: int, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+def _calibration_figures(table: pd.DataFrame, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """The same of one seed's `image_scores`."""
     total = weights.sum(axis=1, dtype=np.float64)
     confidence = table["confidence"].to_numpy()
     bins = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
@@ -217,10 +207,7 @@ def _roc_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
     classes = probabilities.shape[2]
     # With two classes, what ranks the images of one ranks those of the other backwards: the same area.
     scored = [1] if classes == 2 else range(classes)
-    areas = np.stack([_area(truth == index, probabilities[:, :, index], weights) for index in scored])
-    known = np.isfinite(areas)
-    summed = np.where(known, areas, 0.0).sum(axis=0)
-    return np.divide(summed, known.sum(axis=0), out=np.full(len(weights), np.nan), where=known.any(axis=0))
+    return curves.mean_over_classes([_area(truth == index, probabilities[:, :, index], weights) for index in scored])
 
 
 def _area(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -44,10 +44,14 @@ def average_precision(truth: np.ndarray, probabilities: np.ndarray, weights: np.
     """
     classes = [index for index in range(probabilities.shape[2]) if (truth == index).any()]
     by_image = np.ascontiguousarray(weights.T)
-    areas = np.stack([_class_average_precision(truth == c, probabilities[:, :, c], by_image) for c in classes])
+    return mean_over_classes([_class_average_precision(truth == c, probabilities[:, :, c], by_image) for c in classes])
+
+
+def mean_over_classes(areas: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of an area by class, each (weightings,), over the classes of which it is known; NaN where it is of none."""
     known = np.isfinite(areas)
     summed = np.where(known, areas, 0.0).sum(axis=0)
-    return np.divide(summed, known.sum(axis=0), out=np.full(len(weights), np.nan), where=known.any(axis=0))
+    return np.divide(summed, known.sum(axis=0), out=np.full(len(summed), np.nan), where=known.any(axis=0))
 
 
 def _class_average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
