@@ -1,13 +1,13 @@
-"""How fast a trained experiment answers, and how well unlike images are told: `python benchmarks/inference.py --help`.
+"""How fast a trained experiment answers, and how well images of other data sets are recognised: `python benchmarks/inference.py --help`.
 
 `speed`: batch 1, torch in eager mode and fp32 against ONNX Runtime, one network, one machine, the same number of
 threads, alternating so that both see the same load; medians. Then, medians of nine, the time from starting `bakeoff
 predict --runtime onnx` to its end with one image, which is what a first result costs, and that of `bakeoff --help`,
 which is what any command costs. Run it where `params.yaml` and `results` are, after `bakeoff export`.
 
-`likeness`: for every data set, how often one of its test images is nearer to its training images than an image of
-another data set is (the area under the ROC curve), all at its size and channels; and how many of either are called
-unlike. Needs `data/prepared` and `data/splits` alone.
+`out-of-distribution`: for every data set, how often one of its test images is nearer to its training images than an
+image of another data set is (the area under the ROC curve), all at its size and channels; and how many of either are
+called out of distribution (OOD). Needs `data/prepared` and `data/splits` alone.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
 from bakeoff.datasets.preparation.decode import resize_image
-from bakeoff.evaluation.out_of_distribution import UNLIKE, fit_likeness, parse_likeness
+from bakeoff.evaluation.out_of_distribution import THRESHOLD, fit_detector, parse_detector
 from PIL import Image
 
 # A task of each data set whose images are asked for.
@@ -37,14 +37,14 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     speed_command = commands.add_parser("speed")
     speed_command.add_argument("experiments", nargs="+")
-    likeness_command = commands.add_parser("likeness")
-    likeness_command.add_argument("--images", type=int, default=300, help="of each data set at most")
+    detection_command = commands.add_parser("out-of-distribution")
+    detection_command.add_argument("--images", type=int, default=300, help="of each data set at most")
     arguments = parser.parse_args()
     if arguments.command == "speed":
         for experiment in arguments.experiments:
             speed(arguments.root, experiment)
     else:
-        likeness(arguments.root, arguments.images)
+        out_of_distribution(arguments.root, arguments.images)
 
 
 def speed(root: Path, experiment: str) -> None:
@@ -104,15 +104,15 @@ def _command_medians(root: Path, experiment: str, picture: np.ndarray) -> list[f
         return _medians(lambda: run(*words), lambda: run("--help"), repeats=STARTS)
 
 
-def likeness(root: Path, limit: int) -> None:
+def out_of_distribution(root: Path, limit: int) -> None:
     """Print a table of areas under the ROC curve, a row a data set whose images are known."""
     data = {name: open_prepared(root / "data" / "prepared" / name) for name in TASKS}
-    print(f"| images known | train | {' | '.join(f'against {name}' for name in TASKS)} | own called unlike | fit, s |")
+    print(f"| images known | train | {' | '.join(f'against {name}' for name in TASKS)} | own called OOD | fit, s |")
     print(f"|---|---|{'---|' * (len(TASKS) + 2)}")
     for name, known in data.items():
         fold = read_folds(root / "data" / "splits" / f"{TASKS[name]}.csv", known)[0]
         began = time.perf_counter()
-        fitted = parse_likeness(fit_likeness(known.images, fold.train, fold.validation))
+        fitted = parse_detector(fit_detector(known.images, fold.train, fold.validation))
         seconds = time.perf_counter() - began
         own = known.images[_some(fold.test, limit)]
         distances = fitted.distances(own)
@@ -123,8 +123,8 @@ def likeness(root: Path, limit: int) -> None:
                 continue
             pictures = _as(foreign, _some(np.arange(len(foreign.images)), limit), *known.images.shape[2:])
             area = _area_under_curve(distances, fitted.distances(pictures))
-            cells.append(f"{area:.3f} ({(fitted.farther(pictures) < UNLIKE).mean():.0%} called unlike)")
-        called = (fitted.farther(own) < UNLIKE).mean()
+            cells.append(f"{area:.3f} ({(fitted.scores(pictures) > THRESHOLD).mean():.0%} called OOD)")
+        called = (fitted.scores(own) > THRESHOLD).mean()
         print(f"| {name} | {len(fold.train)} | {' | '.join(cells)} | {called:.1%} | {seconds:.2f} |", flush=True)
 
 

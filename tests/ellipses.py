@@ -18,8 +18,8 @@ from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.comparing import compare
 from bakeoff.evaluation.scoring import score
 from bakeoff.leakage.audit import COLUMNS
-from bakeoff.leakage.checks import Check
-from bakeoff.leakage.effects import COLUMNS as INFLATION_COLUMNS
+from bakeoff.leakage.check import Check
+from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
 
 RESAMPLES = 300
 MARGIN = 0.01
@@ -251,7 +251,7 @@ def build(root: Path, *, synthetic: bool = True, random: bool = True, side: int 
 # One check a verdict.
 CHECKS = (
     Check("groups", "No group lies on both sides.", "pass", "Nothing found.", count=0),
-    Check("near duplicates", "2 of 24 tested images <b>look</b> alike.", "fail", "The score is too high.", count=2),
+    Check("near-duplicates", "2 of 24 tested images <b>look</b> alike.", "fail", "The score is too high.", count=2),
     Check(
         "metadata: hospital",
         "From width it can be predicted.",
@@ -261,7 +261,8 @@ CHECKS = (
     ),
     Check("metadata: diagnosis", "Whether files tell diagnosis could not be tested.", "untested", "All are alike."),
 )
-LEAK = ("true mask against none", "lungs-otsu", "lungs-li", 0.125, 0.05, 0.2, "Dice rises from 0.500 to 0.625.", "")
+SAID = "Dice rises from 0.500 to 0.625."
+LEAK = ("true mask added to the image", "lungs-otsu", "lungs-li", 0.125, 0.05, 0.2, SAID, "")
 CLAIMS = """
 claims:
   - id: otsu-by-eye
@@ -288,12 +289,12 @@ claims:
 
 
 def write_trust(root: Path) -> None:
-    """What the audit, the inflation and the claims stages leave: the first two by hand, so that every case is there."""
+    """What audits, leakage effects and claims leave: the first two by hand, so that every case occurs."""
     audits = root / "results" / "audits"
     audits.mkdir(parents=True, exist_ok=True)
     for task, checks in {"lungs": CHECKS, "lungs-diagnosis": CHECKS[:1]}.items():
         pd.DataFrame([asdict(check) for check in checks])[COLUMNS].to_csv(audits / f"{task}.csv", index=False)
-    pd.DataFrame([LEAK], columns=INFLATION_COLUMNS).to_csv(audits / "inflation.csv", index=False)
+    pd.DataFrame([LEAK], columns=EFFECT_COLUMNS).to_csv(audits / "inflation.csv", index=False)
     source, table = root / "claims.yaml", root / "results" / "comparison" / "claims.csv"
     source.write_text(CLAIMS)
     prepared, margins = root / "data" / "prepared", SETTINGS["margins"]

@@ -1,4 +1,4 @@
-"""What the audit calls the same picture, nearly the same, and odd."""
+"""What the audit calls a duplicate, a near-duplicate and an unusual size."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def chest(seed: int) -> np.ndarray:
     return cv2.resize(picture, (128, 128), interpolation=cv2.INTER_AREA)
 
 
-def look_alikes(pictures: list[np.ndarray], distance: int = 6) -> set[tuple[int, int]]:
+def near_pairs(pictures: list[np.ndarray], distance: int = 6) -> set[tuple[int, int]]:
     pairs = near_duplicates(
         [perceptual_hash(p) for p in pictures], np.stack([thumbnail(p) for p in pictures]), distance
     )
@@ -62,7 +62,7 @@ def test_the_hash_is_imagehashs() -> None:
     ids=["jpeg", "noise", "exposure", "resolution"],
 )
 def test_a_copy_is_found_and_unrelated_chests_are_not(chests: list[np.ndarray], copy) -> None:  # type: ignore[no-untyped-def]
-    assert look_alikes([*chests, copy(chests[3])]) == {(3, len(chests))}
+    assert near_pairs([*chests, copy(chests[3])]) == {(3, len(chests))}
 
 
 def test_close_hashes_alone_do_not_make_a_pair(chests: list[np.ndarray]) -> None:
@@ -81,12 +81,12 @@ def test_the_distance_is_a_limit_in_bits(chests: list[np.ndarray]) -> None:
 
 def test_pairs_are_found_across_blocks_of_hashes(chests: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.datasets.preparation.audit.HASHES_AT_A_TIME", 5)
-    assert look_alikes([*chests, chests[1], chests[23]]) == {(1, 24), (23, 25)}
+    assert near_pairs([*chests, chests[1], chests[23]]) == {(1, 24), (23, 25)}
 
 
 def test_two_pictures_or_one_or_none_are_compared_too(chests: list[np.ndarray]) -> None:
-    assert look_alikes([chests[0], chests[0]]) == {(0, 1)}
-    assert look_alikes([chests[0]]) == set()
+    assert near_pairs([chests[0], chests[0]]) == {(0, 1)}
+    assert near_pairs([chests[0]]) == set()
     assert near_duplicates([], np.empty((0, 32, 32), np.uint8), 6) == []
 
 
@@ -133,25 +133,25 @@ def test_labels_that_nobody_learns_contradict_nothing(targets: list[str]) -> Non
         "exact duplicate"
     ]
     (near,) = near_findings(records, [NearPair(0, 1, 2, 0.99)], targets)
-    assert near.finding == "near duplicate"
+    assert near.finding == "near-duplicate"
 
 
-def test_look_alikes_are_kept_and_contradicting_ones_are_named_so() -> None:
+def test_near_duplicates_are_kept_and_contradicting_ones_are_named_so() -> None:
     records = [record("x"), record("y"), record("z", "tuberculosis")]
     pairs = [NearPair(0, 1, 2, 0.98765), NearPair(0, 2, 4, 0.95)]
     assert near_findings(records, pairs, ["diagnosis"]) == [
         Finding(
             "y.png",
-            "near duplicate",
+            "near-duplicate",
             "kept",
-            "like x.png: 2 of 64 hash bits differ, correlation 0.988; drawn splits keep them together",
+            "near-duplicate of x.png: 2 of 64 hash bits differ, correlation 0.988; grouped splits keep them together",
         ),
         Finding(
             "z.png",
-            "contradicting near duplicate",
+            "contradicting near-duplicate",
             "kept",
-            "like x.png, but labelled tuberculosis and not normal: 4 of 64 hash bits differ, correlation 0.950; "
-            "drawn splits keep them together",
+            "near-duplicate of x.png, labelled tuberculosis instead of normal: 4 of 64 hash bits differ, correlation 0.950; "
+            "grouped splits keep them together",
         ),
     ]
 

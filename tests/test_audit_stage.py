@@ -1,4 +1,4 @@
-"""The stages of audit and inflation: planted leaks in a prepared data set are found, and its files say so."""
+"""The audit of a task and its leakage effects: planted leaks in a prepared data set are found and written."""
 
 import json
 import logging
@@ -12,10 +12,12 @@ import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.datasets.splits.split import split
-from bakeoff.leakage.audit import COLUMNS, audit, brightness, look_alikes, metadata
-from bakeoff.leakage.checks import relatives
-from bakeoff.leakage.effects import COLUMNS as INFLATION_COLUMNS
-from bakeoff.leakage.effects import inflation
+from bakeoff.leakage.audit import COLUMNS, audit
+from bakeoff.leakage.between_splits import duplicate_pairs, images_of_seen_groups
+from bakeoff.leakage.designs import designs
+from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
+from bakeoff.leakage.effects import TaskImages, leakage_effects
+from bakeoff.leakage.metadata import brightness, metadata
 from ellipses import TASKS, write_prepared
 
 RESAMPLES = 200
@@ -37,9 +39,11 @@ def audited(prepared: Path, task: str) -> tuple[dict[str, Any], pd.DataFrame]:
     path = root / "data" / "splits" / f"{task}.csv"
     if not path.is_file():
         split(task, SETTINGS[task], prepared, path)
-    audit(task, SETTINGS[task], prepared, path, root / "audits", resamples=RESAMPLES)
-    table = pd.read_csv(root / "audits" / f"{task}.csv", keep_default_na=False, dtype={"count": str})
-    return json.loads((root / "audits" / f"{task}.json").read_text()), table.set_index("check")
+    folder = root / "results" / "evaluation" / task
+    audit(task, SETTINGS[task], prepared, path, folder, resamples=RESAMPLES)
+    assert sorted(each.name for each in folder.iterdir()) == ["audit.csv", "audit.json", "out_of_distribution.json"]
+    table = pd.read_csv(folder / "audit.csv", keep_default_na=False, dtype={"count": str})
+    return json.loads((folder / "audit.json").read_text()), table.set_index("check")
 
 
 def changed(prepared: Path, **columns: Any) -> None:
@@ -55,23 +59,23 @@ def some_of(prepared: Path, task: str) -> tuple[int, int]:
     return int(fold.train[0]), int(fold.test[0])
 
 
-# -- look-alikes ------------------------------------------------------------------------------------------------------
+# -- duplicates ------------------------------------------------------------------------------------------------------
 
 
-def test_identical_and_nearly_identical_pictures_are_told_apart() -> None:
+def test_duplicates_and_near_duplicates_are_distinguished() -> None:
     rng = np.random.default_rng(0)
     # Coarse noise, since hashes see no fine one.
     images = np.kron(rng.integers(0, 256, (6, 8, 8), np.uint8), np.ones((8, 8), np.uint8))[..., None]
     images[3] = images[0]
     images[5] = np.clip(images[1].astype(int) + rng.integers(-3, 4, images[1].shape), 0, 255)
-    identical, near = look_alikes(images, 6)
+    identical, near = duplicate_pairs(images, 6)
     assert identical.tolist() == [[0, 3]]
     assert near.tolist() == [[1, 5]]
 
 
-def test_pictures_unlike_each_other_pair_with_none() -> None:
+def test_different_pictures_make_no_pairs() -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
-    assert [pairs.shape for pairs in look_alikes(images, 6)] == [(0, 2), (0, 2)]
+    assert [pairs.shape for pairs in duplicate_pairs(images, 6)] == [(0, 2), (0, 2)]
 
 
 # -- the files --------------------------------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ def test_a_clean_segmentation(prepared: Path) -> None:
     assert table.columns.tolist() == [name for name in COLUMNS if name != "check"]
     assert table.index.tolist()[:5] == [
         "exact duplicates",
-        "near duplicates",
+        "near-duplicates",
         "groups",
         "label conflicts",
         "class balance",
@@ -113,14 +117,14 @@ def test_planted_duplicates_fail_and_the_same_pixels_with_two_masks_conflict(pre
     assert found["verdict"] == "fail"
 
 
-def test_a_random_split_that_parts_a_group_fails_as_expected_of_it(prepared: Path) -> None:
+def test_a_random_split_that_separates_a_group_fails_and_says_that_this_is_expected(prepared: Path) -> None:
     seen, tested = some_of(prepared, "lungs-random")
     group = pd.read_csv(prepared / "index.csv")["group"]
     group[tested] = group[seen]
     changed(prepared, group=group)
     _, table = audited(prepared, "lungs-random")
     assert (table.loc["groups", "verdict"], table.loc["groups", "count"]) == ("fail", "1")
-    assert "Expected of this split" in table.loc["groups", "explanation"]
+    assert "This is expected" in table.loc["groups", "explanation"]
 
 
 def test_a_classification_whose_label_shows_in_the_files_size(prepared: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -141,10 +145,10 @@ def test_a_classification_whose_label_shows_in_the_files_size(prepared: Path, ca
 
 def test_two_runs_write_the_same(prepared: Path) -> None:
     audited(prepared, "lungs-diagnosis")
-    folder = prepared.parents[2] / "audits"
-    before = [(folder / f"lungs-diagnosis.{ending}").read_bytes() for ending in ("json", "csv")]
+    files = sorted((prepared.parents[2] / "results" / "evaluation" / "lungs-diagnosis").iterdir())
+    before = [each.read_bytes() for each in files]
     audited(prepared, "lungs-diagnosis")
-    assert [(folder / f"lungs-diagnosis.{ending}").read_bytes() for ending in ("json", "csv")] == before
+    assert [each.read_bytes() for each in files] == before
 
 
 def test_what_is_known_of_a_file(prepared: Path) -> None:
@@ -181,130 +185,117 @@ def test_what_is_missing_is_named(prepared: Path) -> None:
         audited(prepared, "lungs")
 
 
-# -- inflation --------------------------------------------------------------------------------------------------------
+# -- leakage effects --------------------------------------------------------------------------------------------------
 
-INPUTS = {
-    "overlay": {"kind": "overlay", "mask": "true", "style": "tint"},
-    "predicted": {"kind": "overlay", "style": "tint", "segmenter": {"experiment": "unet"}},
+DERIVED = {
+    "overlay": {"dataset": "lungs", "kind": "overlay", "masks": "lungs", "shuffled": False, "style": "tint"},
+    "predicted": {"dataset": "lungs", "kind": "overlay", "masks": "unet", "masks_of": "cross-fitted", "style": "tint"},
 }
+PREDICTED_MASKS = {"unet": {"dataset": "lungs", "task": "grouped", "segmenter": {"experiment": "unet"}}}
+GROUPED = TASKS["lungs-diagnosis"]
 OTHER_TASKS: dict[str, dict[str, Any]] = {
-    "grouped": TASKS["lungs-diagnosis"],
-    "random": {**TASKS["lungs-diagnosis"], "split": {"name": "random", "validation": 0.1, "test": 0.2, "seed": 0}},
+    "grouped": GROUPED,
+    "random": {**GROUPED, "split": {"name": "random", "validation": 0.1, "test": 0.2, "seed": 0}},
+    "ungrouped": {**GROUPED, "split": {**GROUPED["split"], "grouped": False}},
 }
 
 
-def entry(task: str, **others: Any) -> dict[str, Any]:
-    family = "on_inputs" if others else "classifiers"
-    return {"family": family, "dataset": "lungs", "task": task, "model": "m", "recipe": "r", **others}
+def entry(task: str, images: str = "lungs") -> dict[str, Any]:
+    return {"dataset": "lungs", "task": task, "model": "m", "recipe": "r", "images": images}
 
 
 EXPERIMENTS = {
     "raw": entry("grouped"),
-    "torn": entry("random"),
-    "true": entry("grouped", input="overlay"),
-    "honest": entry("grouped", input="predicted"),
+    "random": entry("random"),
+    "true": entry("grouped", "overlay"),
+    "predicted": entry("grouped", "predicted"),
 }
+PAIRS = (("raw", "random"), ("raw", "true"), ("predicted", "true"))
 
 
-@pytest.fixture
-def scored(prepared: Path) -> Path:
-    """A project whose experiments have two seeds of scores each, and whose images come in pairs."""
-    root, rng = prepared.parents[2], np.random.default_rng(0)
-    changed(prepared, group=[f"g{place // 2}" for place in range(40)])
+def task_images(prepared: Path, task: str) -> TaskImages:
+    path = prepared.parents[2] / "data" / "splits" / f"{task}.csv"
+    split(task, OTHER_TASKS[task], prepared, path)
     data = open_prepared(prepared)
-    for task, settings in OTHER_TASKS.items():
-        split(task, settings, prepared, root / "data" / "splits" / f"{task}.csv")
-    for name, right in {"raw": 0.5, "torn": 0.6, "true": 1.0, "honest": 0.5}.items():
-        task = EXPERIMENTS[name]["task"]
-        folds = read_folds(root / "data" / "splits" / f"{task}.csv", data)
-        ids = data.index["id"].iloc[np.concatenate([fold.test for fold in folds])]
-        rows = [
-            pd.DataFrame({"id": ids, "seed": seed, "correct": (rng.random(len(ids)) < right).astype(int)})
-            for seed in (0, 1)
-        ]
-        folder = root / "results" / "experiments" / name
-        folder.mkdir(parents=True)
-        pd.concat(rows).to_csv(folder / "scores.csv", index=False)
-    return root
+    return TaskImages(data.index, read_folds(path, data))
 
 
-def inflated(root: Path) -> pd.DataFrame:
-    path = root / "results" / "audits" / "inflation.csv"
-    inflation(EXPERIMENTS, INPUTS, OTHER_TASKS, root / "results", root / "data", path, resamples=RESAMPLES)
-    return pd.read_csv(path)
-
-
-def test_what_leaks_add_to_the_scores(scored: Path) -> None:
-    table = inflated(scored)
-    assert table.columns.tolist() == INFLATION_COLUMNS
-    by_pair = table.set_index(["honest", "inflated"])
-    assert set(by_pair.index) == {("raw", "torn"), ("raw", "true"), ("honest", "true")}
-    truth = by_pair.loc[("honest", "true")]
-    scores = [
-        pd.read_csv(scored / "results" / "experiments" / name / "scores.csv")["correct"] for name in ("true", "honest")
+def scores_of(images: TaskImages, right: float, seeds: int = 2) -> pd.DataFrame:
+    ids, rng = images.index["id"].iloc[np.concatenate([fold.test for fold in images.folds])], np.random.default_rng(0)
+    rows = [
+        pd.DataFrame({"id": ids, "seed": seed, "correct": (rng.permutation(len(ids)) < right * len(ids)).astype(int)})
+        for seed in range(seeds)
     ]
-    assert truth["difference"] == pytest.approx(scores[0].mean() - scores[1].mean(), rel=1e-5)
+    return pd.concat(rows)
+
+
+def effects(
+    prepared: Path,
+    experiments: dict[str, dict[str, Any]] = EXPERIMENTS,
+    scores: dict[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
+    images = {each["task"]: task_images(prepared, each["task"]) for each in experiments.values()}
+    right = {"raw": 0.5, "random": 0.6, "true": 1.0, "predicted": 0.5}
+    scores = scores or {name: scores_of(images[each["task"]], right[name]) for name, each in experiments.items()}
+    found = designs(experiments, DERIVED, PREDICTED_MASKS, OTHER_TASKS)
+    return leakage_effects(found, scores, experiments, OTHER_TASKS, images, resamples=RESAMPLES)
+
+
+def test_what_leaks_add_to_the_scores(prepared: Path) -> None:
+    changed(prepared, group=[f"g{place // 2}" for place in range(40)])
+    table = effects(prepared)
+    assert table.columns.tolist() == EFFECT_COLUMNS
+    by_pair = table.set_index(["without_leak", "with_leak"])
+    assert set(by_pair.index) == set(PAIRS)
+    truth, images = by_pair.loc[("predicted", "true")], task_images(prepared, "grouped")
+    means = [scores_of(images, right)["correct"].mean() for right in (1.0, 0.5)]
+    assert truth["difference"] == pytest.approx(means[0] - means[1], rel=1e-5)
     assert 0 < truth["low"] < truth["difference"] < truth["high"]
     assert truth["words"].startswith("Accuracy rises from 0.")
-    torn = by_pair.loc[("raw", "torn"), "words"]
-    assert "on other images" in torn
-    assert by_pair.loc[("raw", "torn"), "otherwise"]
-    assert pd.isna(truth["otherwise"])
+    assert truth["other_reasons"] == ""
+    words = by_pair.loc[("raw", "random"), "words"]
+    assert "on different images" in words
     # 40 images: 29 of the 32 that are not drawn for the test, and most of the 20 that a fold does not test.
-    assert re.search(r"It also trained on 29 images in place of 1\d, which is not told apart from the leak\.", torn)
+    assert re.search(
+        r"It was also trained on 29 images instead of 1\d", by_pair.loc[("raw", "random"), "other_reasons"]
+    )
 
 
-def test_a_split_that_parts_no_look_alikes_has_no_leak_to_measure(scored: Path) -> None:
-    prepared = scored / "data" / "prepared" / "lungs"
+def test_a_split_without_groups_in_two_parts_has_no_leak_to_measure(prepared: Path) -> None:
     changed(prepared, group=[f"g{place}" for place in range(40)])
-    for task, settings in OTHER_TASKS.items():
-        split(task, settings, prepared, scored / "data" / "splits" / f"{task}.csv")
-    found = inflated(scored)
-    assert found["honest"].tolist() == ["raw", "honest"], "against the true mask alone"
+    assert effects(prepared)["without_leak"].tolist() == ["raw", "predicted"], "the pairs with the true mask alone"
 
 
-def test_a_leak_is_one_only_where_those_that_it_concerns_gain_more(scored: Path) -> None:
-    tasks = {**OTHER_TASKS, "torn-folds": {**OTHER_TASKS["grouped"], "split": {**OTHER_TASKS["grouped"]["split"]}}}
-    tasks["torn-folds"]["split"]["grouped"] = False
-    prepared = scored / "data" / "prepared" / "lungs"
+@pytest.mark.parametrize("gain_of", ["all", "leaked"])
+def test_a_leak_must_raise_the_scores_of_the_images_that_it_concerns(prepared: Path, gain_of: str) -> None:
     changed(prepared, group=[f"g{place // 2 if place < 20 else place}" for place in range(40)])
-    for task in ("grouped", "torn-folds"):
-        split(task, tasks[task], prepared, scored / "data" / "splits" / f"{task}.csv")
-    experiments = {"raw": EXPERIMENTS["raw"], "torn": entry("torn-folds")}
-    data = open_prepared(prepared)
-    folds = read_folds(scored / "data" / "splits" / "torn-folds.csv", data)
-    seen = set(data.index["id"].iloc[relatives(data.index["group"].to_numpy(), folds)["tested"]])
-    ids = data.index["id"]
-    for gain_of in ("all", "seen"):
-        for name in experiments:
-            gains = name == "torn"
-            correct = [int(gains and (gain_of == "all" or id_ in seen)) for id_ in ids]
-            pd.DataFrame({"id": ids, "seed": 0, "correct": correct}).to_csv(
-                scored / "results" / "experiments" / name / "scores.csv", index=False
-            )
-        path = scored / "results" / "audits" / "inflation.csv"
-        inflation(experiments, INPUTS, tasks, scored / "results", scored / "data", path, resamples=RESAMPLES)
-        (row,) = pd.read_csv(path, dtype={"otherwise": str}, keep_default_na=False).to_dict("records")
-        assert row["difference"] == pytest.approx(1.0 if gain_of == "all" else len(seen) / 40)
-        assert ("is not shown" in row["otherwise"]) == (gain_of == "all")
-        assert ("look-alikes explain" in row["otherwise"]) == (gain_of == "all")
+    images = task_images(prepared, "ungrouped")
+    index, folds = images.index, images.folds
+    leaked = index["id"].iloc[images_of_seen_groups(index["group"].to_numpy(), folds)["tested"]]
+    gains = np.ones(40, bool) if gain_of == "all" else index["id"].isin(leaked)
+    scores = {
+        name: pd.DataFrame({"id": index["id"], "seed": 0, "correct": correct})
+        for name, correct in {"raw": np.zeros(40, int), "ungrouped": gains.astype(int)}.items()
+    }
+    [row] = effects(prepared, {"raw": entry("grouped"), "ungrouped": entry("ungrouped")}, scores).to_dict("records")
+    assert row["difference"] == pytest.approx(gains.mean())
+    assert ("may be chance" in row["other_reasons"]) == (gain_of == "all")
+    assert ("explains at most" in row["other_reasons"]) == (gain_of == "all")
 
 
-def test_without_a_pair_the_table_is_empty(scored: Path) -> None:
-    path = scored / "inflation.csv"
-    inflation({}, {}, {}, scored / "results", scored / "data", path, resamples=RESAMPLES)
-    assert path.read_text() == "kind,honest,inflated,difference,low,high,words,otherwise\n"
+def test_without_a_pair_the_table_is_empty() -> None:
+    table = leakage_effects([], {}, {}, {}, {}, resamples=RESAMPLES)
+    assert (len(table), table.columns.tolist()) == (0, EFFECT_COLUMNS)
 
 
-def test_scores_that_are_missing_or_of_other_images_are_named(scored: Path) -> None:
-    path = scored / "results" / "experiments" / "true" / "scores.csv"
-    kept = path.read_text()
-    path.write_text(kept.replace("CHNCXR_0001_1", "CHNCXR_9999_1"))
-    with pytest.raises(BakeoffError, match="of other images than the data set 'lungs': run `dvc repro score-on-input@"):
-        inflated(scored)
-    path.write_text("\n".join(kept.splitlines()[:-1]) + "\n")  # one seed of an image is missing
-    with pytest.raises(BakeoffError, match="of other images"):
-        inflated(scored)
-    path.unlink()
-    with pytest.raises(BakeoffError, match=r"scores\.csv is missing: run `dvc repro score-on-input@true`"):
-        inflated(scored)
+@pytest.mark.parametrize("fault", ["another image", "a missing seed"])
+def test_scores_of_other_images_are_refused(prepared: Path, fault: str) -> None:
+    experiments = {name: EXPERIMENTS[name] for name in ("raw", "true")}
+    images = task_images(prepared, "grouped")
+    scores = {name: scores_of(images, 0.5) for name in experiments}
+    if fault == "another image":
+        scores["true"]["id"] = scores["true"]["id"].replace("CHNCXR_0001_1", "CHNCXR_9999_1")
+    else:
+        scores["true"] = scores["true"].iloc[:-1]
+    with pytest.raises(BakeoffError, match="the scores of 'true' are of other images than its data set has"):
+        effects(prepared, experiments, scores)

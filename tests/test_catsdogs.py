@@ -171,12 +171,12 @@ def test_every_planted_fault_is_found_and_has_its_consequence(drawn: Path, tmp_p
         ("PetImages/Cat/5.jpg", "contradicting duplicate", "dropped"),
         ("PetImages/Cat/666.jpg", "unreadable", "dropped"),
         ("PetImages/Cat/7.jpg", "exact duplicate", "dropped"),
-        ("PetImages/Cat/9.jpg", "near duplicate", "kept"),
+        ("PetImages/Cat/9.jpg", "near-duplicate", "kept"),
         ("PetImages/Cat/Thumbs.db", "stray file", "dropped"),
         ("PetImages/Dog/11702.jpg", "unreadable", "dropped"),
         ("PetImages/Dog/2.jpg", "wrong mode", "converted"),
         ("PetImages/Dog/5.jpg", "contradicting duplicate", "dropped"),
-        ("PetImages/Dog/9.jpg", "near duplicate", "kept"),
+        ("PetImages/Dog/9.jpg", "near-duplicate", "kept"),
         ("PetImages/Dog/Thumbs.db", "stray file", "dropped"),
         ("readme[1].txt", "stray file", "dropped"),
     ]
@@ -236,7 +236,7 @@ def test_the_real_photographs(mirror: Path, tmp_path: Path) -> None:
         "421 images have class cat, 12500 were published",
         "421 images have class dog, 12500 were published",
     ]
-    assert audit.loc[audit["finding"] == "near duplicate", "file"].tolist() == ["PetImages/Dog/180.jpg"]
+    assert audit.loc[audit["finding"] == "near-duplicate", "file"].tolist() == ["PetImages/Dog/180.jpg"]
     counts = open_prepared(folder).about["counts"]
     assert (counts["listed"], counts["used"], counts["dropped"]) == (842, 840, 2)
     assert counts["by_label"] == {"class": {"cat": 420, "dog": 420}}

@@ -14,7 +14,7 @@ from bakeoff.claims.table import DataState, claims
 from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, wilson, words
 from bakeoff.config import read_config
 from bakeoff.evaluation.scores import seed_scores
-from bakeoff.leakage import checks as leakage
+from bakeoff.leakage.effects import LeakageEffect, leakage_effect
 from safetensors.numpy import save_file
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "params.yaml"
@@ -402,15 +402,15 @@ def test_a_leak_is_worth_what_the_table_of_leaks_says(project: Path) -> None:
         [found] = table(project, claim_text("accuracy", "null", *protocols, ANY)).to_dict("records")
         return found
 
-    def inflation(leaky: str) -> leakage.Inflation:
+    def effect(leaky: str) -> LeakageEffect:
         folder = project / "results" / "experiments"
         scores = (seed_scores(pd.read_csv(folder / name / "scores.csv"), "correct") for name in (leaky, "honest"))
         groups = pd.Series(np.arange(IMAGES), np.arange(IMAGES))
-        return leakage.inflation(*scores, groups, resamples=200)
+        return leakage_effect(*scores, groups, resamples=200)
 
     # 40 of 200 images of one task, and 10 of those of two tasks that test the same images.
     for leaky, lead, verdict in (("leaky", 0.2, "inflated by leakage"), ("torn", 0.05, "inflated by leakage")):
-        found = inflation(leaky)
+        found = effect(leaky)
         assert found.difference == lead
         assert row(leaky)["verdict"] == verdict
         assert f"{found.difference:.4f} ({found.low:.4f} to {found.high:.4f})" in row(leaky)["sentence"]

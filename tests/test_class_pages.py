@@ -24,7 +24,7 @@ from bakeoff.evaluation.comparing import compare
 from bakeoff.evaluation.comparison import CLASSIFICATION
 from bakeoff.evaluation.scoring import score
 from bakeoff.leakage.audit import audit
-from bakeoff.leakage.effects import inflation
+from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
 from bakeoff.report import wording
 from bakeoff.report.class_charts import confused_order, confusion_chart
 from bakeoff.report.classes import (
@@ -116,8 +116,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         score(name, "diagnosis", prepared, path, root / "results" / "experiments" / name, resamples=RESAMPLES)
     run(root, root / "results" / "comparison")
     results = root / "results"
-    audit("diagnosis", TASK, prepared, path, results / "audits", resamples=RESAMPLES)
-    inflation({}, {}, {}, results, root / "data", results / "audits" / "inflation.csv", resamples=RESAMPLES)
+    audit("diagnosis", TASK, prepared, path, results / "evaluation" / "diagnosis", resamples=RESAMPLES)
+    (results / "audits").mkdir(exist_ok=True)
+    shutil.copy(results / "evaluation" / "diagnosis" / "audit.csv", results / "audits" / "diagnosis.csv")
+    pd.DataFrame(columns=EFFECT_COLUMNS).to_csv(results / "audits" / "inflation.csv", index=False)
     claims("sample", {}, results, prepared.parent, results / "comparison" / "claims.csv", **ASKED)
     return root
 

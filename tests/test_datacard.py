@@ -297,7 +297,7 @@ class TestCounts:
 
     def test_groups(self, scans: Prepared, photographs: Prepared) -> None:
         assert groups_words(scans.index) == (
-            "12 images in 9 groups. 5 of them are near duplicates or of one subject, 2 groups in all, the largest of "
+            "12 images in 9 groups. 5 of them are near-duplicates or of one subject, 2 groups in all, the largest of "
             "3 images."
         )
         assert groups_words(photographs.index) == "40 images, none of which belongs together with another."

@@ -33,7 +33,7 @@ from bakeoff.demo.pool import Pool
 from bakeoff.demo.rendering import comparison_html, duration, indices_uri, overlay_uri
 from bakeoff.demo.server import open_method
 from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
-from bakeoff.evaluation.out_of_distribution import fit_likeness
+from bakeoff.evaluation.out_of_distribution import fit_detector
 from bakeoff.inference.drawing import palette
 from bakeoff.inference.predictors import Answer, Predictor
 from click.testing import CliRunner
@@ -111,10 +111,10 @@ def _lungs() -> None:
     places = (Path("results"), data, split, Path("results/comparison"))
     compare_stage("lungs", "segmentation", entries, *places, **common)
     [fold] = read_folds(split, opened := open_prepared(data))
-    audits = Path("results/audits")
-    audits.mkdir()
-    likeness = fit_likeness(opened.images, fold.train, fold.validation)
-    (audits / "lungs-likeness.json").write_text(json.dumps(likeness))
+    folder = Path("results/evaluation/lungs")
+    folder.mkdir(parents=True, exist_ok=True)
+    detector = fit_detector(opened.images, fold.train, fold.validation)
+    (folder / "out_of_distribution.json").write_text(json.dumps(detector))
     exported = CliRunner().invoke(main, ["export", EXPORTED], catch_exceptions=False)
     assert exported.exit_code == 0, exported.output
     (Path("results/models") / EXPORTED / "seed0.safetensors").unlink()
@@ -209,13 +209,13 @@ def test_the_command_line_says_so_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert CliRunner().invoke(main, ["demo", "--port", "99999"]).exit_code == 2
 
 
-def test_a_likeness_of_other_pictures_is_refused(clone: Path, tmp_path: Path) -> None:
+def test_a_detector_of_other_pictures_is_refused(clone: Path, tmp_path: Path) -> None:
     for name in ("params.yaml", "data"):
         (tmp_path / name).symlink_to(clone / name)
     shutil.copytree(clone / "results", tmp_path / "results")
-    path = tmp_path / "results" / "audits" / "lungs-likeness.json"
+    path = tmp_path / "results" / "evaluation" / "lungs" / "out_of_distribution.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "size": SIDE + 1}))
-    with pytest.raises(BakeoffError, match=r"lungs-likeness\.json is of pictures of another size or depth"):
+    with pytest.raises(BakeoffError, match=r"out_of_distribution\.json was made of pictures of another size"):
         read_tasks(tmp_path)
 
 
@@ -253,7 +253,7 @@ def test_every_method_is_asked_about_the_same_picture(clone: Path, tmp_path: Pat
         assert outcome.answer is not None
         np.testing.assert_array_equal(outcome.answer.mask, answer.mask)
         assert outcome.areas == {"lung": np.count_nonzero(answer.mask == 1) / SIDE**2}
-    assert found.unlike  # noise is no ellipses
+    assert found.out_of_distribution  # noise is no ellipses
 
 
 def test_a_method_that_cannot_answer_says_why_and_the_others_answer(clone: Path) -> None:
@@ -582,7 +582,7 @@ class TestTheApi:
         assert method["probabilities"] == pytest.approx({k: table.loc[id_, f"p_{k}"] for k in ("cat", "dog")}, abs=1e-8)
         assert method["mask"] is None
         assert answer["true_label"] == id_.split("-")[0]
-        assert answer["farther"] is None
+        assert answer["out_of_distribution_score"] is None
 
     def test_a_file_is_answered_as_the_same_pixels_are(self, client: Any, clone: Path, scan: Path) -> None:
         from gradio_client import handle_file
@@ -592,8 +592,8 @@ class TestTheApi:
         of_example = client.predict("lungs", ["lungs-unet"], None, id_, api_name="/predict")
         assert of_file["answers"][0]["mask"] == of_example["answers"][0]["mask"]
         assert (of_file["picture"], of_file["width"], of_file["true_mask"]) == ("scan.png", SIDE, None)
-        assert of_file["farther"] == of_example["farther"] > 0.01
-        assert not of_file["unlike"]
+        assert of_file["out_of_distribution_score"] == of_example["out_of_distribution_score"] < 0.99
+        assert not of_file["out_of_distribution"]
 
     @pytest.mark.parametrize(
         ("asked", "words"),

@@ -1,6 +1,7 @@
 """What is picked to be looked at: labels that may be wrong, masks that differ, and pictures that lie on each other."""
 
 import base64
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from bakeoff.claims.table import claims
 from bakeoff.leakage.audit import audit
-from bakeoff.leakage.effects import inflation
+from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
 from bakeoff.report.gallery import cases, differing_shares, disagreements, doubtful_masks
 from bakeoff.report.label_errors import confident_class, suspects
 from bakeoff.report.pictures import (
@@ -120,8 +122,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = root / "results"
     asked: dict[str, Any] = {"resamples": RESAMPLES}
     split = root / "data" / "splits" / "lungs.csv"
-    audit("lungs", TASKS["lungs"], root / "data" / "prepared" / "lungs", split, results / "audits", **asked)
-    inflation({}, {}, {}, results, root / "data", results / "audits" / "inflation.csv", **asked)
+    audit(
+        "lungs", TASKS["lungs"], root / "data" / "prepared" / "lungs", split, results / "evaluation" / "lungs", **asked
+    )
+    (results / "audits").mkdir(exist_ok=True)
+    shutil.copy(results / "evaluation" / "lungs" / "audit.csv", results / "audits" / "lungs.csv")
+    pd.DataFrame(columns=EFFECT_COLUMNS).to_csv(results / "audits" / "inflation.csv", index=False)
     margins = {"segmentation": MARGIN, "classification": MARGIN}
     claims(
         "sample",

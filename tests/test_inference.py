@@ -24,7 +24,7 @@ from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
 from bakeoff.cli import main
 from bakeoff.datasets.preparation.decode import MAXIMUM_PIXELS
-from bakeoff.evaluation.out_of_distribution import UNLIKE, describe, fit_likeness, parse_likeness, read_likeness
+from bakeoff.evaluation.out_of_distribution import THRESHOLD, descriptors, fit_detector, parse_detector, read_detector
 from bakeoff.exports.onnx_runtime import OnnxNetwork, execution_providers
 from bakeoff.exports.quantisation import quantise
 from bakeoff.inference.command import _batches, _Opened, predict_pictures
@@ -660,61 +660,61 @@ def blobs(count: int, seed: int, *, invert: bool = False) -> np.ndarray:
     return 255 - pictures if invert else pictures
 
 
-def test_likeness_tells_negatives_and_calls_few_of_its_own_unlike() -> None:
+def test_negatives_are_out_of_distribution_and_few_images_of_the_same_kind_are() -> None:
     images = blobs(500, 0)
-    likeness = parse_likeness(json.loads(json.dumps(fit_likeness(images, range(200), range(200, 500)))))
-    assert (likeness.farther(blobs(300, 1)) < UNLIKE).mean() < 0.04
-    assert (likeness.farther(blobs(50, 2, invert=True)) < UNLIKE).all()
-    share = likeness.farther(images[200:500])
-    assert sorted(share.round(6)) == pytest.approx((np.arange(300) + 1) / 300, abs=0.01), "shares of itself: uniform"
+    detector = parse_detector(json.loads(json.dumps(fit_detector(images, range(200), range(200, 500)))))
+    assert (detector.scores(blobs(300, 1)) > THRESHOLD).mean() < 0.04
+    assert (detector.scores(blobs(50, 2, invert=True)) > THRESHOLD).all()
+    share = detector.scores(images[200:500])
+    assert sorted(share.round(6)) == pytest.approx(np.arange(300) / 300, abs=0.01), "uniform over the held-out images"
 
 
-def test_likeness_is_the_shrunk_mahalanobis_distance_of_scikit_learn() -> None:
+def test_the_distance_is_the_shrunk_mahalanobis_distance_of_scikit_learn() -> None:
     from sklearn.covariance import LedoitWolf
     from sklearn.preprocessing import StandardScaler
 
     images = np.repeat(blobs(80, 0), 3, axis=-1)
     images[..., 1] //= 2
     images[::3, ..., 2] //= 3
-    scaler = StandardScaler().fit(describe(images[:60]))
+    scaler = StandardScaler().fit(descriptors(images[:60]))
     scaler.scale_ = np.maximum(scaler.scale_, 1e-3)
-    reference = LedoitWolf(assume_centered=True).fit(scaler.transform(describe(images[:60])))
-    expected = np.sqrt(reference.mahalanobis(scaler.transform(describe(images))))
-    likeness = parse_likeness(fit_likeness(images, range(60), range(60, 80)))
-    assert describe(images).shape == (80, 70)
-    assert likeness.distances(images) == pytest.approx(expected, rel=1e-3)
+    reference = LedoitWolf(assume_centered=True).fit(scaler.transform(descriptors(images[:60])))
+    expected = np.sqrt(reference.mahalanobis(scaler.transform(descriptors(images))))
+    detector = parse_detector(fit_detector(images, range(60), range(60, 80)))
+    assert descriptors(images).shape == (80, 70)
+    assert detector.distances(images) == pytest.approx(expected, rel=1e-3)
 
 
-def test_likeness_is_the_same_from_a_memory_map_and_in_any_batch(tmp_path: Path) -> None:
+def test_a_detector_is_the_same_from_a_memory_map_and_in_any_batch(tmp_path: Path) -> None:
     images = blobs(60, 0)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     rows = np.random.default_rng(0).permutation(60)
-    fitted = fit_likeness(mapped, rows[:40], rows[40:])
-    assert fitted == fit_likeness(images, rows[:40].tolist(), rows[40:].tolist())
-    likeness = parse_likeness(fitted)
-    assert fitted["held_out"] == pytest.approx(np.sort(likeness.distances(images[rows[40:]])), rel=1e-5)
+    fitted = fit_detector(mapped, rows[:40], rows[40:])
+    assert fitted == fit_detector(images, rows[:40].tolist(), rows[40:].tolist())
+    detector = parse_detector(fitted)
+    assert fitted["held_out"] == pytest.approx(np.sort(detector.distances(images[rows[40:]])), rel=1e-5)
 
 
-def test_likeness_is_written_beside_the_answer(clone: Path, tmp_path: Path) -> None:
+def test_the_out_of_distribution_score_is_written_beside_the_answer(clone: Path, tmp_path: Path) -> None:
     data = open_prepared(clone / "data" / "prepared" / "cells")
     fold = read_folds(clone / "data" / "splits" / "cells.csv", data)[0]
-    path = clone / "results" / "audits" / "cells-likeness.json"
+    path = clone / "results" / "evaluation" / "cells" / "out_of_distribution.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(fit_likeness(data.images, fold.train, fold.validation)))
+    path.write_text(json.dumps(fit_detector(data.images, fold.train, fold.validation)))
     Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save(tmp_path / "stripe.png")
     try:
         files = [str(tmp_path / "stripe.png"), *map(str, files_tested(clone).values())]
         rows = {Path(row["file"]).name: row for row in ask(clone, tmp_path / "out", "cells-otsu", files)}
-        assert rows["stripe.png"]["unlike"] == "true"
-        assert float(rows["stripe.png"]["farther"]) == 0
-        assert any(row["unlike"] == "false" for row in rows.values())
+        assert rows["stripe.png"]["out_of_distribution"] == "true"
+        assert float(rows["stripe.png"]["out_of_distribution_score"]) == 1
+        assert any(row["out_of_distribution"] == "false" for row in rows.values())
         path.write_text(json.dumps({**json.loads(path.read_text()), "size": SIDE + 1}))
-        with pytest.raises(BakeoffError, match=r"cells-likeness\.json is of pictures of another size or depth"):
+        with pytest.raises(BakeoffError, match=r"out_of_distribution\.json was made of pictures of another size"):
             ask(clone, tmp_path / "out", "cells-otsu", files)
         path.write_text("{")
-        with pytest.raises(BakeoffError, match=r"cells-likeness\.json cannot be read"):
-            read_likeness(path)
+        with pytest.raises(BakeoffError, match=r"out_of_distribution\.json cannot be read"):
+            read_detector(path)
     finally:
         path.unlink()
-    assert ask(clone, tmp_path / "out", "cells-otsu", files[1:2])[0]["unlike"] == ""
+    assert ask(clone, tmp_path / "out", "cells-otsu", files[1:2])[0]["out_of_distribution"] == ""

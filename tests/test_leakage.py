@@ -1,4 +1,4 @@
-"""Leakage: what straddles a split is counted exactly, what leaks is found and named, and chance is not taken for it."""
+"""Leakage between splits is counted exactly, leaking metadata is found and named, and chance is not mistaken for it."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,31 +7,29 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.prepared import Fold
-from bakeoff.config import read_config
+from bakeoff.datasets.splits.splitting import keeps_groups
 from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.paired import compare_paired
-from bakeoff.leakage.checks import (
-    Design,
-    Inflation,
-    Telling,
+from bakeoff.leakage import wording
+from bakeoff.leakage.between_splits import (
     balance_check,
-    balanced_accuracy_interval,
-    brightness_check,
     conflict_check,
-    corrected,
-    describe,
-    designs,
     duplicate_check,
     group_check,
-    inflation,
-    keeps_groups,
     mask_conflicts,
+    pairs_between_splits,
+)
+from bakeoff.leakage.designs import BETWEEN_SPLITS, IN_SAMPLE, Design, designs
+from bakeoff.leakage.effects import LeakageEffect, leakage_effect
+from bakeoff.leakage.predictability import (
+    Predictability,
+    balanced_accuracy_interval,
+    brightness_check,
+    holm_corrected,
     metadata_check,
     permutation_p,
-    straddling_pairs,
-    telling,
+    predictability,
 )
-from conftest import ROOT
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
@@ -45,22 +43,22 @@ def pairs(*rows: tuple[int, int]) -> np.ndarray:
     return np.array(rows, np.int64).reshape(-1, 2)
 
 
-# -- what a test set shares with the images trained on ----------------------------------------------------------------
+# -- leakage between splits ----------------------------------------------------------------
 
 
-def test_a_pair_straddles_whichever_of_both_is_tested_and_whether_the_other_trains_or_chooses() -> None:
-    found = straddling_pairs(pairs((0, 1), (0, 4), (5, 3), (4, 5)), [FOLD])
+def test_a_pair_leaks_whichever_image_is_tested_and_whether_the_other_trains_or_validates() -> None:
+    found = pairs_between_splits(pairs((0, 1), (0, 4), (5, 3), (4, 5)), [FOLD])
     assert found.to_numpy().tolist() == [[0, 0, 4], [0, 3, 5]]
 
 
-def test_an_image_that_is_left_out_straddles_nothing() -> None:
+def test_an_image_that_is_left_out_does_not_leak() -> None:
     fold = Fold(0, np.array([0]), np.array([1]), np.array([2]))
-    assert straddling_pairs(pairs((2, 3), (3, 0)), [fold]).empty
+    assert pairs_between_splits(pairs((2, 3), (3, 0)), [fold]).empty
 
 
-def test_every_fold_is_looked_at() -> None:
+def test_every_fold_is_checked() -> None:
     other = Fold(1, np.array([4, 5]), np.array([3]), np.array([0, 1, 2]))
-    found = straddling_pairs(pairs((0, 4)), [FOLD, other])
+    found = pairs_between_splits(pairs((0, 4)), [FOLD, other])
     assert found.to_numpy().tolist() == [[0, 0, 4], [1, 4, 0]]
 
 
@@ -74,26 +72,26 @@ def test_duplicates_are_counted_by_pair_and_their_share_by_tested_image() -> Non
     assert check.finding.startswith("1 of 2 tested images (50.0%)")
 
 
-def test_a_split_that_parts_look_alikes_on_purpose_fails_all_the_same_and_is_said_to() -> None:
-    honest = duplicate_check(pairs((0, 4)), [FOLD], IDS, exact=False, by_design=False)
+def test_a_split_that_separates_near_duplicates_by_design_fails_and_says_so() -> None:
+    grouped = duplicate_check(pairs((0, 4)), [FOLD], IDS, exact=False, by_design=False)
     random = duplicate_check(pairs((0, 4)), [FOLD], IDS, exact=False, by_design=True)
-    assert (honest.verdict, random.verdict) == ("fail", "fail")
-    assert "Expected of this split" in random.explanation
-    assert "Expected" not in honest.explanation
+    assert (grouped.verdict, random.verdict) == ("fail", "fail")
+    assert "This is expected" in random.explanation
+    assert "expected" not in grouped.explanation
 
 
-def test_no_duplicate_no_doubt() -> None:
+def test_no_duplicates() -> None:
     check = duplicate_check(NONE, [FOLD], IDS, exact=True, by_design=True)
     assert (check.verdict, check.count, check.score) == ("pass", 0, 0.0)
-    assert "Expected" not in check.explanation
+    assert "expected" not in check.explanation
 
 
-def test_groups_on_both_sides() -> None:
+def test_groups_in_training_and_test() -> None:
     check = group_check(np.array(["p", "q", "r", "q", "q", "q"]), [FOLD], by_design=False)
     assert (check.verdict, check.count, check.score) == ("fail", 1, 1.0)
     assert check.details == {"groups": ["q"], "by_fold": {"0": 2}}
     together = group_check(np.array(["p", "p", "p", "q", "r", "r"]), [FOLD], by_design=False)
-    assert (together.verdict, together.finding) == ("pass", "No group lies on both sides.")
+    assert (together.verdict, together.finding) == ("pass", "No group is in both the training and the test part.")
     assert group_check(np.array(IDS), [FOLD], by_design=False).finding == "Every image is a group of its own."
 
 
@@ -105,11 +103,12 @@ def test_groups_on_both_sides() -> None:
         ({"name": "folds", "grouped": False}, False),
         ({"name": "by-label", "straddling": "drop"}, True),
         ({"name": "by-label", "straddling": "keep"}, False),
+        ({"name": "by-label", "grouped": False}, False),
         ({"name": "random"}, False),
         ({"name": "every-14th"}, False),
     ],
 )
-def test_which_splits_keep_look_alikes_together(split: dict[str, Any], keeps: bool) -> None:
+def test_which_splits_keep_groups_together(split: dict[str, Any], keeps: bool) -> None:
     assert keeps_groups(split) is keeps
 
 
@@ -138,7 +137,7 @@ def test_masks_contradict_each_other_below_half_an_overlap() -> None:
     assert mask_conflicts(NONE, masks).tolist() == []
 
 
-def test_two_truths_of_one_picture_fail_and_two_of_look_alikes_warn() -> None:
+def test_two_annotations_of_identical_images_fail_and_of_near_duplicates_warn() -> None:
     same, like = pairs((0, 1)), pairs((2, 3), (4, 5))
     check = conflict_check(same, like, np.array([True, False, True]), IDS, what="class")
     assert (check.verdict, check.count, check.details["pairs"]) == ("fail", 2, [["a", "b"], ["e", "f"]])
@@ -167,10 +166,10 @@ def test_classes_of_masks_may_share_an_image() -> None:
     present = pd.DataFrame({"background": [True] * 6, "lesion": [True, False, True, True, True, False]})
     check = balance_check(present, [FOLD])
     assert (check.verdict, check.count) == ("pass", 0)
-    assert "differs between training and test by 16.7% at most (lesion)" in check.finding
+    assert "differs by at most 16.7% between training and test (lesion)" in check.finding
 
 
-# -- what a label can be told by --------------------------------------------------------------------------------------
+# -- predictability --------------------------------------------------------------------------------------
 
 
 def folds_of(count: int, parts: int = 2) -> list[Fold]:
@@ -189,46 +188,46 @@ def test_a_column_that_gives_the_label_away_is_found_and_named() -> None:
     labels = np.repeat(["benign", "malignant", "normal"], 40)
     width = np.repeat([500, 600, 700], 40) + rng.integers(-20, 20, 120)
     columns = pd.DataFrame({"height": rng.integers(400, 500, 120), "width": width, "format": ".png"})
-    found = telling(columns, labels, folds_of(120), np.arange(120), resamples=200)
+    found = predictability(columns, labels, folds_of(120), np.arange(120), resamples=200)
     assert found is not None
-    assert found.tells
+    assert found.above_chance
     assert (found.column, found.columns, found.chance) == ("width", ("height", "width"), pytest.approx(1 / 3))
     assert found.score.mean > 0.95
     assert list(found.by_fold) == ["0", "1"]
     check = metadata_check("class", found)
     assert (check.verdict, check.score, check.chance) == ("warn", found.score.mean, found.chance)
-    assert "it leaks, most of all through width" in check.finding
+    assert "the label leaks, mostly through width" in check.finding
     shown = brightness_check("class", found)
     assert shown is not None
     assert shown.verdict == "warn"
 
 
-def test_text_tells_as_well_as_numbers() -> None:
+def test_text_predicts_as_well_as_numbers() -> None:
     labels = np.tile(["a", "b"], 30)
     columns = pd.DataFrame({"hospital": np.where(labels == "a", "north", "south"), "noise": np.arange(60)})
-    found = telling(columns, labels, folds_of(60), np.arange(60), resamples=200)
+    found = predictability(columns, labels, folds_of(60), np.arange(60), resamples=200)
     assert found is not None
     assert (found.column, found.score.mean) == ("hospital", 1.0)
 
 
-def test_noise_tells_nothing_and_threads_change_nothing() -> None:
+def test_noise_predicts_nothing_and_threads_change_nothing() -> None:
     rng = np.random.default_rng(1)
     columns = pd.DataFrame({"width": rng.integers(400, 500, 120), "height": rng.integers(400, 500, 120)})
     labels = rng.permutation(np.repeat(["a", "b"], 60))
-    found = telling(columns, labels, folds_of(120), np.arange(120), resamples=200)
+    found = predictability(columns, labels, folds_of(120), np.arange(120), resamples=200)
     assert found is not None
-    assert (found.tells, found.column) == (False, None)
+    assert (found.above_chance, found.column) == (False, None)
     assert metadata_check("class", found).verdict == "pass"
-    assert found == telling(columns, labels, folds_of(120), np.arange(120), resamples=200, threads=2)
+    assert found == predictability(columns, labels, folds_of(120), np.arange(120), resamples=200, threads=2)
 
 
-def test_of_several_labels_that_are_asked_for_p_values_are_corrected() -> None:
-    one = Telling(Interval(0.7, 0.55, 0.85), 0.5, 0.02, None, ("width",), {})
-    found = corrected([replace(one, p_value=p) if p else None for p in (0.02, None, 0.03, 0.001)])
+def test_p_values_of_several_labels_are_corrected() -> None:
+    one = Predictability(Interval(0.7, 0.55, 0.85), 0.5, 0.02, None, ("width",), {})
+    found = holm_corrected([replace(one, p_value=p) if p else None for p in (0.02, None, 0.03, 0.001)])
     assert [each and round(each.p_value, 6) for each in found] == [0.04, None, 0.04, 0.003]
-    assert one.tells
-    assert not corrected([one, one, one])[0].tells, "three at 0.02 are 0.06"
-    assert corrected([None]) == [None]
+    assert one.above_chance
+    assert not holm_corrected([one, one, one])[0].above_chance, "three at 0.02 are 0.06"
+    assert holm_corrected([None]) == [None]
 
 
 def test_seven_of_ten_groups_right_are_ten_pieces_of_evidence_and_not_sixty() -> None:
@@ -239,15 +238,17 @@ def test_seven_of_ten_groups_right_are_ten_pieces_of_evidence_and_not_sixty() ->
     assert permutation_p(labels, predicted, np.repeat(np.arange(10), 6), fold) > 0.1
 
 
-def test_where_nothing_differs_or_one_class_is_alone_there_is_nothing_to_tell() -> None:
+def test_constant_columns_and_single_classes_cannot_be_tested() -> None:
     labels, groups = np.tile(["a", "b"], 3), np.arange(6)
     constant = pd.DataFrame({"width": [500] * 6, "format": [".png"] * 6})
-    assert telling(constant, labels, [FOLD], groups, resamples=100) is None
+    assert predictability(constant, labels, [FOLD], groups, resamples=100) is None
     differs = pd.DataFrame({"width": np.arange(6)})
-    assert telling(differs, np.array(list("aaaabb")), [FOLD], groups, resamples=100) is None  # one class to learn
-    assert telling(differs, np.array(list("ababaa")), [FOLD], groups, resamples=100) is None  # one to test
+    assert (
+        predictability(differs, np.array(list("aaaabb")), [FOLD], groups, resamples=100) is None
+    )  # one class to learn
+    assert predictability(differs, np.array(list("ababaa")), [FOLD], groups, resamples=100) is None  # one to test
     of_another_hospital = pd.DataFrame({"hospital": list("mmmmss")})
-    assert telling(of_another_hospital, labels, [FOLD], groups, resamples=100) is None
+    assert predictability(of_another_hospital, labels, [FOLD], groups, resamples=100) is None
     check = metadata_check("class", None)
     assert (check.verdict, check.score) == ("untested", None)
     assert brightness_check("class", None) is None
@@ -294,7 +295,7 @@ def test_permutations_give_the_exact_probability() -> None:
     assert permutation_p(truth, truth, np.arange(4), np.array([0, 0, 1, 1])) == 1.0
 
 
-def test_few_guesses_are_taken_for_knowledge() -> None:
+def test_guesses_are_rarely_above_chance() -> None:
     rng, warned = np.random.default_rng(0), 0
     for repeat in range(100):
         truth, guessed = rng.integers(0, 3, 80), rng.integers(0, 3, 80)
@@ -304,7 +305,7 @@ def test_few_guesses_are_taken_for_knowledge() -> None:
     assert warned <= 0.06 * 100
 
 
-# -- inflation --------------------------------------------------------------------------------------------------------
+# -- leakage effects --------------------------------------------------------------------------------------------------
 
 
 def by_seed(values: Any, ids: list[str]) -> pd.DataFrame:
@@ -315,13 +316,13 @@ def test_on_the_same_images_the_difference_is_paired_by_id() -> None:
     ids = [f"i{n}" for n in range(40)]
     groups = pd.Series(np.repeat(np.arange(20), 2), ids)
     rng = np.random.default_rng(0)
-    honest = (rng.random(40) < 0.6).astype(float)
-    inflated = np.maximum(honest, rng.random(40) < 0.5)
-    found = inflation(by_seed(inflated, ids), by_seed(honest, ids)[::-1], groups, resamples=500)
-    paired = compare_paired(inflated, honest, groups=groups.to_numpy(), binary=True, resamples=500)
+    clean = (rng.random(40) < 0.6).astype(float)
+    leaking = np.maximum(clean, rng.random(40) < 0.5)
+    found = leakage_effect(by_seed(leaking, ids), by_seed(clean, ids)[::-1], groups, resamples=500)
+    paired = compare_paired(leaking, clean, groups=groups.to_numpy(), binary=True, resamples=500)
     assert found.paired
     assert (found.difference, found.low, found.high) == pytest.approx((paired.difference, paired.low, paired.high))
-    assert found.inflated - found.honest == pytest.approx(found.difference)
+    assert found.with_leak - found.without_leak == pytest.approx(found.difference)
     assert found.low > 0
 
 
@@ -330,7 +331,7 @@ def test_on_other_images_the_interval_is_that_of_two_samples() -> None:
     first, second = (rng.random(150) < 0.8).astype(float), (rng.random(200) < 0.6).astype(float)
     ids = [[f"{name}{n}" for n in range(size)] for name, size in (("a", 150), ("b", 200))]
     groups = pd.Series({each: each for each in [*ids[0], *ids[1]]})
-    found = inflation(by_seed(first, ids[0]), by_seed(second, ids[1]), groups, resamples=4000)
+    found = leakage_effect(by_seed(first, ids[0]), by_seed(second, ids[1]), groups, resamples=4000)
     drawn = stats.bootstrap(
         (first, second),
         lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
@@ -344,104 +345,96 @@ def test_on_other_images_the_interval_is_that_of_two_samples() -> None:
     assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
 
 
-def test_look_alikes_widen_the_interval_of_two_samples() -> None:
+def test_groups_widen_the_interval_of_two_samples() -> None:
     rng = np.random.default_rng(1)
     values = np.repeat((rng.random(30) < 0.5).astype(float), 4)
     ids = [[f"{name}{n}" for n in range(120)] for name in "ab"]
     alone = pd.Series({each: each for each in [*ids[0], *ids[1]]})
     together = pd.Series({each: each[0] + str(int(each[1:]) // 4) for each in alone})
     tables = by_seed(values, ids[0]), by_seed(values[::-1], ids[1])
-    narrow, wide = (inflation(*tables, groups, resamples=1000) for groups in (alone, together))
+    narrow, wide = (leakage_effect(*tables, groups, resamples=1000) for groups in (alone, together))
     assert wide.high - wide.low > 1.6 * (narrow.high - narrow.low)
 
 
-def test_equal_scores_inflate_by_nothing_and_a_missing_one_is_refused() -> None:
+def test_equal_scores_have_no_effect_and_a_missing_one_is_refused() -> None:
     ids = list("abcd")
     table, groups = by_seed([1, 0, 1, 1], ids), pd.Series(ids, ids)
-    found = inflation(table, table, groups, resamples=100)
+    found = leakage_effect(table, table, groups, resamples=100)
     # Tango's interval of no image in four that tells the two apart: z^2 / (n + z^2).
-    assert found == Inflation(0.75, 0.75, 0.0, pytest.approx(-0.49, abs=1e-3), pytest.approx(0.49, abs=1e-3), True)
+    assert found == LeakageEffect(0.75, 0.75, 0.0, pytest.approx(-0.49, abs=1e-3), pytest.approx(0.49, abs=1e-3), True)
     with pytest.raises(ValueError, match="not finite"):
-        inflation(by_seed([1, 0, 1, np.nan], ids), table, groups, resamples=100)
+        leakage_effect(by_seed([1, 0, 1, np.nan], ids), table, groups, resamples=100)
 
 
-def test_what_an_inflation_says() -> None:
-    rise = describe(Inflation(0.7, 0.9, 0.2, 0.1, 0.3, paired=True), "accuracy")
+def test_what_is_said_of_an_effect() -> None:
+    rise = wording.effect(LeakageEffect(0.7, 0.9, 0.2, 0.1, 0.3, paired=True), "accuracy")
     assert rise == "Accuracy rises from 0.700 to 0.900, by +0.200 (+0.100 to +0.300), on the same images."
-    fall = describe(Inflation(0.9, 0.7, -0.2, -0.3, -0.1, paired=False), "Dice")
+    fall = wording.effect(LeakageEffect(0.9, 0.7, -0.2, -0.3, -0.1, paired=False), "Dice")
     assert fall.startswith("Dice falls from 0.900 to 0.700")
-    assert "other images" in fall
-    assert "cannot be shown" in describe(Inflation(0.7, 0.7, 0.0, 0.0, 0.0, paired=True), "accuracy")
+    assert "different images" in fall
+    assert "may be chance" in wording.effect(LeakageEffect(0.7, 0.7, 0.0, 0.0, 0.0, paired=True), "accuracy")
 
 
-OVERLAY = {"kind": "overlay", "style": "outline", "dataset": "d"}
-INPUTS: dict[str, dict[str, Any]] = {
-    "overlay": {**OVERLAY, "mask": "true"},
-    "shuffled": {**OVERLAY, "mask": "shuffled", "seed": 0},
-    "predicted": {**OVERLAY, "task": "t", "segmenter": {"experiment": "s"}},
-    "tinted": {**OVERLAY, "style": "tint", "task": "t", "segmenter": {"experiment": "s"}},
-    "mask": {"kind": "mask", "dataset": "d"},
+# -- designs ----------------------------------------------------------------------------------------------------------
+
+OVERLAY = {"dataset": "d", "kind": "overlay", "masks": "d", "shuffled": False, "style": "outline", "seed": 0}
+DERIVED: dict[str, dict[str, Any]] = {
+    "overlay": OVERLAY,
+    "shuffled": {**OVERLAY, "shuffled": True},
+    "predicted": {**OVERLAY, "masks": "unet", "masks_of": "cross-fitted"},
+    "in-sample": {**OVERLAY, "masks": "unet", "masks_of": "in-sample"},
+    "of-another-network": {**OVERLAY, "masks": "segnet", "masks_of": "in-sample"},
+    "tinted": {**OVERLAY, "masks": "unet", "masks_of": "cross-fitted", "style": "tint"},
+    "mask": {"dataset": "d", "kind": "mask", "masks": "d", "shuffled": False},
+}
+PREDICTED_MASKS = {
+    name: {"dataset": "d", "task": "t", "segmenter": {"experiment": name, "task": "m"}} for name in ("unet", "segnet")
 }
 TASKS: dict[str, dict[str, Any]] = {
     "t": {"dataset": "d", "kind": "classification", "target": "class", "split": {"name": "folds", "grouped": True}},
     "u": {"dataset": "d", "kind": "classification", "target": "class", "split": {"name": "folds", "grouped": False}},
     "v": {"dataset": "d", "kind": "classification", "target": "other", "split": {"name": "random"}},
 }
-RAW = {
-    "family": "classifiers",
-    "dataset": "d",
-    "task": "t",
-    "model": "m",
-    "recipe": "r",
-    "masks": False,
-    "oracle": False,
-}
 
 
-def shows(name: str) -> dict[str, Any]:
-    entry = {key: value for key, value in RAW.items() if key != "masks"}
-    return {**entry, "family": "on_inputs", "input": name, "oracle": name in ("overlay", "mask")}
+def shows(images: str, **others: Any) -> dict[str, Any]:
+    entry = {"dataset": "d", "task": "t", "model": "m", "recipe": "r", "images": images}
+    return {**entry, "oracle": images in ("overlay", "mask"), **others}
 
 
-def test_what_differs_in_the_input_alone() -> None:
-    experiments = {"raw": RAW, **{name: shows(name) for name in INPUTS}}
-    assert set(designs(experiments, INPUTS, TASKS)) == {
-        Design("true mask against none", "raw", "overlay"),
-        Design("the true mask in place of the image", "raw", "mask"),
-        Design("true mask against another image's mask", "shuffled", "overlay"),
-        Design("true mask against predicted mask", "predicted", "overlay"),
-        Design("control: another image's mask against none", "raw", "shuffled"),
+def test_designs_that_differ_in_the_pictures() -> None:
+    experiments = {"raw": shows("d", masks=False), **{name: shows(name) for name in DERIVED}}
+    found = designs(experiments, DERIVED, PREDICTED_MASKS, TASKS)
+    assert set(found) == {
+        Design("true mask added to the image", "raw", "overlay"),
+        Design("true mask instead of the image", "raw", "mask"),
+        Design("true instead of another image's mask", "shuffled", "overlay"),
+        Design("true instead of predicted mask", "predicted", "overlay"),
+        Design("control: another image's mask added to the image", "raw", "shuffled"),
+        Design(IN_SAMPLE, "predicted", "in-sample"),
     }
+    assert not any(design.across_tasks for design in found)
 
 
-def test_what_differs_in_the_split_alone() -> None:
+def test_designs_that_differ_in_the_split() -> None:
     experiments = {
-        "raw": RAW,
-        "parted": {**RAW, "task": "u"},
-        "parted-overlay": {**shows("overlay"), "task": "u"},
-        "of-another-label": {**RAW, "task": "v"},
-        "of-another-recipe": {**RAW, "recipe": "q"},
-        "with-masks": {**RAW, "task": "u", "masks": True},
+        "raw": shows("d"),
+        "ungrouped": shows("d", task="u"),
+        "ungrouped-overlay": shows("overlay", task="u"),
+        "of-another-label": shows("d", task="v"),
+        "of-another-recipe": shows("d", recipe="q"),
+        "with-masks": shows("d", task="u", masks=True),
     }
-    assert designs(experiments, INPUTS, TASKS) == [
-        Design("look-alikes parted against kept together", "raw", "parted"),
-        Design("true mask against none", "parted", "parted-overlay"),
+    found = designs(experiments, DERIVED, PREDICTED_MASKS, TASKS)
+    assert found == [
+        Design(BETWEEN_SPLITS, "raw", "ungrouped"),
+        Design("true mask added to the image", "ungrouped", "ungrouped-overlay"),
     ]
+    assert [design.across_tasks for design in found] == [True, False]
 
 
-def test_the_books_own_designs() -> None:
-    config = read_config(ROOT / "params.yaml")
-    inputs = {name: each.model_dump() for name, each in {**config.inputs, **config.predicted_inputs}.items()}
-    tasks = {name: each.model_dump() for name, each in config.tasks.items()}
-    found = designs({name: config.experiment(name) for name in config.experiment_names()}, inputs, tasks)
-    assert {
-        Design("true mask against predicted mask", "ultrasound-predicted-overlay", "ultrasound-overlay"),
-        Design("true mask against predicted mask", "breeds-predicted-crop", "breeds-true-crop"),
-        Design("true mask against none", "ultrasound-raw", "ultrasound-overlay"),
-        Design("control: another image's mask against none", "ultrasound-raw", "ultrasound-shuffled-overlay"),
-        Design("look-alikes parted against kept together", "ultrasound-raw", "ultrasound-raw-ungrouped"),
-        Design("look-alikes parted against kept together", "breeds-resnet34", "breeds-random-resnet34"),
-    } <= set(found)
-    assert all(Design(kind, inflated, honest) not in found for kind, honest, inflated in found)
-    lungs = [each for each in found if each.inflated == "lungs-deeplabv3plus-every-14th"]
-    assert [each.honest for each in lungs] == ["lungs-deeplabv3plus"]  # and not those of one hospital
+def test_training_on_one_hospital_is_another_difference_than_leakage_between_splits() -> None:
+    split = {"name": "stratified", "learn_from": {"label": "hospital", "value": "north"}}
+    tasks = {**TASKS, "t": {**TASKS["t"], "split": split}}
+    experiments = {"one-hospital": shows("d"), "ungrouped": shows("d", task="u")}
+    assert designs(experiments, DERIVED, PREDICTED_MASKS, tasks) == []

@@ -262,7 +262,7 @@ def assert_planted(audit: pd.DataFrame) -> None:
         ("unreadable", "dropped"): 1,
         ("wrong mode", "converted"): 4,
         ("contradicting duplicate", "dropped"): 2,
-        ("near duplicate", "kept"): 1,
+        ("near-duplicate", "kept"): 1,
     }
     modes = audit[audit["finding"] == "wrong mode"]["detail"].str.split(" ").str[0]
     assert sorted(modes) == ["CMYK", "P", "P", "RGBA"]
@@ -355,7 +355,7 @@ def test_the_real_pets(mirror: Path, tmp_path: Path) -> None:
         ("in no list", "kept"): 2,
         ("blank mask", "dropped"): 1,
         ("wrong mode", "converted"): 1,
-        ("near duplicate", "kept"): 6,
+        ("near-duplicate", "kept"): 6,
         ("unexpected count", "kept"): 3,
     }
     files = audit.set_index("finding")["file"]

@@ -337,7 +337,7 @@ def test_every_planted_fault_is_found_and_has_its_consequence(road: Path) -> Non
         ("unreadable", "dropped"): 1,
         ("blank mask", "dropped"): 1,
         ("exact duplicate", "dropped"): 1,
-        ("near duplicate", "kept"): 1,
+        ("near-duplicate", "kept"): 1,
         ("wrong mode", "converted"): 2,
         ("odd size", "kept"): 1,
     }
@@ -610,7 +610,7 @@ def test_the_real_x_rays(mirror: Path, tmp_path: Path) -> None:
     }
     assert audit.groupby(["finding", "consequence"]).size().to_dict() == {
         ("missing mask", "dropped"): 96,
-        ("near duplicate", "kept"): 2,
+        ("near-duplicate", "kept"): 2,
     }
     masks = prepared.true_masks()
     assert 0.15 < masks[:].mean() < 0.35

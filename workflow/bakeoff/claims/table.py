@@ -19,7 +19,7 @@ from bakeoff.claims import CLAIMS, COMPARED, PARAMETERS, Claim, Conditions, Prot
 from bakeoff.claims.verdict import Estimate, Evidence, judge, words
 from bakeoff.evaluation.paired import compare_paired
 from bakeoff.evaluation.scores import seed_scores
-from bakeoff.leakage import checks as leakage
+from bakeoff.leakage.effects import leakage_effect
 
 log = logging.getLogger(__name__)
 
@@ -291,7 +291,7 @@ class _Findings:
         """Score with a claim's leak minus score without it, as `inflation.csv` has it."""
         leaky, honest = str(claim.as_published.experiment), str(claim.corrected.experiment)
         with_leak, without = self._by_image(leaky, claim.figure), self._by_image(honest, claim.figure)
-        found = leakage.inflation(with_leak, without, self._groups(leaky), resamples=self.resamples)
+        found = leakage_effect(with_leak, without, self._groups(leaky), resamples=self.resamples)
         return Estimate(found.difference, found.low, found.high, len(with_leak))
 
     def _lead(self, first: str, second: str, figure: str) -> Estimate:

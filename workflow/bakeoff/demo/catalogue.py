@@ -15,7 +15,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
 from bakeoff.cards.notes import medical_note
 from bakeoff.config import Config, read_config
-from bakeoff.evaluation.out_of_distribution import Likeness, likeness_of_task
+from bakeoff.evaluation.out_of_distribution import Detector, detector_of_task
 
 EXAMPLES = 8
 
@@ -51,8 +51,8 @@ class Task:
         Its prepared images, memory-mapped.
     split
         `data/splits/TASK.csv`.
-    likeness
-        What tells whether a picture looks like the training images; None where the audit left nothing.
+    detector
+        Measures how far a picture is from the training images; None where the task was not evaluated.
     methods
         Best first, as far as they have been compared.
     ranked
@@ -68,7 +68,7 @@ class Task:
     target: str | None
     data: Prepared
     split: Path
-    likeness: Likeness | None
+    detector: Detector | None
     methods: list[Method]
     ranked: bool
     masks: bool
@@ -167,7 +167,7 @@ def _task(root: Path, config: Config, name: str, usable: Mapping[str, Mapping[st
         target=settings.target,
         data=data,
         split=split,
-        likeness=likeness_of_task(root, name, data.images.shape[1], data.images.shape[3]),
+        detector=detector_of_task(root, name, data.images.shape[1], data.images.shape[3]),
         methods=_methods(labels, mine),
         ranked=set(mine) <= set(labels),
         masks=settings.target is None or any("input" in each for each in mine.values()),

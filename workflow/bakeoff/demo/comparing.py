@@ -10,7 +10,7 @@ import numpy as np
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, resize_image
 from bakeoff.demo.catalogue import Method, Task
-from bakeoff.evaluation.out_of_distribution import UNLIKE
+from bakeoff.evaluation.out_of_distribution import THRESHOLD
 from bakeoff.evaluation.overlap import confusion_counts, dice
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import Answer, Predictor
@@ -89,20 +89,20 @@ class Comparison:
 
     Attributes
     ----------
-    farther
-        Share of the task's held-out images that are at least as far from its training images as this picture, 0 to 1;
-        None where that is not known.
+    out_of_distribution_score
+        Share of the task's held-out images that are nearer to its training images than this picture, 0 to 1; None where
+        that is not known.
     """
 
     task: Task
     picture: Picture
     outcomes: list[Outcome]
-    farther: float | None
+    out_of_distribution_score: float | None
 
     @property
-    def unlike(self) -> bool:
-        """Whether the picture is known to be unlike those that the methods learned from."""
-        return self.farther is not None and self.farther < UNLIKE
+    def out_of_distribution(self) -> bool:
+        """Whether the picture is known to differ from those that the methods were trained on."""
+        return self.out_of_distribution_score is not None and self.out_of_distribution_score > THRESHOLD
 
 
 def picture_of_file(task: Task, path: Path, name: str) -> Picture:
@@ -174,11 +174,11 @@ def compare(
     for place, method in enumerate(methods):
         progress(place, method)
         outcomes.append(_outcome(picture, method, get))
-    return Comparison(task, picture, outcomes, _farther(task, picture))
+    return Comparison(task, picture, outcomes, _score(task, picture))
 
 
-def _farther(task: Task, picture: Picture) -> float | None:
-    return None if task.likeness is None else float(task.likeness.farther(picture.prepared[None])[0])
+def _score(task: Task, picture: Picture) -> float | None:
+    return None if task.detector is None else float(task.detector.scores(picture.prepared[None])[0])
 
 
 def _outcome(picture: Picture, method: Method, get: Callable[[str], Predictor]) -> Outcome:
@@ -209,8 +209,8 @@ def as_values(comparison: Comparison, mask_uri: Callable[[np.ndarray], str]) -> 
         "height": picture.shown.shape[0],
         "true_label": picture.true_label,
         "true_mask": None if picture.true_mask is None else mask_uri(picture.true_mask),
-        "farther": comparison.farther,
-        "unlike": comparison.unlike,
+        "out_of_distribution_score": comparison.out_of_distribution_score,
+        "out_of_distribution": comparison.out_of_distribution,
         "note": comparison.task.note,
         "answers": [_outcome_values(each, mask_uri) for each in comparison.outcomes],
     }

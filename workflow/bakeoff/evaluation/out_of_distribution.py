@@ -1,13 +1,12 @@
-"""Does an image look like those that a method learned from?
+"""Out-of-distribution score: how far an image is from those that a method was trained on.
 
 A prepared picture is described by some fifty numbers: quantiles of its grey levels, edge energy at four scales, a
-coarse thumbnail and, where it has colours, how colourful it is and where. Its score is the Mahalanobis distance to the
-training images of the task, under a covariance shrunk as Ledoit and Wolf have it, since there may be no more images
-than numbers. What a distance means is read off the validation images, which were held out: the share of them that are
-farther away.
+coarse thumbnail and, where it has colours, how colourful it is and where. Its distance is the Mahalanobis distance to
+the training images of the task, under the shrunk covariance of Ledoit and Wolf, since there may be fewer images than
+numbers. Its score is the share, 0 to 1, of the validation images, which were held out, that are nearer.
 
-This sees what is coarsely wrong: another kind of picture, another modality, an inverted or badly lit scan. It knows
-nothing of what a network finds hard, and an image that looks alike may still be answered wrongly.
+The score finds coarse differences: another kind of picture, another modality, an inverted or badly lit scan. It does
+not measure what a network finds difficult: an image with a low score may still be predicted wrongly.
 
 Source: Lee, Lee, Lee and Shin (2018), "A simple unified framework for detecting out-of-distribution samples and
 adversarial attacks", NeurIPS 31 (the distance; of a network's features there, of pixels here); Ledoit and Wolf (2004),
@@ -27,18 +26,19 @@ import numpy as np
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.baselines.histogram import grey
 
-# An image is unlike the training images if a smaller share of the validation images is farther from them.
-UNLIKE = 0.01
+# An image is out of distribution if its score is above this: fewer than 1 % of the validation images are as far away.
+THRESHOLD = 0.99
+FILE = "out_of_distribution.json"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SCALES = 4
 THUMBNAIL, COLOUR_THUMBNAIL = 6, 3
-# Significant digits of what is kept.
+# Significant digits that are stored.
 DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """The training images of a task as a cloud of descriptors.
+class Detector:
+    """What the training images of a task look like, and how far held-out images are from them.
 
     Attributes
     ----------
@@ -61,23 +61,22 @@ class Likeness:
 
     def distances(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
         """Mahalanobis distances, float64 (n,), of prepared pictures: uint8, (size, size, channels)."""
-        deviations = (describe(pictures) - self.mean) / self.spread
+        deviations = (descriptors(pictures) - self.mean) / self.spread
         squares = np.einsum("nd,de,ne->n", deviations, self.precision, deviations)
         return np.sqrt(np.maximum(squares, 0))
 
-    def farther(self, pictures: np.ndarray) -> np.ndarray:
-        """Share of the validation images, 0 to 1, that are at least as far as each picture; float64 (n,)."""
-        nearer = np.searchsorted(self.held_out, self.distances(pictures))
-        return 1 - nearer / len(self.held_out)
+    def scores(self, pictures: np.ndarray) -> np.ndarray:
+        """Out-of-distribution scores, float64 (n,): the share of the validation images that are nearer."""
+        return np.searchsorted(self.held_out, self.distances(pictures)) / len(self.held_out)
 
 
-def describe(pictures: Iterable[np.ndarray]) -> np.ndarray:
+def descriptors(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Descriptors, float64 (n, 47) or, with colours, (n, 70), of prepared pictures: uint8, (size, size, channels)."""
-    described = [_describe(picture) for picture in pictures]
+    described = [_descriptor(picture) for picture in pictures]
     return np.array(described).reshape(len(described), -1)
 
 
-def _describe(picture: np.ndarray) -> np.ndarray:
+def _descriptor(picture: np.ndarray) -> np.ndarray:
     levels = grey(picture).astype(np.float32) / 255
     parts = [np.quantile(levels, QUANTILES), _edge_energy(levels), _thumbnail(levels, THUMBNAIL)]
     return np.concatenate([*parts, *_colours(picture)])
@@ -113,16 +112,16 @@ def _area(levels: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(levels, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def fit_likeness(images: np.ndarray, train: Sequence[int] | np.ndarray, validation: Sequence[int] | np.ndarray) -> dict:
-    """What `results/audits/TASK-likeness.json` holds, to be read by `read_likeness`.
+def fit_detector(images: np.ndarray, train: Sequence[int] | np.ndarray, validation: Sequence[int] | np.ndarray) -> dict:
+    """The contents of `out_of_distribution.json`, to be read by `read_detector`.
 
     Parameters
     ----------
     images
         Prepared pictures, uint8 (n, size, size, channels), possibly a memory map.
     train, validation
-        Rows of the images that methods learn from, at least two, and of those that say what a distance means, at least
-        one. Of a cross-validation those of its first fold.
+        Rows of the training images, at least two, and of those that distances are compared with, at
+        least one. Of a cross-validation those of its first fold.
 
     Returns
     -------
@@ -133,11 +132,11 @@ def fit_likeness(images: np.ndarray, train: Sequence[int] | np.ndarray, validati
     from sklearn.covariance import ledoit_wolf
 
     # One by one: of a memory map, a selection of all training images would be a copy in memory.
-    descriptors = describe(images[row] for row in train)
-    mean = descriptors.mean(axis=0)
-    spread = np.maximum(descriptors.std(axis=0), 1e-3)  # what never varies must not decide by itself
-    covariance, shrinkage = ledoit_wolf((descriptors - mean) / spread, assume_centered=True)
-    # A task of very few, equal images has no covariance at all.
+    described = descriptors(images[row] for row in train)
+    mean = described.mean(axis=0)
+    spread = np.maximum(described.std(axis=0), 1e-3)  # a number that hardly varies must not decide alone
+    covariance, shrinkage = ledoit_wolf((described - mean) / spread, assume_centered=True)
+    # Very few, equal images have no covariance.
     precision = np.linalg.inv(covariance + 1e-6 * np.eye(len(mean)))
     fitted: dict[str, Any] = {
         "size": images.shape[1],
@@ -150,7 +149,7 @@ def fit_likeness(images: np.ndarray, train: Sequence[int] | np.ndarray, validati
         "held_out": [],
     }
     # From the shortened numbers, by which new images are measured too.
-    distances = parse_likeness(fitted).distances(images[row] for row in validation)
+    distances = parse_detector(fitted).distances(images[row] for row in validation)
     return {**fitted, "held_out": _short(np.sort(distances))}
 
 
@@ -158,8 +157,8 @@ def _short(values: np.ndarray) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values]
 
 
-def read_likeness(path: Path) -> Likeness | None:
-    """Read `TASK-likeness.json`; None where there is none.
+def read_detector(path: Path) -> Detector | None:
+    """Read `out_of_distribution.json`; None where there is none.
 
     Raises
     ------
@@ -167,15 +166,15 @@ def read_likeness(path: Path) -> Likeness | None:
         If the file is damaged.
     """
     try:
-        return parse_likeness(json.loads(path.read_text(encoding="utf-8")))
+        return parse_detector(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BakeoffError(f"{path} cannot be read ({error}): run the stage that audits again.") from None
+        raise BakeoffError(f"{path} cannot be read ({error}): evaluate the task again.") from None
 
 
-def likeness_of_task(root: Path, task: str, size: int, channels: int) -> Likeness | None:
-    """What the audit of a task left, for its prepared pictures; None where the task was not audited.
+def detector_of_task(root: Path, task: str, size: int, channels: int) -> Detector | None:
+    """The detector of a task, for its prepared pictures; None where the task was not evaluated.
 
     Parameters
     ----------
@@ -184,28 +183,29 @@ def likeness_of_task(root: Path, task: str, size: int, channels: int) -> Likenes
     task
         Its name in the configuration.
     size, channels
-        Of the pictures that are to be measured.
+        Of the pictures that are to be scored.
 
     Raises
     ------
     BakeoffError
-        If the file is damaged, or was made of pictures of another size or depth.
+        If the file is damaged, or was made of pictures of another size or number of channels.
     """
-    path = root / "results" / "audits" / f"{task}-likeness.json"
-    likeness = read_likeness(path)
-    if likeness and (likeness.size, likeness.channels) != (size, channels):
+    path = root / "results" / "evaluation" / task / FILE
+    detector = read_detector(path)
+    if detector and (detector.size, detector.channels) != (size, channels):
         raise BakeoffError(
-            f"{path} is of pictures of another size or depth than {task} has now: run the stage that audits again."
+            f"{path} was made of pictures of another size or number of channels than {task} has now: "
+            f"run `dvc repro evaluate@{task}`."
         )
-    return likeness
+    return detector
 
 
-def parse_likeness(fitted: dict[str, Any]) -> Likeness:
-    """What `fit_likeness` returned, ready to measure by."""
+def parse_detector(fitted: dict[str, Any]) -> Detector:
+    """What `fit_detector` returned, ready to measure by."""
     mean = np.array(fitted["mean"], float)
     upper = np.zeros((len(mean), len(mean)))
     upper[np.triu_indices(len(mean))] = fitted["precision"]
-    return Likeness(
+    return Detector(
         size=fitted["size"],
         channels=fitted["channels"],
         mean=mean,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from bakeoff.artefacts.atomic import storage_errors, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, resize_classes, resize_image
-from bakeoff.evaluation.out_of_distribution import UNLIKE, likeness_of_task
+from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
 from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
 from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
@@ -93,7 +93,7 @@ def predict_pictures(
     drawings = [out / name for name in ("masks", "overlays")]
     files = find_pictures(paths, leave_out=drawings)
     truths = None if masks is None else _match_masks(masks, files)
-    likeness = likeness_of_task(root, predictor.task, predictor.size, predictor.channels)
+    detector = detector_of_task(root, predictor.task, predictor.size, predictor.channels)
     if predictor.note:
         log.warning("%s", predictor.note)
     with storage_errors(out):
@@ -104,9 +104,9 @@ def predict_pictures(
     with _table(out, predictor, json_lines) as write:
         for some in _batches(pictures, batch, WAITING_BYTES):
             stacked = np.stack([each.prepared for each in some])
-            farther = likeness.farther(stacked).tolist() if likeness else [None] * len(some)
-            for each, answer, share in zip(some, _predict(predictor, some, stacked), farther, strict=True):
-                write({**_line(predictor, each, answer, share), **_draw(out, predictor, each, answer)})
+            scores = detector.scores(stacked).tolist() if detector else [None] * len(some)
+            for each, answer, score in zip(some, _predict(predictor, some, stacked), scores, strict=True):
+                write({**_line(predictor, each, answer, score), **_draw(out, predictor, each, answer)})
     about = json.dumps(
         _about(predictor, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
     )
@@ -231,7 +231,7 @@ def _predict(predictor: Predictor, some: list[_Opened], pictures: np.ndarray) ->
     return predictor.predict(pictures)
 
 
-def _line(predictor: Predictor, picture: _Opened, answer: Answer, farther: float | None) -> dict[str, Any]:
+def _line(predictor: Predictor, picture: _Opened, answer: Answer, score: float | None) -> dict[str, Any]:
     """What is written of an image, `_draw` aside."""
     line: dict[str, Any] = {"file": str(picture.path), "width": picture.width, "height": picture.height}
     if answer.probabilities is not None:
@@ -242,8 +242,13 @@ def _line(predictor: Predictor, picture: _Opened, answer: Answer, farther: float
         }
     if answer.mask is not None:
         line["area"] = {name: round(share, 6) for name, share in answer.areas(predictor.mask_classes).items()}
-    unlike = None if farther is None else farther < UNLIKE
-    return {**line, "farther": farther, "unlike": unlike, "seconds": round(answer.seconds, 6)}
+    out_of_distribution = None if score is None else score > THRESHOLD
+    return {
+        **line,
+        "out_of_distribution_score": score,
+        "out_of_distribution": out_of_distribution,
+        "seconds": round(answer.seconds, 6),
+    }
 
 
 def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> dict[str, str]:
@@ -300,7 +305,8 @@ def _csv_writer(file: IO[str], predictor: Predictor) -> Callable[[dict[str, Any]
     drawn = ["mask", "overlay"] if predictor.mask_classes else []
     areas = [f"area_{name}" for name in predictor.mask_classes]
     answered = ["label", *(f"p_{name}" for name in predictor.classes)] if predictor.target is not None else []
-    columns = ["file", "width", "height", *answered, *areas, "farther", "unlike", *drawn, "seconds"]
+    distribution = ["out_of_distribution_score", "out_of_distribution"]
+    columns = ["file", "width", "height", *answered, *areas, *distribution, *drawn, "seconds"]
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
 

@@ -1,1 +1,1 @@
-"""Whether scores can be what they seem: near-duplicates, leakage between splits, metadata that predicts labels."""
+"""Whether scores can be trusted: leakage between splits, predictable labels, and what a leak adds to a score."""

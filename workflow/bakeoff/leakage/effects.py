@@ -1,146 +1,207 @@
-"""Inflation: what leaks add to the scores of experiments that differ in nothing else."""
+"""The leakage effect: what a leak adds to the score of a method."""
 
 import logging
-from collections.abc import Mapping, Sequence, Set
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import Fold, open_prepared, read_folds
-from bakeoff.evaluation.bootstrap import Interval, independent_difference
-from bakeoff.evaluation.comparison import KINDS, score_command
+from bakeoff.artefacts.prepared import Fold
+from bakeoff.evaluation.bootstrap import Interval, independent_difference, mean_interval
+from bakeoff.evaluation.comparison import KINDS
+from bakeoff.evaluation.paired import compare_paired
 from bakeoff.evaluation.scores import seed_scores
-from bakeoff.leakage import checks as leakage
+from bakeoff.leakage import wording
+from bakeoff.leakage.between_splits import images_of_seen_groups
+from bakeoff.leakage.designs import BETWEEN_SPLITS, Design
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["kind", "honest", "inflated", "difference", "low", "high", "words", "otherwise"]
-# Training sets that differ by more than this factor are a second reason for another score.
+COLUMNS = ["kind", "without_leak", "with_leak", "difference", "low", "high", "words", "other_reasons"]
+# Training sets whose sizes differ by more than this factor are another reason for a difference.
 OTHER_TRAINING_SIZE = 1.1
-ONE_RUN = "Run with one seed: another would give another difference."
 
 
-def inflation(
-    experiments: Mapping[str, Mapping[str, Any]],
-    inputs: Mapping[str, Mapping[str, Any]],
-    tasks: Mapping[str, Mapping[str, Any]],
-    results: Path,
-    data: Path,
-    path: Path,
-    *,
-    resamples: int,
-) -> None:
-    """Write `inflation.csv`, what leaks add to the scores of experiments that differ in nothing else.
+@dataclass(frozen=True)
+class TaskImages:
+    """A task's images: the `index` of its prepared data set, of which `id` and `group` are read, and its folds."""
+
+    index: pd.DataFrame
+    folds: Sequence[Fold]
+
+
+@dataclass(frozen=True)
+class LeakageEffect:
+    """What a leak adds to a score.
+
+    Attributes
+    ----------
+    without_leak, with_leak
+        Mean scores.
+    difference, low, high
+        With the leak minus without it, and its 95 % interval.
+    paired
+        Whether both were tested on the same images.
+    """
+
+    without_leak: float
+    with_leak: float
+    difference: float
+    low: float
+    high: float
+    paired: bool
+
+
+def leakage_effect(
+    with_leak: pd.DataFrame, without_leak: pd.DataFrame, groups: pd.Series, *, resamples: int, seed: int = 0
+) -> LeakageEffect:
+    """Mean score with a leak minus mean score without it.
+
+    Tested on the same images, the two are compared image by image. On different images they count as two independent
+    samples. A group with images in both makes that interval too wide rather than too narrow, since the scores of
+    similar images are correlated.
 
     Parameters
     ----------
+    with_leak, without_leak
+        A score, one row an image (the index its id), one column a seed.
+    groups
+        By image id.
+    resamples, seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or a score is not finite.
+    """
+    if set(with_leak.index) == set(without_leak.index):
+        after, before = with_leak.to_numpy(np.float64), without_leak.loc[with_leak.index].to_numpy(np.float64)
+        found = compare_paired(
+            after,
+            before,
+            groups=groups.loc[with_leak.index].to_numpy(),
+            binary=bool(np.isin(after, (0, 1)).all() and np.isin(before, (0, 1)).all()),
+            resamples=resamples,
+            seed=seed,
+        )
+        return _effect(before.mean(), after.mean(), found.difference, found.low, found.high, paired=True)
+    leaking, clean = (
+        mean_interval(each.to_numpy(), groups=groups.loc[each.index].to_numpy(), resamples=resamples, seed=seed)
+        for each in (with_leak, without_leak)
+    )
+    return _effect(clean.mean, leaking.mean, *independent_difference(leaking, clean), paired=False)
+
+
+def leakage_effects(
+    designs: Iterable[Design],
+    scores: Mapping[str, pd.DataFrame],
+    experiments: Mapping[str, Mapping[str, Any]],
+    tasks: Mapping[str, Mapping[str, Any]],
+    images: Mapping[str, TaskImages],
+    *,
+    resamples: int,
+) -> pd.DataFrame:
+    """What leaks add to the scores of experiments that differ in nothing else.
+
+    Parameters
+    ----------
+    designs
+        The pairs, as `bakeoff.leakage.designs` finds them.
+    scores
+        `scores.csv` of every experiment that they name: `id` (str), `seed`, and the score of its task.
     experiments
-        The configuration's experiments by name, each with its `family`.
-    inputs
-        The configuration's `inputs` and `predicted_inputs` together.
+        By name, with their `task`.
     tasks
-        The configuration's tasks.
-    results
-        The folder that holds `experiments/NAME/scores.csv`.
-    data
-        The folder that holds `prepared` and `splits`.
-    path
-        Of the table, usually `results/audits/inflation.csv`.
+        By name, with their `kind`.
+    images
+        Of every task.
     resamples
         Bootstrap resamples an interval.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, one row a pair. `words` states the effect in sentences; `other_reasons`, empty for none, names
+        another reason for it.
 
     Raises
     ------
     BakeoffError
-        If an experiment of a pair has no scores, or scores of images that its data set has not.
+        If scores are of other images than the task's.
     """
     rows = []
-    for design in leakage.designs(experiments, inputs, tasks):
-        before, after = (experiments[name] for name in (design.honest, design.inflated))
-        measure = KINDS[tasks[before["task"]]["kind"]]
-        prepared = open_prepared(data / "prepared" / before["dataset"])
-        groups = prepared.index.set_index("id")["group"]
-        honest, inflated = (
-            _scores(name, experiments[name], measure.column, groups, results)
-            for name in (design.honest, design.inflated)
-        )
-        folds = [read_folds(data / "splits" / f"{each['task']}.csv", prepared) for each in (before, after)]
-        seen = leakage.relatives(prepared.index["group"].to_numpy(), folds[1])["tested"]
-        if design.kind == leakage.PARTED and seen.empty:
-            log.info("%s parts no look-alikes of a tested image: no leak to measure.", after["task"])
+    for design in designs:
+        names = design.without_leak, design.with_leak
+        before, after = (experiments[name]["task"] for name in names)
+        measure = KINDS[tasks[before]["kind"]]
+        index, folds = images[after].index, images[after].folds
+        groups = index.set_index("id")["group"]
+        seen = images_of_seen_groups(index["group"].to_numpy(), folds)["tested"]
+        if design.kind == BETWEEN_SPLITS and seen.empty:
+            log.info("%s: no tested image shares its group with a training image, so there is no leak.", after)
             continue
-        found = leakage.inflation(inflated, honest, groups, resamples=resamples)
-        reasons = [_training_sizes(*map(_mean_training_size, folds))]
-        if design.kind == leakage.PARTED:
-            ids = set(prepared.index["id"].iloc[seen])
-            reasons.append(_bound(len(seen), sum(len(fold.test) for fold in folds[1]), found.difference))
+        without_leak, with_leak = (
+            _by_image(name, scores[name], measure.column, images[task].index)
+            for name, task in zip(names, (before, after), strict=True)
+        )
+        found = leakage_effect(with_leak, without_leak, groups, resamples=resamples)
+        reasons = [_training_sizes(images[before].folds, folds)]
+        if design.kind == BETWEEN_SPLITS:
+            tested = sum(len(fold.test) for fold in folds)
+            if found.difference > len(seen) / tested + 1e-9:
+                reasons.append(wording.more_than_leaked(len(seen), tested))
             if found.difference > 0:
-                reasons.append(_not_told_apart(inflated, honest.reindex(inflated.index), groups, ids, resamples))
-        otherwise = " ".join(filter(None, reasons))
-        once = ONE_RUN if min(honest.shape[1], inflated.shape[1]) == 1 else ""
-        words = " ".join(filter(None, [leakage.describe(found, measure.title), otherwise, once]))
-        rows.append((*design, found.difference, found.low, found.high, words, otherwise))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    write_text(path, table.to_csv(index=False, float_format="%.6g"))
-    log.info("%s: %d pairs of experiments differ in a leak alone.", path, len(rows))
+                leaked = with_leak.index.isin(index["id"].iloc[seen])
+                reasons.append(_same_gain(with_leak, without_leak.reindex(with_leak.index), groups, leaked, resamples))
+        other_reasons = " ".join(filter(None, reasons))
+        once = wording.ONE_SEED if min(without_leak.shape[1], with_leak.shape[1]) == 1 else ""
+        words = " ".join(filter(None, [wording.effect(found, measure.title), other_reasons, once]))
+        rows.append((*design, found.difference, found.low, found.high, words, other_reasons))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _scores(name: str, experiment: Mapping[str, Any], column: str, groups: pd.Series, results: Path) -> pd.DataFrame:
+def _effect(*figures: float, paired: bool) -> LeakageEffect:
+    """An end of the interval that differs from 0 by rounding alone is 0."""
+    without_leak, with_leak, difference, low, high = (round(float(each), 12) + 0.0 for each in figures)
+    return LeakageEffect(without_leak, with_leak, difference, low, high, paired)
+
+
+def _by_image(name: str, table: pd.DataFrame, column: str, index: pd.DataFrame) -> pd.DataFrame:
     """An experiment's score, one row an image, one column a seed."""
-    path, command = results / "experiments" / name / "scores.csv", score_command(name, experiment)
-    if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run `{command}`.")
-    rows = pd.read_csv(path, dtype={"id": str}, keep_default_na=False)
-    scores = seed_scores(rows, column)
-    if scores.empty or scores.isna().any(axis=None) or not scores.index.isin(groups.index).all():
-        raise BakeoffError(f"{path} is of other images than the data set '{experiment['dataset']}': run `{command}`.")
+    scores = seed_scores(table, column)
+    if scores.empty or scores.isna().any(axis=None) or not scores.index.isin(index["id"]).all():
+        raise BakeoffError(f"the scores of '{name}' are of other images than its data set has: run `dvc repro`.")
     return scores
 
 
-def _mean_training_size(folds: Sequence[Fold]) -> float:
-    return float(np.mean([len(fold.train) for fold in folds]))
+def _training_sizes(before: Sequence[Fold], after: Sequence[Fold]) -> str:
+    """Another reason for a difference, where there is one."""
+    sizes = [float(np.mean([len(fold.train) for fold in folds])) for folds in (before, after)]
+    return wording.other_training_size(*sizes) if max(sizes) > OTHER_TRAINING_SIZE * min(sizes) else ""
 
 
-def _bound(seen: int, tested: int, difference: float) -> str:
-    """A difference larger than what look-alikes can explain, were each of them right for having been seen."""
-    if difference <= seen / tested + 1e-9:
-        return ""
-    some = f"{seen} of {tested} tested images {'has' if seen == 1 else 'have'} a look-alike that was seen"
-    return f"Only {some}: look-alikes explain {leakage.rounded_up(seen / tested):.4f} at most."
-
-
-def _not_told_apart(
-    inflated: pd.DataFrame, honest: pd.DataFrame, groups: pd.Series, ids: Set[str], resamples: int
+def _same_gain(
+    with_leak: pd.DataFrame, without_leak: pd.DataFrame, groups: pd.Series, leaked: np.ndarray, resamples: int
 ) -> str:
-    """That images without a look-alike among those seen, which are others than `ids`, gain about as much as `ids` do.
+    """Whether images that the leak does not concern gain about as much as those, `leaked`, that it does.
 
-    `honest` has the rows of `inflated`, with NaN where an image was not tested: then there is no gain of an image.
+    `without_leak` has the rows of `with_leak`, NaN where an image was not tested: then no gain of an image is known.
     """
-    if honest.isna().any(axis=None):
-        return "They were tested on other images, so whether those with look-alikes gain more could not be looked at."
-    has = inflated.index.isin(list(ids))
-    if has.all() or not has.any():
-        return "All tested images or none have a look-alike that was seen: there are no others to set against them."
-    gains = [leakage.inflation(inflated[rows], honest[rows], groups, resamples=resamples) for rows in (has, ~has)]
-    of_seen, of_others = (Interval(each.difference, each.low, each.high) for each in gains)
-    more = independent_difference(of_seen, of_others)
+    if without_leak.isna().any(axis=None):
+        return wording.GAIN_UNKNOWN
+    if leaked.all() or not leaked.any():
+        return wording.NO_OTHERS
+    gains = [
+        leakage_effect(with_leak[rows], without_leak[rows], groups, resamples=resamples) for rows in (leaked, ~leaked)
+    ]
+    of_leaked, of_others = (Interval(each.difference, each.low, each.high) for each in gains)
+    more = independent_difference(of_leaked, of_others)
     if more.low > 0:
         return ""
     if not np.isfinite(more.low):
-        return "Too few groups have a look-alike that was seen, or none, to tell this leak from another reason."
-    return (
-        f"Images with a look-alike among those seen ({has.sum()}) gain {of_seen.signed()}, the others ({(~has).sum()}) "
-        f"{of_others.signed()}: that the first gain more, by {more.signed()}, is not shown."
-    )
-
-
-def _training_sizes(honest: float, inflated: float) -> str:
-    """A second reason for another score, where there is one."""
-    if max(honest, inflated) <= OTHER_TRAINING_SIZE * min(honest, inflated):
-        return ""
-    return f"It also trained on {inflated:.0f} images in place of {honest:.0f}, which is not told apart from the leak."
+        return wording.TOO_FEW_GROUPS
+    return wording.same_gain(int(leaked.sum()), of_leaked, int((~leaked).sum()), of_others, more)

@@ -1,4 +1,4 @@
-"""What the audit of a task's split found, and what leaks add to the scores of its experiments."""
+"""What the audit of a task found, and what leaks add to the scores of its experiments."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from bakeoff.report import wording
 from bakeoff.report.reading import Task
 
-# A sign that needs no colour, and a word.
+RAISED = "✗ higher score"
+# A sign that is readable without colour, and a word.
 VERDICTS = {
     "fail": ("✗", "fails"),
     "warn": ("!", "warns"),
@@ -16,7 +17,7 @@ VERDICTS = {
 
 
 def checks(task: Task) -> list[dict[str, Any]]:
-    """Every check of the split, the gravest first."""
+    """Every check of the task, the most severe first."""
     order = list(VERDICTS)
     rows = sorted(task.checks.to_dict("records"), key=lambda row: order.index(row["verdict"]))
     return [
@@ -39,7 +40,7 @@ def findings(task: Task) -> list[dict[str, Any]]:
 
 
 def summary(task: Task) -> dict[str, Any]:
-    """The gravest verdict on a task's split, and how many checks failed, warned and passed."""
+    """The most severe verdict on a task, and how many checks failed, warned and passed."""
     counts = task.checks["verdict"].value_counts()
     worst = next((name for name in ("fail", "warn", "pass", "untested") if counts.get(name)), "untested")
     said = [f"{counts[name]} {words}" for name, words in (("fail", "failed"), ("warn", "warned")) if counts.get(name)]
@@ -52,22 +53,22 @@ def summary(task: Task) -> dict[str, Any]:
 
 
 def warnings(task: Task) -> list[str]:
-    """What a reader must know before believing a score: the checks that failed."""
+    """The checks that failed: a reader has to know them before trusting a score."""
     rows = (row for row in findings(task) if row["verdict"] == "fail")
     failed = {row["check"]: f"{row['finding']} {row['explanation']}" for row in rows}
-    # Near duplicates are groups too, and the images of both are said once.
+    # Near-duplicates form groups: images that are in both checks are mentioned once.
     if "groups" in failed:
-        failed.pop("near duplicates", None)
+        failed.pop("near-duplicates", None)
     return list(failed.values())
 
 
-def inflation(task: Task) -> list[dict[str, Any]]:
-    """What each leak adds to the score of experiments that differ in nothing else; of tasks that have such."""
+def leakage_effects(task: Task) -> list[dict[str, Any]]:
+    """What each leak adds to the score of a method, for tasks with experiments that differ in one leak alone."""
     return [
         {
             "kind": row["kind"],
-            "honest": row["honest"],
-            "inflated": row["inflated"],
+            "without_leak": row["without_leak"],
+            "with_leak": row["with_leak"],
             "difference": {
                 "value": row["difference"],
                 "text": wording.signed(row["difference"]),
@@ -76,23 +77,23 @@ def inflation(task: Task) -> list[dict[str, Any]]:
             "shown": _shown(row),
             "words": row["words"],
         }
-        for row in task.inflation.to_dict("records")
+        for row in task.leakage_effects.to_dict("records")
     ]
 
 
 def _shown(row: Mapping[Any, Any]) -> str:
     if row["low"] <= 0 <= row["high"]:
-        return "? not shown"
-    if row["otherwise"]:
-        return "? perhaps not the leak"
-    return "✗ inflated" if row["low"] > 0 else "✓ lower"
+        return "? no effect shown"
+    if row["other_reasons"]:
+        return "? other reasons possible"
+    return RAISED if row["low"] > 0 else "✓ lower score"
 
 
-def inflated(task: Task) -> list[str]:
-    """Leaks that are shown to raise a score, a sentence each: what a reader of the index has to know."""
+def shown_effects(task: Task) -> list[str]:
+    """Leaks that are shown to raise a score, a sentence each, for the index."""
     mine = {each.name for each in task.experiments}
     return [
-        f"{row['kind'].capitalize()} ({row['inflated']} and {row['honest']}): {row['words']}"
-        for row in task.inflation.to_dict("records")
-        if row["inflated"] in mine and _shown(row) == "✗ inflated"
+        f"{row['kind'][:1].upper()}{row['kind'][1:]} ({row['with_leak']} and {row['without_leak']}): {row['words']}"
+        for row in task.leakage_effects.to_dict("records")
+        if row["with_leak"] in mine and _shown(row) == RAISED
     ]

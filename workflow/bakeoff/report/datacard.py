@@ -100,7 +100,7 @@ def groups_words(index: pd.DataFrame) -> str:
         return f"{wording.plural(len(index), 'image')}, none of which belongs together with another."
     images, groups = wording.plural(len(index), "image"), wording.plural(len(members), "group")
     return (
-        f"{images} in {groups}. {shared.sum():,} of them are near duplicates or of one subject, "
+        f"{images} in {groups}. {shared.sum():,} of them are near-duplicates or of one subject, "
         f"{wording.plural(len(shared), 'group')} in all, the largest of {shared.max():,} images."
     )
 

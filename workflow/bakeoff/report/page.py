@@ -175,10 +175,10 @@ def _index(profile: str, tasks: list[Task], datasets: list[Dataset]) -> dict[str
             ),
             key=lambda row: row["order"],
         ),
-        "inflated": [
+        "leakage_effects": [
             {"task": task.name, "file": _task_file(task), "words": words}
             for task in tasks
-            for words in audits.inflated(task)
+            for words in audits.shown_effects(task)
         ],
         "datasets": [
             {
@@ -253,7 +253,7 @@ def _fixed_sections(task: Task, tasks: list[Task], recipes: Mapping[str, Mapping
         "curves": _charts(sections.curves(task)),
         "costs": _with_charts(costs(task)),
         "checks": audits.checks(task),
-        "inflation": audits.inflation(task),
+        "leakage_effects": audits.leakage_effects(task),
         "provenance": provenance(task, recipes),
     }
 

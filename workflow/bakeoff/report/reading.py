@@ -94,7 +94,7 @@ class Task:
         Every two experiments compared, as `pairs_csv` has them.
     checks
         What the audit of the split found: `results/audits/TASK.csv`.
-    inflation
+    leakage_effects
         What leaks add to the scores of its experiments: their rows of `results/audits/inflation.csv`.
     experiments
         Best first.
@@ -112,7 +112,7 @@ class Task:
     comparison_svg: str
     pairs: pd.DataFrame
     checks: pd.DataFrame
-    inflation: pd.DataFrame
+    leakage_effects: pd.DataFrame
     experiments: list[Experiment]
 
     @property
@@ -245,7 +245,7 @@ def read_task(
         comparison_svg=_read(path.with_suffix(".svg"), command),
         pairs=compared,
         checks=_audit(results / "audits" / f"{name}.csv", f"dvc repro audit@{name}"),
-        inflation=_inflation(results / "audits" / "inflation.csv", set(mine)),
+        leakage_effects=_leakage_effects(results / "audits" / "inflation.csv", set(mine)),
         experiments=[
             _experiment(row["experiment"], mine[row["experiment"]], row, results, entry["target"])
             for row in _rows(ranking)
@@ -273,10 +273,10 @@ def _audit(path: Path, command: str) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"count": "Int64"})
 
 
-def _inflation(path: Path, experiments: set[str]) -> pd.DataFrame:
+def _leakage_effects(path: Path, experiments: set[str]) -> pd.DataFrame:
     _read(path, "dvc repro inflation")
-    table = pd.read_csv(path, dtype={"otherwise": str}).fillna({"otherwise": ""})
-    mine = table["honest"].isin(experiments) | table["inflated"].isin(experiments)
+    table = pd.read_csv(path, dtype={"other_reasons": str}).fillna({"other_reasons": ""})
+    mine = table["without_leak"].isin(experiments) | table["with_leak"].isin(experiments)
     return table[mine].reset_index(drop=True)
 
 

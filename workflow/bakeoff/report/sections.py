@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.datasets.splits.splitting import keeps_groups
 from bakeoff.evaluation.comparison import image_means
-from bakeoff.leakage.checks import keeps_groups
 from bakeoff.report import wording
 from bakeoff.report.charts import ThresholdLine, chart, family_colour, histogram_chart, inline, learning_chart
 from bakeoff.report.pictures import outlined, webp_uri

@@ -1,4 +1,4 @@
-"""What is odd about a data set's images: the same picture twice, nearly the same, sizes unlike the others."""
+"""Findings on the images of a data set: duplicates, near-duplicates and unusual sizes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ from scipy.sparse.csgraph import connected_components
 from bakeoff.datasets.archives.records import Finding, Record
 
 THUMBNAIL = 32
-# Two pictures whose hashes are close are near duplicates when their thumbnails, less the data set's mean thumbnail,
-# correlate above this. The hash alone will not do where pictures are of one kind: of the 704 Montgomery and Shenzhen
-# X-rays with masks, at 192 pixels, 149 pairs differ in at most 6 of 64 bits. All but two of them correlate below .92
-# and are plainly other people; the two are at .951 (same frame, perhaps other people) and .976 (perhaps one patient).
-# The same X-rays as JPEGs of quality 20, under noise, at half the resolution or in moderately other contrast stay above
-# .97, turned by 1 degree above .96; cut by 2 % at each side most are lost. Without the mean taken off, other people
-# reach .973, above many of the copies. Of 211 pairs of breast ultrasound images with hashes as close, most of them
-# true, 194 are above.
+# Two pictures with close hashes are near-duplicates when their thumbnails, minus the data set's mean thumbnail,
+# correlate above this. The hash alone is not enough for pictures of one kind: of the 704 Montgomery and Shenzhen X-rays
+# with masks, at 192 pixels, 149 pairs differ in at most 6 of 64 bits. All but two of these correlate below .92 and show
+# different people; the two are at .951 (same frame, perhaps different people) and .976 (perhaps one patient). Copies of
+# an X-ray (JPEG of quality 20, noise, half the resolution, moderately different contrast) stay above .97, rotated by 1 degree
+# above .96; cropped by 2 % at each side most are missed. Without subtracting the mean, different people reach .973,
+# above many of the copies. Of 211 pairs of breast ultrasound images with hashes as close, most of them true
+# near-duplicates, 194 are above.
 NEAR_CORRELATION = 0.93
-# An image's size is odd when its aspect ratio or its side is off the median by more than these factors.
+# An image's size is unusual when its aspect ratio or its side differs from the median by more than these factors.
 ODD_ASPECT, ODD_SIDE = 2.0, 4.0
 HASHES_AT_A_TIME = 256
 
 
 class NearPair(NamedTuple):
-    """Positions of two look-alikes, the earlier first, the bits their hashes differ in, and their correlation."""
+    """Positions of two near-duplicates, the earlier first, the bits their hashes differ in, and their correlation."""
 
     first: int
     second: int
@@ -50,7 +50,7 @@ def thumbnail(grey: np.ndarray) -> np.ndarray:
 
 
 def exact_duplicates(digests: Mapping[int, bytes]) -> list[list[int]]:
-    """Rows of the same pixels, in the order given, for every picture that is there more than once."""
+    """Rows with the same pixels, in the order given, for every picture that occurs more than once."""
     rows: dict[bytes, list[int]] = {}
     for row, digest in digests.items():
         rows.setdefault(digest, []).append(row)
@@ -58,7 +58,7 @@ def exact_duplicates(digests: Mapping[int, bytes]) -> list[list[int]]:
 
 
 def near_duplicates(hashes: Sequence[int], thumbnails: np.ndarray, distance: int) -> list[NearPair]:
-    """Pairs of pictures that are one picture, but for exposure, noise, compression or resolution.
+    """Pairs of pictures that differ only in exposure, noise, compression or resolution.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def groups(count: int, pairs: Sequence[NearPair]) -> np.ndarray:
 
 
 def odd_sizes(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Which images have a shape or a size far off the median, boolean."""
+    """Which images have a shape or a size far from the median, boolean."""
     aspects, sides = widths / heights, np.sqrt(widths * heights)
     return (_factor(aspects) > ODD_ASPECT) | (_factor(sides) > ODD_SIDE)
 
@@ -101,10 +101,10 @@ def odd_sizes(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
 def duplicate_findings(
     records: Sequence[Record], digests: Mapping[int, bytes], masks: np.ndarray | None, targets: Sequence[str]
 ) -> dict[int, Finding]:
-    """Findings, by row, on images with the same pixels as another; all of these rows are to be dropped.
+    """Findings, by row, on images with the same pixels as another; these rows are to be dropped.
 
-    The first of the same pictures is kept and not among them, unless their labels contradict each other: then all are
-    dropped, since one label must be wrong.
+    The first of several duplicates is kept, unless their labels contradict each other: then all are dropped, since one
+    label must be wrong.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def duplicate_findings(
 def near_findings(records: Sequence[Record], pairs: Sequence[NearPair], targets: Sequence[str]) -> list[Finding]:
     """One finding a pair; such images share a group.
 
-    Both are kept even where their labels contradict each other: unlike the same pixels, two views of one lesion, or of
-    two alike, may be rightly labelled each.
+    Both are kept even if their labels contradict each other: unlike identical pixels, two views of one lesion, or of
+    two similar ones, may both be labelled correctly.
 
     Parameters
     ----------
@@ -149,14 +149,14 @@ def near_findings(records: Sequence[Record], pairs: Sequence[NearPair], targets:
         first, second = records[pair.first], records[pair.second]
         labels, other_labels = _targets(second, targets), _targets(first, targets)
         contradiction = labels != other_labels
-        said = f", but labelled {' '.join(labels)} and not {' '.join(other_labels)}" if contradiction else ""
+        said = f", labelled {' '.join(labels)} instead of {' '.join(other_labels)}" if contradiction else ""
         findings.append(
             Finding(
                 second.image.name,
-                "contradicting near duplicate" if contradiction else "near duplicate",
+                "contradicting near-duplicate" if contradiction else "near-duplicate",
                 "kept",
-                f"like {first.image.name}{said}: {pair.distance} of 64 hash bits differ, "
-                f"correlation {pair.correlation:.3f}; drawn splits keep them together",
+                f"near-duplicate of {first.image.name}{said}: {pair.distance} of 64 hash bits differ, "
+                f"correlation {pair.correlation:.3f}; grouped splits keep them together",
             )
         )
     return findings
@@ -182,7 +182,7 @@ def _close_hashes(hashes: np.ndarray, distance: int) -> Iterator[tuple[int, int,
 
 
 def _standard(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """A thumbnail without brightness and contrast, less what all thumbnails share."""
+    """A thumbnail without brightness and contrast, minus what all thumbnails share."""
     return _unit(picture.astype(np.float64)) - _unit(mean)
 
 

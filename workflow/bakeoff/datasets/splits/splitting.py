@@ -75,6 +75,16 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
     return table
 
 
+def keeps_groups(settings: Mapping[str, Any]) -> bool:
+    """Whether a split of the configuration keeps the images of a group in one part of a fold.
+
+    Splits that assign images one by one, as published ones do, do not.
+    """
+    if "straddling" in settings:
+        return bool(settings["straddling"] == "drop")
+    return settings["name"] not in ("random", "every-14th") and bool(settings.get("grouped", True))
+
+
 def straddling_groups(groups: pd.Series, chosen: pd.Series) -> dict[str, list[str]]:
     """Groups that lie in more than one split, and those splits."""
     straddled = {str(group): sorted(set(splits)) for group, splits in chosen.groupby(groups)}
@@ -110,7 +120,7 @@ def _by_label(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Serie
     _require_values(values, [*settings["train"], *settings["test"]])
     tests = values.isin(settings["test"])
     trains = values.isin(settings["train"]) & ~tests
-    if settings["straddling"] == "drop":
+    if keeps_groups(settings):
         trains &= ~index["group"].isin(index.loc[tests, "group"])
     chosen = pd.Series("", index=index.index).mask(tests, "test")
     shares = (1 - settings["validation"], settings["validation"], 0.0)
