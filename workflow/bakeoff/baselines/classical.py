@@ -1,13 +1,10 @@
 """Classifiers without a network: scikit-learn's estimators on pixels or on histograms of oriented gradients."""
 
-import sys
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -26,27 +23,18 @@ from sklearn.svm import SVC
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.baselines.histogram import grey
 
-
-@contextmanager
-def _without_torch() -> Iterator[None]:
-    """Keep torch out while skops is imported: it walks through all of scikit-learn, one module of which imports torch.
-
-    Nothing here uses that module (arrays of torch in scikit-learn), and torch takes longer than most fits.
-    """
-    name = "sklearn.externals.array_api_compat.torch"
-    absent = name not in sys.modules
-    if absent:
-        sys.modules[name] = ModuleType(name)
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules[name]
-
-
-with _without_torch():
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
+# What a model card calls the methods, and whom it cites.
+TITLES = {
+    "majority": "the majority class, whatever the image shows",
+    "svm": "a support vector machine of scikit-learn",
+    "random-forest": "a random forest of scikit-learn",
+    "gradient-boosting": "histogram gradient boosting of scikit-learn",
+    "logistic-regression": "a logistic regression of scikit-learn",
+}
+CITATION = (
+    "F. Pedregosa et al. Scikit-learn: machine learning in Python. Journal of Machine Learning Research 12:2825-2830, "
+    "2011."
+)
 
 # What differs from scikit-learn's defaults. The dummy predicts the most frequent class under both of its strategies
 # "most_frequent" and "prior"; the probabilities of the second are the classes' shares, of the first 0 and 1. The cache
@@ -148,7 +136,7 @@ def extract_features(images: Sequence[np.ndarray], features: str, side: int) -> 
     rows = np.empty((len(images), _length(features, side)), np.float32)
     if features != "none":
         for image, row in zip(images, rows, strict=True):
-            row[:] = _describe(image, features, side)
+            row[:] = _features(image, features, side)
     return rows
 
 
@@ -171,7 +159,7 @@ def _length(features: str, side: int) -> int:
     return {"none": 0, "grey": side**2, "rgb": 3 * side**2, "hog": 36 * (side // 8 - 1) ** 2}[features]
 
 
-def _describe(image: np.ndarray, features: str, side: int) -> np.ndarray:
+def _features(image: np.ndarray, features: str, side: int) -> np.ndarray:
     """One row of `extract_features`."""
     # Grey first, of whole images: then only one channel is resized.
     picture = _rgb(image) if features == "rgb" else grey(image)
@@ -308,6 +296,8 @@ def describe_estimator(estimator: ClassifierMixin) -> tuple[int | None, str]:
 
 def save_classifier(path: Path, classifier: Classifier) -> None:
     """Write a classifier in skops' format, which holds data and names of types but no code, whole or not at all."""
+    import skops.io  # here, since it imports all of scikit-learn, and through it torch
+
     beside = path.with_name(f".{path.name}.part")
     skops.io.dump(vars(classifier), beside, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     beside.replace(path)
@@ -323,6 +313,9 @@ def load_classifier(path: Path) -> Classifier:
     """
     if not path.is_file():
         raise BakeoffError(f"{path} is missing: run the stage that fits first.")
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
     try:
         return Classifier(**skops.io.load(path, trusted=TRUSTED))
     except UntrustedTypesFoundException as error:

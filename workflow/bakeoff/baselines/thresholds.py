@@ -18,13 +18,56 @@ from skimage import filters
 
 from bakeoff.baselines.histogram import LEVELS
 
+# What a model card calls the methods, and whom it cites.
+TITLES = {
+    "otsu": "Otsu's threshold",
+    "multiotsu": "multi-level Otsu thresholds",
+    "isodata": "the Isodata threshold",
+    "li": "Li's minimum cross-entropy threshold",
+    "mean": "the mean grey level as threshold",
+    "minimum": "the threshold at the minimum between two modes",
+    "triangle": "the triangle threshold",
+    "yen": "Yen's threshold",
+}
+CITATIONS = {
+    "otsu": (
+        "N. Otsu. A threshold selection method from gray-level histograms. IEEE Transactions on Systems, Man, and "
+        "Cybernetics 9(1):62-66, 1979.",
+    ),
+    "multiotsu": (
+        "N. Otsu. A threshold selection method from gray-level histograms. IEEE Transactions on Systems, Man, and "
+        "Cybernetics 9(1):62-66, 1979.",
+    ),
+    "isodata": (
+        "T. W. Ridler, S. Calvard. Picture thresholding using an iterative selection method. IEEE Transactions on "
+        "Systems, Man, and Cybernetics 8(8):630-632, 1978.",
+    ),
+    "li": (
+        "C. H. Li, P. K. S. Tam. An iterative algorithm for minimum cross entropy thresholding. Pattern Recognition "
+        "Letters 19(8):771-776, 1998.",
+    ),
+    "mean": (),
+    "minimum": (
+        "J. M. S. Prewitt, M. L. Mendelsohn. The analysis of cell images. Annals of the New York Academy of Sciences"
+        " 128(3):1035-1053, 1966.",
+    ),
+    "triangle": (
+        "G. W. Zack, W. E. Rogers, S. A. Latt. Automatic measurement of sister chromatid exchange frequency. Journal"
+        " of Histochemistry and Cytochemistry 25(7):741-753, 1977.",
+    ),
+    "yen": (
+        "J.-C. Yen, F.-J. Chang, S. Chang. A new criterion for automatic multilevel thresholding. IEEE Transactions "
+        "on Image Processing 4(3):370-378, 1995.",
+    ),
+}
+
 _LEVEL = np.arange(LEVELS)
 # What `minimum` smooths a histogram at most, as scikit-image does.
 MAX_SMOOTHINGS = 10_000
 
 
 def _of_each(threshold: Callable[[np.ndarray], float], counts: np.ndarray) -> np.ndarray:
-    """Thresholds of n pictures from a function of one histogram, which a picture of a single grey level is not given."""
+    """Thresholds of n pictures from a function of one histogram; of a picture of one grey level, that level."""
     return np.array([threshold(row) if np.count_nonzero(row) > 1 else row.argmax() for row in counts], np.float64)
 
 

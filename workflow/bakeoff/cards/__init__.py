@@ -6,22 +6,24 @@ reporting", https://arxiv.org/abs/1810.03993.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.prepared import Fold
+from bakeoff.cards.notes import source_facts
 
 FOLDER = Path(__file__).parent
+PACKAGE = FOLDER.parent
 MISSING = "—"
 LIBRARY = "bakeoff"
 # Model hubs' names of what is predicted.
 PIPELINES = {"segmentation": "image-segmentation", "classification": "image-classification"}
-NETWORKS = ("networks", "pretrained", "classifiers", "on_inputs")
 # Scores by their key in `metrics.json`: what they are called, and their name on hubs where they are headlines there.
 SCORES: dict[str, tuple[str, str | None]] = {
     "dice": ("Dice", "dice"),
@@ -75,14 +77,15 @@ def card(
     recipe: Mapping[str, Any] | None = None,
     shown: Mapping[str, Any] | None = None,
 ) -> str:
-    """A model card of an experiment, of any family.
+    """A model card of an experiment.
 
     Parameters
     ----------
     name
         The experiment's.
     settings
-        `Config.experiment(name)`: its entry, with `family`, `target` and `oracle`.
+        Its entry of the configuration, with `task` and `oracle` (whether it sees the truth of the test images). A
+        network has a `model`, `weights`, `recipe` and `settings`, any other method a `method`.
     about
         `data/prepared/DATASET/dataset.json`.
     metrics, cost
@@ -96,46 +99,39 @@ def card(
     source
         `datasets.NAME.source` of the configuration; None for a folder of one's own.
     note
-        What whoever uses it has to know before all else, such as that it is no medical device.
+        To be read before all else, such as that it is no medical device.
     recipe
         What its networks were trained by; None where there is none.
     shown
-        The configuration's entry of its input, of an experiment on pictures made from others.
+        The configuration's entry of the data set that `settings.images` names, if its pictures are made from others.
 
     Returns
     -------
     str
         Markdown with YAML front matter, ending with a new line.
     """
-    method, published = _method(settings), facts()["datasets"].get(source, {})
+    method, published = _method(settings), source_facts(source) if source else {}
     template = _environment().get_template("card.md.j2")
     return template.render(
-        front_matter=_front_matter(name, settings, about, metrics, task, published),
+        front_matter=_front_matter(name, settings, method, about, metrics, task, published),
         name=name,
-        what=_what(settings, method, about, task),
+        what=_what(method, about, task),
         warnings=_warnings(settings, about, cost, note),
         about=about,
-        page=published.get("page"),
+        page=published.get("PAGE"),
         classes=about["classes"] if task["kind"] == "segmentation" else _labels(about, task),
         protocol=_protocol(settings, task, folds, metrics, recipe, shown),
         scored=_scored(metrics),
         scores=_scores(metrics),
         costs=[(title, form.format(cost[key]) if cost.get(key) is not None else MISSING) for key, title, form in COSTS],
         cost=cost,
-        weights=_weights(settings, cost),
+        weights=_weights(settings, method, cost),
         intended=_intended(settings, note),
-        limits=_limits(settings, about, metrics, audit),
-        usage=_usage(name, settings, shown),
-        citations=[about["citation"], *method["cite"]],
+        limits=_limits(method, about, metrics, audit),
+        usage=_usage(name, settings, method, shown),
+        citations=[about["citation"], *method.citations],
         revision=cost.get("manifest", {}).get("revision"),
     )
-
-
-@cache
-def facts() -> dict[str, Any]:
-    """What `facts.yaml` says: `datasets` by source, `methods` by name, `weights` by name."""
-    found: dict[str, Any] = yaml.safe_load((FOLDER / "facts.yaml").read_text(encoding="utf-8"))
-    return found
 
 
 @cache
@@ -168,62 +164,89 @@ def escaped(text: object) -> str:
 def _front_matter(
     name: str,
     settings: Mapping[str, Any],
+    method: "Method",
     about: Mapping[str, Any],
     metrics: Mapping[str, Any],
     task: Mapping[str, Any],
     published: Mapping[str, Any],
 ) -> str:
-    synthetic, pipeline = about["synthetic"], PIPELINES[task["kind"]]
+    from huggingface_hub import EvalResult, ModelCardData
+
+    real = not about["synthetic"]
+    hub = published.get("HUB") if real else None
     headlines = {key: score for key, (_, score) in SCORES.items() if score and _known(metrics.get(key))}
-    data = f"{about['title']} (synthetic stand-in)" if synthetic else about["title"]
-    hub = published.get("hub", settings["dataset"]) if not synthetic else settings["dataset"]
-    result = {
-        "task": {"type": pipeline, "name": settings["task"]},
-        "dataset": {"type": hub, "name": data, "split": "test"},
-        "metrics": [
-            {"type": score, "name": SCORES[key][0], "value": round(metrics[key]["mean"], 6)}
-            for key, score in headlines.items()
-        ],
-    }
-    # Weights are made of data and of other weights: no single licence is theirs to name.
-    licence = {"license": "other", "license_name": "terms-of-data-and-weights"}
-    if "page" in published and not synthetic:
-        licence["license_link"] = published["page"]
-    found = {
-        **licence,
-        "library_name": LIBRARY,
-        "pipeline_tag": pipeline,
-        "tags": [LIBRARY, settings["family"], *(["onnx"] if settings["family"] in NETWORKS else [])]
-        + (["synthetic-data"] if synthetic else []),
-        **({"datasets": [published["hub"]]} if "hub" in published and not synthetic else {}),
-        "metrics": list(headlines.values()),
-        "model-index": [{"name": name, "results": [result]}],
-    }
-    dumped: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
-    return dumped
+    results = [
+        EvalResult(
+            task_type=PIPELINES[task["kind"]],
+            task_name=settings["task"],
+            dataset_type=hub or settings["dataset"],
+            dataset_name=about["title"] if real else f"{about['title']} (synthetic stand-in)",
+            dataset_split="test",
+            metric_type=score,
+            metric_name=SCORES[key][0],
+            metric_value=round(metrics[key]["mean"], 6),
+        )
+        for key, score in headlines.items()
+    ]
+    data = ModelCardData(
+        # Weights are made of data and of other weights, so there is no single licence to name.
+        license="other",
+        license_name="terms-of-data-and-weights",
+        license_link=published.get("PAGE") if real else None,
+        library_name=LIBRARY,
+        pipeline_tag=PIPELINES[task["kind"]],
+        tags=[LIBRARY, method.kind, *([] if real else ["synthetic-data"])],
+        datasets=[hub] if hub else None,
+        metrics=list(headlines.values()),
+        model_name=name,
+        eval_results=results,
+    )
+    return data.to_yaml(line_break="\n") + "\n"
 
 
 # Sections
 
 
-def _method(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Title and reference of a method; of one that the facts do not know its name."""
-    name = settings.get("method") or settings["model"]
-    found = facts()["methods"].get(name, {})
-    if "by" in found:
-        name = settings["settings"].get(found["by"], name)
-        found = found.get(name, {})
-    cited = found.get("cite") or []
-    return {"title": name, **found, "cite": [cited] if isinstance(cited, str) else cited}
+@dataclass(frozen=True)
+class Method:
+    """What the method's own file says of it.
+
+    Attributes
+    ----------
+    kind
+        What it is made of.
+    title
+        Noun phrase with its article; the method's name if the file says none.
+    citations
+        Works to cite.
+    """
+
+    kind: Literal["network", "threshold", "classical"]
+    title: str
+    citations: tuple[str, ...]
 
 
-def _what(
-    settings: Mapping[str, Any], method: Mapping[str, Any], about: Mapping[str, Any], task: Mapping[str, Any]
-) -> str:
-    title = method["title"][0].upper() + method["title"][1:]
+def _method(settings: Mapping[str, Any]) -> Method:
+    if (name := settings.get("model")) is not None:
+        found = constants(PACKAGE / "models" / f"{name}.py")
+        title, citations = found.get("TITLE", name), found.get("CITATIONS", ())
+        if "VARIANT" in found:
+            chosen = settings["settings"].get(found["VARIANT"], next(iter(title)))
+            title, citations = title[chosen], citations[chosen]
+        return Method("network", title, citations)
+    name = settings["method"]
+    thresholds = constants(PACKAGE / "baselines" / "thresholds.py")
+    if name in thresholds["TITLES"]:
+        return Method("threshold", thresholds["TITLES"][name], thresholds["CITATIONS"][name])
+    classical = constants(PACKAGE / "baselines" / "classical.py")
+    return Method("classical", classical["TITLES"][name], (classical["CITATION"],))
+
+
+def _what(method: Method, about: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+    title = method.title[0].upper() + method.title[1:]
     if task["kind"] == "segmentation":
         # A threshold tells one class from all else, however many there are.
-        marked = about["classes"][1:2] if settings["family"] == "thresholds" else about["classes"][1:]
+        marked = about["classes"][1:2] if method.kind == "threshold" else about["classes"][1:]
         return f"{title} that marks {_listed(marked)} in pictures of the data set {about['title']}."
     return f"{title} that tells the {task['target']} of pictures of the data set {about['title']}."
 
@@ -269,8 +292,8 @@ def _protocol(
         f"Settings: {_spelt({**own, **settings.get('settings', {})}) or 'none'}.",
     ]
     if shown is not None:
-        made = {key: value for key, value in shown.items() if key not in ("dataset", "task", "segmenter")}
-        lines.append(f"Input: not the pictures themselves but {settings['input']}, made of them ({_spelt(made)}).")
+        made = {key: value for key, value in shown.items() if key != "dataset"}
+        lines.append(f"Input: not the pictures themselves but {settings['images']}, made of them ({_spelt(made)}).")
     if recipe is not None:
         lines.append(f"Training, recipe {settings['recipe']}: {_spelt(recipe)}.")
     return lines
@@ -280,7 +303,7 @@ def _scored(metrics: Mapping[str, Any]) -> str:
     over = "all folds together" if metrics.get("folds", 1) > 1 else "the test split"
     return (
         f"On {metrics['images']} test images ({over}), means over {_plural(metrics['seeds'], 'seed')}; intervals are "
-        "95 % bootstrap intervals over images, look-alikes together (Wilson's of the accuracy)."
+        "95 % bootstrap intervals over images, near-duplicates together (Wilson's of the accuracy)."
     )
 
 
@@ -297,23 +320,23 @@ def _scores(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _weights(settings: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
-    if settings["family"] == "thresholds":
+def _weights(settings: Mapping[str, Any], method: Method, cost: Mapping[str, Any]) -> str:
+    if method.kind == "threshold":
         return "There are none: the method has no parameters that are learned."
-    if settings["family"] == "classical":
-        return "Fitted from nothing on the training images; their licence is that of the data."
-    if "weights" not in settings:
+    if method.kind == "classical":
+        return "Fitted on the training images alone; their licence is that of the data."
+    if (name := settings["weights"]) == "none":
         return "Trained from random weights on the training images; their licence is that of the data."
     if cost.get("weights") == "random":
         return (
-            f"The encoder started from RANDOM weights, a stand-in for {settings['weights']}; nothing pretrained is in "
-            "it. Their licence is that of the data."
+            f"The encoder started from RANDOM weights, a stand-in for {name}; nothing pretrained is in it. Their "
+            "licence is that of the data."
         )
-    known = facts()["weights"].get(settings["weights"], {"words": "published ones", "licence": "See their publisher."})
-    origin = " (a mirror's own file, not the publisher's)" if cost.get("weights") == "mirror" else ""
+    found = constants(PACKAGE / "weights" / "networks" / f"{name}.py")
+    mirror = " (a mirror's own file, not the publisher's)" if cost.get("weights") == "mirror" else ""
     return (
-        f"The encoder started from {settings['weights']}, {known['words']}{origin}. {known['licence']} The terms "
-        "of the data hold as well."
+        f"The encoder started from {name}, {found.get('ORIGIN', 'published ones')}{mirror}. "
+        f"{found.get('LICENCE', 'See their publisher.')} The terms of the data hold as well."
     )
 
 
@@ -323,7 +346,7 @@ def _intended(settings: Mapping[str, Any], note: str) -> str:
 
 
 def _limits(
-    settings: Mapping[str, Any], about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
+    method: Method, about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> list[str]:
     found = [
         f"It was scored on {metrics['images']} images of one data set; of other cameras, places and subjects nothing "
@@ -331,12 +354,12 @@ def _limits(
         f"It sees {about['size']} x {about['size']} pixels: what is smaller in the picture is lost, and proportions "
         "change.",
     ]
-    if settings["family"] in NETWORKS and metrics["seeds"] == 1:
+    if method.kind == "network" and metrics["seeds"] == 1:
         found.append("It was trained once: the intervals do not say what another seed would give.")
-    if settings["family"] in NETWORKS:
+    if method.kind == "network":
         found.append(
-            "The scores are of the precision that it was evaluated in. Its ONNX file computes in fp32: the parity.json "
-            "beside that counts the answers that change."
+            "The scores hold for the precision that it was evaluated in. An exported ONNX file computes in fp32: "
+            "parity.json beside it counts the answers that change."
         )
     found += [
         f"The audit says ({check['verdict']}, {check['check']}): {check['finding']} {check['explanation']}"
@@ -346,16 +369,18 @@ def _limits(
     return found
 
 
-def _usage(name: str, settings: Mapping[str, Any], shown: Mapping[str, Any] | None) -> dict[str, list[str]]:
+def _usage(
+    name: str, settings: Mapping[str, Any], method: Method, shown: Mapping[str, Any] | None
+) -> dict[str, list[str]]:
     if settings.get("foreground") == "oracle":
         return {"words": ["It cannot be used on images whose truth is not known."], "commands": []}
     predict = f"bakeoff predict {name} picture.jpg --out answers"
-    if shown is not None and "segmenter" not in shown:
+    if shown is not None and shown["variant"] in ("true", "shuffled"):
         return {"words": ["It takes a true mask with every picture:"], "commands": [f"{predict} --masks masks"]}
-    if settings["family"] not in NETWORKS:
+    if method.kind != "network":
         return {"words": ["In the folder where it was fitted:"], "commands": [predict]}
     return {
-        "words": ["In the folder where it was trained; once it was exported, the last line needs no torch:"],
+        "words": ["In the folder where it was trained; once it is exported, the last line needs no torch:"],
         "commands": [predict, f"bakeoff export {name}", f"{predict} --runtime onnx"],
     }
 

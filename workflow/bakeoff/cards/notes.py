@@ -1,9 +1,11 @@
-"""Trained and untrained methods on images of one's own.
+"""What has to be said of methods that were trained on pictures of patients."""
 
-Data sets of patients, by the source that the configuration names for them, are marked here and nowhere else.
-"""
+from pathlib import Path
+from typing import Any
 
-MEDICAL_SOURCES = ("lungs", "ultrasound")
+from bakeoff.artefacts.constants import constants
+
+SOURCES = Path(__file__).parents[1] / "datasets" / "sources"
 NO_MEDICAL_DEVICE = (
     "This is no medical device: it was trained for a comparison of methods, was never validated for patients, and must "
     "not be used to diagnose, treat or triage anybody."
@@ -16,6 +18,12 @@ def medical_note(source: str | None) -> str:
     Parameters
     ----------
     source
-        `datasets.NAME.source` of the configuration; None for a folder of one's own.
+        `datasets.NAME.source` of the configuration, whose package says `PATIENTS = True` of pictures of patients; None
+        for a folder of one's own.
     """
-    return NO_MEDICAL_DEVICE if source in MEDICAL_SOURCES else ""
+    return NO_MEDICAL_DEVICE if source and source_facts(source).get("PATIENTS") else ""
+
+
+def source_facts(source: str) -> dict[str, Any]:
+    """Constants of a data set's package."""
+    return constants(SOURCES / source / "__init__.py")

@@ -14,6 +14,14 @@ from torch.nn import functional
 
 from bakeoff.models.encoders import imagenet, resnet
 
+TITLE = "DeepLabV3+ on a ResNet50"
+CITATIONS = (
+    "L.-C. Chen, Y. Zhu, G. Papandreou, F. Schroff, H. Adam. Encoder-decoder with atrous separable convolution for "
+    "semantic image segmentation. ECCV, 2018. arXiv:1802.02611.",
+    "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+    "arXiv:1512.03385.",
+)
+
 LOW_LEVEL_CHANNELS = 256
 HIGH_LEVEL_CHANNELS = 2048
 

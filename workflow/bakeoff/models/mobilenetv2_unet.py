@@ -21,6 +21,14 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 
 from bakeoff.models.encoders import imagenet
 
+TITLE = "a U-Net on a MobileNetV2"
+CITATIONS = (
+    "O. Ronneberger, P. Fischer, T. Brox. U-Net: convolutional networks for biomedical image segmentation. MICCAI, "
+    "234-241, 2015. arXiv:1505.04597.",
+    "M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen. MobileNetV2: inverted residuals and linear "
+    "bottlenecks. IEEE CVPR, 2018. arXiv:1801.04381.",
+)
+
 SCALINGS = ("imagenet", "published")
 # Keras' block n is torchvision's features[n + 1]. The skips end at 1/2, 1/4, 1/8 and 1/16 of the resolution.
 SKIPS = {2: 96, 4: 144, 7: 192, 14: 576}

@@ -11,6 +11,12 @@ from torch import Tensor, nn
 
 from bakeoff.models.encoders import imagenet, resnet
 
+TITLE = "a ResNet50 with a small classifier"
+CITATIONS = (
+    "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+    "arXiv:1512.03385.",
+)
+
 FEATURES = 2048
 HIDDEN = 256
 

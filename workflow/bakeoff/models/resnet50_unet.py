@@ -15,6 +15,14 @@ from torch.nn import functional
 
 from bakeoff.models.encoders import imagenet, resnet
 
+TITLE = "a U-Net on a ResNet50"
+CITATIONS = (
+    "O. Ronneberger, P. Fischer, T. Brox. U-Net: convolutional networks for biomedical image segmentation. MICCAI, "
+    "234-241, 2015. arXiv:1505.04597.",
+    "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+    "arXiv:1512.03385.",
+)
+
 ENCODER_CHANNELS = (2048, 1024, 512, 256, 64)  # from the deepest up
 HEADS = ("mask", "class", "both")
 

@@ -12,6 +12,12 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+TITLE = "a SegNet"
+CITATIONS = (
+    "V. Badrinarayanan, A. Kendall, R. Cipolla. SegNet: a deep convolutional encoder-decoder architecture for image "
+    "segmentation. IEEE TPAMI 39(12):2481-2495, 2017. arXiv:1511.00561.",
+)
+
 NORMS = ("batch", "none")
 
 

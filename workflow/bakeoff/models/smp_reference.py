@@ -14,6 +14,28 @@ from torch.nn import functional
 
 from bakeoff.models.encoders import imagenet, resnet
 
+VARIANT = "architecture"  # the setting that chooses among these
+TITLE = {
+    "unetplusplus": "a U-Net++ of segmentation_models_pytorch",
+    "fpn": "an FPN of segmentation_models_pytorch",
+}
+CITATIONS = {
+    "unetplusplus": (
+        "P. Iakubovskii. Segmentation models PyTorch. 2019. https://github.com/qubvel-org/segmentation_models.pytorch.",
+        "Z. Zhou, M. M. R. Siddiquee, N. Tajbakhsh, J. Liang. UNet++: a nested U-Net architecture for medical image "
+        "segmentation. DLMIA, 2018. arXiv:1807.10165.",
+        "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+        "arXiv:1512.03385.",
+    ),
+    "fpn": (
+        "P. Iakubovskii. Segmentation models PyTorch. 2019. https://github.com/qubvel-org/segmentation_models.pytorch.",
+        "A. Kirillov, R. Girshick, K. He, P. Dollár. Panoptic feature pyramid networks. IEEE CVPR, 2019. "
+        "arXiv:1901.02446.",
+        "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+        "arXiv:1512.03385.",
+    ),
+}
+
 ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "fpn": smp.FPN}
 ENCODERS = ("resnet34", "resnet50", "resnet101", "mobilenet_v2")
 MULTIPLE = 32

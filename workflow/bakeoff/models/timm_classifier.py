@@ -17,6 +17,27 @@ from torch.nn import functional
 
 from bakeoff.models.encoders import imagenet
 
+VARIANT = "backbone"  # the setting that chooses among these
+TITLE = {
+    "resnet34": "a ResNet34",
+    "resnet101": "a ResNet101",
+    "convnext_tiny": "a ConvNeXt-Tiny",
+}
+CITATIONS = {
+    "resnet34": (
+        "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+        "arXiv:1512.03385.",
+    ),
+    "resnet101": (
+        "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "
+        "arXiv:1512.03385.",
+    ),
+    "convnext_tiny": (
+        "Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie. A ConvNet for the 2020s. IEEE CVPR, 2022. "
+        "arXiv:2201.03545.",
+    ),
+}
+
 # By the name of the weights that they are published with, which decides on details of the architecture.
 BACKBONES = {
     "resnet34": "resnet34.tv_in1k",

@@ -13,6 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+TITLE = "a U-Net"
+CITATIONS = (
+    "O. Ronneberger, P. Fischer, T. Brox. U-Net: convolutional networks for biomedical image segmentation. MICCAI, "
+    "234-241, 2015. arXiv:1505.04597.",
+)
+
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda _: nn.Identity(),
     "batch": nn.BatchNorm2d,

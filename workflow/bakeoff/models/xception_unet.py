@@ -18,6 +18,12 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+TITLE = "the Xception-style U-Net of Keras' example"
+CITATIONS = (
+    "F. Chollet. Image segmentation with a U-Net-like architecture. Keras code examples, 2019. "
+    "https://keras.io/examples/vision/oxford_pets_image_segmentation/.",
+)
+
 
 def build(in_channels: int, outputs: int, channels: Sequence[int] = (32, 64, 128, 256)) -> nn.Module:
     """Build the network with random weights, drawn from torch's global generator.

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from bakeoff.datasets.archives.remote import RemoteFile
 
+ORIGIN = "its authors', trained on ImageNet-22k"
+LICENCE = "The authors' code is under the MIT licence; ImageNet's terms are for non-commercial research and education."
+
 FILE = RemoteFile(
     name="convnext_tiny_22k_224.pth",
     urls=("https://dl.fbaipublicfiles.com/convnext/convnext_tiny_22k_224.pth",),

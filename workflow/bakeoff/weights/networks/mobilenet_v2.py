@@ -5,6 +5,12 @@ from torchvision.models import mobilenet_v2
 
 from bakeoff.datasets.archives.remote import RemoteFile
 
+ORIGIN = "torchvision's, trained on ImageNet (ILSVRC 2012)"
+LICENCE = (
+    "torchvision is under BSD-3-Clause and says that pretrained weights may be bound by the terms of the data: "
+    "ImageNet's are for non-commercial research and education."
+)
+
 FILE = RemoteFile(
     name="mobilenet_v2-b0353104.pth",
     urls=("https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",),

@@ -5,6 +5,12 @@ from torchvision.models import resnet34
 
 from bakeoff.datasets.archives.remote import RemoteFile
 
+ORIGIN = "torchvision's, trained on ImageNet (ILSVRC 2012)"
+LICENCE = (
+    "torchvision is under BSD-3-Clause and says that pretrained weights may be bound by the terms of the data: "
+    "ImageNet's are for non-commercial research and education."
+)
+
 FILE = RemoteFile(
     name="resnet34-b627a593.pth",
     urls=("https://download.pytorch.org/models/resnet34-b627a593.pth",),

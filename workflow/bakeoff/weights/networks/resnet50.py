@@ -1,14 +1,15 @@
-"""ResNet50 trained on ImageNet: torchvision's first version of it (IMAGENET1K_V1, 76.1 % top-1).
-
-A module of this package has `FILE`, the published checkpoint, and `network()`, the network that it fits; where the
-checkpoint's tensors bear other names than the network's, `renamed(checkpoint, network)`; and where networks can have
-their strides in either of two places, `STRIDE_IN`, that of the published one.
-"""
+"""ResNet50 trained on ImageNet: torchvision's first version of it (IMAGENET1K_V1, 76.1 % top-1)."""
 
 from torch import nn
 from torchvision.models import resnet50
 
 from bakeoff.datasets.archives.remote import RemoteFile
+
+ORIGIN = "torchvision's, trained on ImageNet (ILSVRC 2012)"
+LICENCE = (
+    "torchvision is under BSD-3-Clause and says that pretrained weights may be bound by the terms of the data: "
+    "ImageNet's are for non-commercial research and education."
+)
 
 FILE = RemoteFile(
     name="resnet50-0676ba61.pth",

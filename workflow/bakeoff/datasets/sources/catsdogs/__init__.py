@@ -14,6 +14,8 @@ from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
 from bakeoff.datasets.archives.remote import RemoteFile
 
 TITLE = "Cats and dogs (Asirra)"
+PAGE = "https://www.microsoft.com/en-us/download/details.aspx?id=54765"
+HUB = "microsoft/cats_vs_dogs"  # where model hubs keep the same images
 CHANNELS = 3
 CLASSES: tuple[str, ...] = ()
 MASK_RESIZE = "nearest"

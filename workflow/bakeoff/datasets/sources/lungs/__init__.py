@@ -13,6 +13,8 @@ from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
 from bakeoff.datasets.archives.remote import RemoteFile
 
 TITLE = "Montgomery and Shenzhen chest X-rays"
+PAGE = "https://data.lhncbc.nlm.nih.gov/public/Tuberculosis-Chest-X-ray-Datasets/index.html"
+PATIENTS = True  # what is trained on them is no medical device: see bakeoff.cards.notes
 # Of a prepared image: 1 for grey levels, 3 for RGB.
 CHANNELS = 1
 CLASSES = ("background", "lung")

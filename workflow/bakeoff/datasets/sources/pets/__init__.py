@@ -16,6 +16,8 @@ from bakeoff.datasets.archives.records import Consequence, Finding, Listing, Mem
 from bakeoff.datasets.archives.remote import RemoteFile
 
 TITLE = "Oxford-IIIT Pet"
+PAGE = "https://www.robots.ox.ac.uk/~vgg/data/pets/"
+HUB = "timm/oxford-iiit-pet"  # where model hubs keep the same images
 CHANNELS = 3
 CLASSES = ("background", "pet", "border")
 MASK_RESIZE = "nearest"

@@ -14,6 +14,8 @@ from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
 from bakeoff.datasets.archives.remote import RemoteFile
 
 TITLE = "Breast ultrasound: benign, malignant and no lesion"
+PAGE = "https://doi.org/10.1016/j.dib.2019.104863"
+PATIENTS = True  # what is trained on them is no medical device: see bakeoff.cards.notes
 # Colour is in 16 of the 780 images alone, and is calipers, text and Doppler there, drawn by the machine.
 CHANNELS = 1
 CLASSES = ("background", "lesion")
