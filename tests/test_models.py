@@ -1,6 +1,10 @@
 """One contract that every network keeps, and what is particular to each."""
 
 import io
+import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
@@ -8,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bakeoff
 import numpy as np
 import pytest
 import torch
@@ -405,3 +410,135 @@ def test_xception_unet_takes_images_smaller_than_its_depth() -> None:
 def test_xception_unet_refuses_wrong_settings(channels: list[Any]) -> None:
     with pytest.raises(ValueError, match="channels"):
         xception_unet.build(1, 1, channels)
+
+
+# A new model is one file: dropped into a copy of the package, of which nothing else changes
+
+
+NEW_MODEL = """
+from torch import nn
+
+TITLE = "a new network"
+CITATIONS = ("A. Nobody. A new network. 2026.",)
+
+
+def build(in_channels, outputs, width=4):
+    layers = [nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU()]
+    pooling = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    head = {"mask": [nn.Conv2d(width, outputs, 1)], "class": [*pooling, nn.Linear(width, outputs)]}["HEAD"]
+    network = nn.Sequential(*layers, *head)
+    network.mean, network.std = (0.5,) * in_channels, (0.25,) * in_channels
+    return network
+"""
+
+FROM_TRAINING_TO_CARD = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import Fold
+from bakeoff.cards import card
+from bakeoff.training.checkpoint import CheckpointFolder
+from bakeoff.training.device import set_up
+from bakeoff.training.inference import predict_masks, predict_probabilities
+from bakeoff.training.loop import TrainingTask, train
+from bakeoff.training.objective import Examples, classification, segmentation
+from bakeoff.training.saved import Description, build_network, load_network, save_network
+
+masks, settings, classes = sys.argv[1] == "mask", {"width": 6}, ["a", "b", "c"]
+images = torch.randint(256, (6, 3, 8, 8), dtype=torch.uint8)
+examples = Examples(images, images[:, 0] % 3 if masks else None, None if masks else torch.arange(6) % 3)
+kind = {} if masks else {"weighted": False, "smoothing": 0.0, "mask_classes": None}
+objective = (segmentation if masks else classification)(examples, classes, **kind)
+recipe = {
+    **{"epochs": 1, "patience": 1, "batch_size": 6, "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0},
+    **{"schedule": "constant", "warmup_epochs": 0, "frozen_epochs": 0, "discriminative": False},
+    **{"encoder_learning_rate_factor": 1.0},
+    "augmentation": dict.fromkeys(("rotate", "scale", "translate", "brightness", "contrast", "gamma", "flip"), 0),
+}
+task, runtime = TrainingTask("new", examples, examples, objective, recipe, seed=0), set_up("fp32")
+checkpoints = CheckpointFolder(Path("checkpoints"))
+
+network = build_network("new", 3, 3, settings, "experiment new")
+start = {key: value.clone() for key, value in network.state_dict().items()}
+best, history = train(task, network, runtime, checkpoints)
+assert len(history) == 1 and not any(torch.equal(value, best[key]) for key, value in start.items())
+try:
+    train(replace(task, pretrained=True), network, runtime, checkpoints)
+except BakeoffError as error:
+    print(error)
+
+target = None if masks else "kind"
+about = Description("new", settings, 3, classes, target, 8, list(network.mean), list(network.std), "fp32")
+save_network(Path("seed0.safetensors"), best, about)
+loaded, described = load_network(Path("seed0.safetensors"))
+assert described == about
+predict = predict_masks if masks else predict_probabilities
+assert np.array_equal(predict(loaded, images, runtime), predict(network, images, runtime))
+
+data = {"name": "d", "title": "D", "classes": classes, "size": 8, "counts": {"listed": 6, "used": 6}, "licence": "-"}
+score = {"mean": 0.5, "low": 0.4, "high": 0.6}
+entry = {"task": "t", "dataset": "d", "model": "new", "weights": "none", "settings": settings, "oracle": False}
+rows = np.arange(6)
+print(
+    card(
+        "new-network",
+        entry,
+        {**data, "citation": "-", "synthetic": True},
+        {"dice" if masks else "accuracy": score, "images": 6, "seeds": 1},
+        {"device": "CPU", "note": ""},
+        task={"kind": "segmentation" if masks else "classification", "target": target, "split": {"name": "random"}},
+        folds=[Fold(0, rows, rows, rows)],
+        audit={"checks": []},
+    )
+)
+"""
+
+
+@pytest.mark.parametrize("head", ["mask", "class"])
+def test_one_new_file_is_a_model_from_training_to_card(tmp_path: Path, head: str) -> None:
+    package = tmp_path / "bakeoff"
+    shutil.copytree(Path(bakeoff.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "models" / "new.py").write_text(NEW_MODEL.replace("HEAD", head))
+    (tmp_path / "checkpoints").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", FROM_TRAINING_TO_CARD, head],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "new: the network has no attribute 'encoder' for pretrained weights: set weights to none, or" in done.stdout
+    assert "A new network that " in done.stdout
+    assert "- A. Nobody. A new network. 2026." in done.stdout
+    assert "Trained from random weights" in done.stdout
+
+
+# Only what a network needs is imported
+
+
+@pytest.mark.parametrize(
+    ("model", "needed"),
+    [
+        *(("unet", ""), ("segnet", ""), ("xception_unet", "")),
+        *(("deeplabv3plus", "torchvision"), ("resnet50_classifier", "torchvision"), ("timm_classifier", "timm")),
+    ],
+)
+def test_only_what_a_network_needs_is_imported(model: str, needed: str) -> None:
+    asked = f"""
+import sys
+import bakeoff.training.loop, bakeoff.training.saved, bakeoff.training.inference
+bakeoff.training.saved.build_network("{model}", 3, 2, {{}}, "here")
+for name in ("torchvision", "timm", "segmentation_models_pytorch", "huggingface_hub", "onnx", "skops", "sklearn"):
+    if name in sys.modules:
+        print(name)
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert (
+        found == {needed} - {""} if needed != "timm" else "timm" in found and "segmentation_models_pytorch" not in found
+    )
