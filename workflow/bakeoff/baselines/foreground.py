@@ -1,7 +1,7 @@
-"""Which class of grey levels is the foreground: fixed, chosen on the training images, or the best with the truth seen.
+"""Which class of grey levels is the foreground: fixed, the best on the training images, or the best on the test image.
 
-Thresholds cut a picture into classes by brightness, 0 the darkest. They do not say which of them shows the object;
-that is a choice, and each way of making it is reported by its name.
+Thresholds divide a picture into classes by brightness, 0 the darkest. Which of them is the foreground is a choice of
+its own; `oracle`, which uses the test image's truth, is an upper bound.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def class_of_level(thresholds: np.ndarray) -> np.ndarray:
 
 
 def class_dice(thresholds: np.ndarray, counts: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Dice of every class of every picture, taken for the foreground, without touching a pixel.
+    """Dice of every class of every picture as the foreground, from histograms alone.
 
     Parameters
     ----------

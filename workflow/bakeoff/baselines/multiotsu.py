@@ -39,7 +39,7 @@ def multiotsu(counts: np.ndarray, classes: int) -> np.ndarray:
     Source: Otsu (1979), section III; the dynamic programme: Fisher (1958), "On grouping for maximum homogeneity".
     """
     if classes < 2:
-        raise ValueError(f"Multi-Otsu wants at least 2 classes, not {classes}.")
+        raise ValueError(f"Multi-Otsu needs at least 2 classes, not {classes}.")
     return np.array([_multiotsu(row, classes) for row in counts], np.float64)
 
 

@@ -1,18 +1,18 @@
-"""How sure a mean over images is: its bootstrap interval, over images, groups of images and seeds.
+"""Bootstrap intervals of means over images, groups of images and seeds.
 
-Three things make an interval too narrow, and each has its remedy here:
+Four things make an interval too narrow:
 
 | what | remedy |
 |---|---|
 | images of one group (a patient, near-duplicates) are alike | groups are drawn as a whole (Field & Welsh 2007) |
 | a few bad images make the scores skewed | BCa quantiles (Efron 1987) |
-| few images make the quantiles narrow | they lie further out, as t is wider than normal (Hesterberg 2015) |
+| few images make the quantiles narrow | quantiles further out, as t is wider than normal (Hesterberg 2015) |
 | another training run gives another mean | the variance between seeds is added (two-way random effects) |
 
-Seeds are no images: they are averaged within an image before images are drawn. Nor are there enough of them to be drawn
-again, so what they add is worked out: the variance between seeds less the part that the images drawn explain. Folds are
-not drawn at all: a seed's run is all of its folds together, which test every image once, and the spread between folds
-cannot be told from that between their images (Bengio & Grandvalet 2004).
+Seeds are averaged within an image before images are drawn: they are not more images. There are too few of them to be
+drawn again, so the variance between seeds is computed, less the part that the images explain. Folds are not drawn: a
+seed's run is all of its folds, which test every image once, and the spread between folds cannot be separated from that
+between their images (Bengio & Grandvalet 2004).
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ BOUNDS = {
 _VALUES_AT_A_TIME = 4_000_000
 # Means that differ by less than this share of the largest value are equal but for rounding.
 _ROUNDING = 1e-12
-# The normal quantile of the least tail probability that is told from 0.
+# The normal quantile of the least tail probability that is not 0 in float64.
 _FURTHEST = 37.0
 
 
@@ -57,7 +57,7 @@ class Interval(NamedTuple):
         return {end: float(value) if np.isfinite(value) else None for end, value in self._asdict().items()}
 
     def signed(self) -> str:
-        """As a sentence has a difference of scores: "+0.012 (+0.003 to +0.021)"; what rounds to nothing has a plus."""
+        """A difference of scores in a sentence: "+0.012 (+0.003 to +0.021)"; what rounds to 0 has a plus."""
         mean, low, high = (f"{round(end, 3) + 0.0:+.3f}" for end in self)
         return f"{mean} ({low} to {high})"
 
@@ -100,8 +100,7 @@ class Variance:
     def t_quantile(self, share: float) -> float:
         """Quantile of (mean - truth) / standard error: of the parts' t distributions, weighted by their variance.
 
-        A part that is estimated from a few seeds is as uncertain as they are few. Satterthwaite's degrees of freedom,
-        the other way to weigh, cover less than they say here. Infinite for a single group.
+        Satterthwaite's degrees of freedom, the alternative, cover too little here. Infinite for a single group.
 
         Source: Cochran & Cox (1957), "Experimental Designs", section 4.14.
         """
@@ -145,8 +144,7 @@ def mean_interval(
     ----------
     values
         A score by image, (images,), or by image and seed, (images, seeds). Seeds are averaged within an image before
-        anything is drawn: several networks that saw one image are not several images. What they differ by widens the
-        interval: it is as much wider as a t interval would be.
+        anything is drawn; the variance between them widens the interval as it would a t interval.
     level
         Probability that the interval covers, between 0 and 1.
     resamples
@@ -158,7 +156,7 @@ def mean_interval(
         a resample is then as many groups as there are, and its mean the mean over all their images. Where every image
         is a group of its own this is the plain bootstrap.
     bounds
-        What the score can be, such as `BOUNDS["assd"]`: few values may all lie below 1 and say nothing of it.
+        Least and greatest value of the score, such as `BOUNDS["assd"]`; the values themselves do not show them.
 
     Returns
     -------
@@ -168,8 +166,8 @@ def mean_interval(
     Raises
     ------
     ValueError
-        If there is no image, a value is not finite (every score here is defined for empty masks too, so that NaN is a
-        fault, and leaving it out would flatter a method), or there is not one group an image.
+        If there is no image, a value is not finite (every score is defined for empty masks too: NaN is a fault), or
+        there is not one group an image.
 
     References
     ----------
@@ -228,7 +226,7 @@ def resampled_means(by_image: np.ndarray, member: np.ndarray, *, resamples: int,
         float64, (resamples,).
     """
     mean, sizes = by_image.mean(), np.bincount(member).astype(np.float64)
-    # What is drawn is the distance to the mean: values that are all equal then have resampled means that are, too.
+    # Distances to the mean are drawn, so that the resampled means of equal values are equal too.
     totals = np.column_stack([np.bincount(member, weights=by_image - mean), sizes])
     times = times_drawn(len(sizes), resamples, seed)
     at_a_time = max(1, _VALUES_AT_A_TIME // len(sizes))
@@ -240,8 +238,8 @@ def resampled_means(by_image: np.ndarray, member: np.ndarray, *, resamples: int,
 def times_drawn(count: int, resamples: int, seed: int) -> np.ndarray:
     """How often each of `count` groups is in each resample; uint8, (resamples, count).
 
-    Every bootstrap of the project draws its groups here, so that the same seed gives all figures the same images. Kept,
-    since every score of a task does. More than 255 times one of more than 255 groups never happens.
+    Every bootstrap of the project draws its groups here, so that the same seed gives all figures the same images.
+    Cached, since all scores of a task share it.
     """
     rng = np.random.default_rng(seed)
     times = np.empty((resamples, count), np.uint8)
@@ -279,7 +277,7 @@ def bca_interval(by_image: np.ndarray, member: np.ndarray, drawn: np.ndarray, le
         return Interval(mean, mean, mean)
     below = (np.mean(distance < -rounding) + np.mean(distance <= rounding)) / 2
     bias = special.ndtri(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn)))
-    influence = influence / np.abs(influence).max()  # the acceleration stays, and squares of tiny ones are no 0
+    influence = influence / np.abs(influence).max()  # the same acceleration, without underflow
     acceleration = np.sum(influence**3) / (6 * np.sum(influence**2) ** 1.5)
     z = bias + np.array([-1, 1]) * _expanded_normal_quantile(level, len(influence))
     # Where the acceleration overtakes, for three groups or fewer, the quantile lies beyond all draws.
@@ -297,7 +295,7 @@ def expanded_shares(level: float, groups: float) -> tuple[float, float]:
     level
         Probability that the interval covers.
     groups
-        How many are drawn, or as many as know the variance.
+        How many are drawn, or how many the variance is estimated from.
 
     References
     ----------
@@ -359,12 +357,12 @@ def seed_variance(figures: np.ndarray, explained: float) -> tuple[tuple[float, i
         The figure of every seed, each over the same images, (seeds,).
     explained
         The sum over seeds of the variance that these images give to the distance of a seed's figure from the mean of
-        all: seeds that disagree on single images alone would have agreed on others.
+        all.
 
     Returns
     -------
     tuple
-        Nothing for one seed, which cannot show what others would give.
+        Empty for one seed.
     """
     seeds = len(figures)
     if seeds < 2:
@@ -393,7 +391,7 @@ def clustered_variance(by_image: np.ndarray, member: np.ndarray) -> float:
 
 
 def widened(interval: Interval, variance: Variance, level: float) -> Interval:
-    """An interval over images with what the seeds add, each side as much as a t interval would become wider.
+    """An interval over images with the variance between seeds, each side wider by as much as a t interval would be.
 
     Parameters
     ----------
@@ -419,8 +417,8 @@ def widened(interval: Interval, variance: Variance, level: float) -> Interval:
 def independent_difference(first: Interval, second: Interval) -> Interval:
     """First minus second, of independent samples, and its interval from theirs.
 
-    Each end adds up the squared distances of the two figures from the ends that pull it there; of Wilson intervals it
-    is Newcombe's hybrid score interval. For figures of the same images it is wider than need be.
+    The squared distances of the two figures from the respective ends of their intervals are added; of Wilson intervals
+    this is Newcombe's hybrid score interval. For figures of the same images it is wider than necessary.
 
     References
     ----------
@@ -452,7 +450,7 @@ def wilson(share: float, images: float, *, level: float = 0.95) -> Interval:
     >>> [round(end, 3) for end in wilson(1000 / 1470, 1470)]
     [0.68, 0.656, 0.704]
     """
-    from statsmodels.stats.proportion import proportion_confint  # half a second, which masks need not pay for
+    from statsmodels.stats.proportion import proportion_confint  # 0.3 s, which scores of masks do not need
 
     low, high = proportion_confint(share * images, images, alpha=1 - level, method="wilson")
     # The bounds are exact at 0 and 1, but for rounding.

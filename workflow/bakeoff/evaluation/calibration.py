@@ -1,8 +1,8 @@
-"""Probabilities that mean what they say: temperature scaling, fitted on validation images.
+"""Temperature scaling of probabilities, fitted on validation images.
 
-One number T divides the logits of all classes, so that the predicted class stays what it is and only the confidence
-changes: T above 1 makes a method less sure. Of probabilities p the logits are known up to a constant that the softmax
-takes out, so softmax(logits / T) is p to the power of 1 / T, made to add up to 1, and any method can be scaled.
+A temperature T divides the logits of all classes. The predicted class stays the same and the confidence changes: T
+above 1 lowers it. Probabilities p determine the logits up to a constant that the softmax cancels, so
+softmax(logits / T) is p to the power of 1 / T, normalised, and any method can be scaled.
 
 Source: Guo, Pleiss, Sun & Weinberger (2017), "On calibration of modern neural networks", ICML, section 4.2.
 """
@@ -15,11 +15,11 @@ from scipy.special import log_softmax, softmax
 from bakeoff.artefacts.predictions import Probabilities
 from bakeoff.evaluation.classification import SCALED_HEADLINES, calibration_figures
 
-# Beyond these a method is scaled to certainty, or to the same probability for all classes.
+# Beyond these all probabilities are 0 or 1, or the same for all classes.
 LOWEST, HIGHEST = 0.05, 100.0
 
-# A probability of 0 has no logarithm, and to any power it stays 0. Here it is the smallest that the softmax of a
-# network can be with full precision, so that a temperature can mend what was rounded.
+# What a probability of 0 counts as: the smallest value of a float32 softmax, so that a temperature can correct what was
+# rounded to 0.
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -59,8 +59,8 @@ def fit_temperature(truth: np.ndarray, probabilities: np.ndarray) -> float:
     Returns
     -------
     float
-        From 0.05 to 100, and 1 where no temperature is better: equal probabilities stay equal at any. At an end of the
-        range the images do not say how sure to be: where all are right, the lowest is the best.
+        From 0.05 to 100, and 1 where no temperature is better, as for equal probabilities. At an end of the range the
+        images do not determine it: where all are right, the lowest is the best.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def fit_temperature(truth: np.ndarray, probabilities: np.ndarray) -> float:
         method="bounded",
         options={"xatol": 1e-8},
     )
-    # The search comes near the ends, and never reaches them.
+    # The search does not evaluate the ends themselves.
     best = min((float(np.exp(found.x)), LOWEST, HIGHEST), key=log_loss)
     return best if log_loss(best) < log_loss(1) - 1e-12 else 1.0
 

@@ -1,13 +1,12 @@
 """Scores of predicted class probabilities: of every image, of every class, and of all images together.
 
-The predicted class is the one with the highest probability; of equals, the first. What could have no value has one,
-or is left out, as follows:
+The predicted class is the one with the highest probability; of equals, the first. Cases without an obvious value:
 
-| case | what holds |
+| case | definition |
 |---|---|
 | a probability of 0 for the true class | log loss of 36.04, the negative logarithm of float64's epsilon |
-| a class of which no image is true | has no share in balanced accuracy, ROC AUC and average precision |
-| a class of which no image is true and none predicted | has no share in macro-F1 |
+| a class of which no image is true | is left out of balanced accuracy, ROC AUC and average precision |
+| a class of which no image is true and none predicted | is left out of macro-F1 |
 | a class that is never predicted | precision 0, and so F1 0 |
 | a class that every image has | has no ROC AUC; where no class has one, the figure is None |
 """
@@ -38,9 +37,9 @@ HEADLINES = (
     *("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "aurc"),
     *("roc_auc", "average_precision"),
 )
-# Those that are means over classes of a share of their images, or of pairs of these.
+# Means over classes of a share of their images, or of pairs of images.
 _MEANS_OVER_CLASSES = ("balanced_accuracy", "roc_auc", "average_precision")
-# Those that another temperature changes and the classes predicted do not, of scaled probabilities.
+# Those that a temperature changes, and what they are called after scaling.
 SCALED_HEADLINES = {"log_loss": "log_loss_scaled", "ece": "ece_scaled"}
 CALIBRATION_BINS = 15
 
@@ -48,7 +47,7 @@ CALIBRATION_BINS = 15
 _SMALLEST = np.finfo(np.float64).eps
 # Values of one array held in memory at a time.
 _VALUES_AT_A_TIME = 16_000_000
-# Parts of the images that a jackknife leaves out in turn: enough to estimate a variance, which needs no single images.
+# Parts of the images that a jackknife leaves out in turn: enough to estimate a variance.
 _JACKKNIFE_PARTS = 50
 
 
@@ -252,14 +251,13 @@ def headline(
     """Every headline figure with its 95 % bootstrap interval over images.
 
     The images are drawn again with replacement, groups as a whole, and each figure is computed anew. A draw in which a
-    figure has no value (ROC AUC where one class alone was drawn) is left out of its interval, which is of percentiles,
-    expanded for few groups (of a mean over classes: for few in a class), and widened by what seeds differ in. Accuracy
-    and log loss, means over images, have those of `accuracy_interval` and `mean_interval`.
+    figure has no value (ROC AUC where one class alone was drawn) is left out of its interval. This is of percentiles,
+    expanded for few groups (of a mean over classes: for few in a class), and widened by the variance between seeds less
+    what the images explain of it, from a jackknife. Accuracy and log loss, means over images, have the intervals of
+    `accuracy_interval` and `mean_interval`.
 
-    What the seeds add is the variance of their figures less what the images explain of it, from a jackknife.
-
-    Few images in a bin or a class add to `ece`, and take from a mean over classes, in every draw once more: for a small
-    test set the interval of such a figure may lie to one side of the figure itself.
+    Few images in a bin or a class bias `ece` upwards and a mean over classes downwards, in every draw once more: for a
+    small test set the interval of such a figure may lie to one side of the figure itself.
 
     Parameters
     ----------
@@ -270,9 +268,8 @@ def headline(
     groups
         (images,). Images of one group are drawn together, since they are not independent.
     scaled
-        The same probabilities at the temperatures that the validation images gave, whose `log_loss_scaled` and
-        `ece_scaled` are wanted too. The temperatures are taken as they are: that other validation images would give
-        others is not in these intervals.
+        The same probabilities after temperature scaling, for `log_loss_scaled` and `ece_scaled`. Their intervals take
+        the temperatures as fixed.
     resamples
         Of the bootstrap.
     seed
@@ -281,8 +278,8 @@ def headline(
     Returns
     -------
     dict
-        As `metrics.json` has it: `{"accuracy": {"mean", "low", "high"}, ..., "images", "seeds", "classes"}`, plain
-        numbers, None for a ROC AUC that has no value and for ends that a single group of images does not give.
+        As in `metrics.json`: `{"accuracy": {"mean", "low", "high"}, ..., "images", "seeds", "classes"}`, plain numbers,
+        None for a ROC AUC that has no value and for the ends of an interval of a single group.
 
     Raises
     ------
@@ -322,10 +319,10 @@ def headline(
 
 
 def _groups_of_classes(truth: np.ndarray, probabilities: np.ndarray, member: np.ndarray) -> float:
-    """Of how many groups the variance of a mean over classes is known, where a class of few images brings most of it.
+    """How many groups the variance of a mean over classes is estimated from, where small classes bring most of it.
 
-    That is one more than Satterthwaite's degrees of freedom of the classes' shares of right images, each by Laplace's
-    rule of succession, so that no share is without variance; never more than all groups.
+    One more than Satterthwaite's degrees of freedom of the classes' recalls, each by Laplace's rule of succession, so
+    that none is without variance; never more than all groups.
 
     Source: Satterthwaite (1946), "An approximate distribution of estimates of variance components", Biometrics
     Bulletin 2(6).
@@ -370,7 +367,7 @@ def _widened(
     member: np.ndarray,
     seed: int,
 ) -> dict[str, Interval]:
-    """Intervals over images, of figures from 0 to 1, with what the seeds add to their variance."""
+    """Intervals over images, of figures from 0 to 1, widened by the variance between seeds."""
     count = int(member.max()) + 1
     pseudo = _pseudo_values(truth, probabilities, scaled, member, seed)
     found = {}
@@ -408,10 +405,10 @@ def _pseudo_values(
 
 
 def accuracy_interval(correct: np.ndarray, groups: np.ndarray, *, level: float = 0.95) -> Interval:
-    """Accuracy and its interval: Wilson's, for as many independent images as the images are worth.
+    """Accuracy and its interval: Wilson's, for the effective number of independent images.
 
-    Near 0 and 1 drawing images again fails: where all are right it has no width at all. Wilson's interval holds there,
-    and takes images that are not independent, and seeds, as fewer (or, where seeds disagree, more) images that are.
+    Near 0 and 1 the bootstrap fails: where all images are right its interval has no width. Wilson's holds there, with
+    fewer images for groups and more where seeds disagree.
 
     Parameters
     ----------
@@ -493,7 +490,7 @@ def share_interval(
 
 
 def _effective_images(by_image: np.ndarray, by_seed: np.ndarray, member: np.ndarray, level: float) -> float:
-    """How many independent images, each right or wrong, tell as much of the accuracy."""
+    """How many independent images, each right or wrong, would give the same variance of the accuracy."""
     groups, share = int(member.max()) + 1, by_image.mean()
     plain = groups == len(by_image) and np.isin(by_image, (0, 1)).all()
     if groups == 1 or share in (0, 1) or plain:
@@ -506,7 +503,7 @@ def _effective_images(by_image: np.ndarray, by_seed: np.ndarray, member: np.ndar
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
-    """How often images are right, by how sure the method was.
+    """How often images are right, by confidence.
 
     Parameters
     ----------

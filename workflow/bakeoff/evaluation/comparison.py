@@ -1,4 +1,4 @@
-"""One task's methods side by side: the table, ranked, and its figure. Scores go in, nothing else."""
+"""The comparison of one task's methods: the ranked table, every pair, and the figure."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ KINDS = {
         headline="dice",
         column="dice",
         title="Dice",
-        meaning="1 = the masks are equal, 0 = they are apart",
+        meaning="1 = the masks are equal, 0 = they do not overlap",
         others=(
             "iou",
             "boundary_iou",
@@ -157,7 +157,7 @@ DISTINCTIONS: tuple[tuple[str, Mapping[Any, str]], ...] = (
     ("weights", {None: "from scratch"}),
     ("recipe", {}),
 )
-# Colour and marker of a family: either alone tells them apart.
+# Colour and marker of a family; either alone identifies it.
 FAMILY_MARKS = {
     "thresholds": (VERMILION, "s"),
     "classical": (PURPLE, "v"),
@@ -167,7 +167,7 @@ FAMILY_MARKS = {
     "on_inputs": (GREEN, "D"),
 }
 OTHER_MARK = (INK, "^")
-# What a reader calls a family whose name says too little, or too much where no published weights could be had.
+# What the figure calls a family whose name is not clear enough.
 FAMILY_WORDS = {
     "pretrained": "networks, published encoder",
     "on_inputs": "networks, input made with a mask",
@@ -240,12 +240,12 @@ def score_command(name: str, experiment: Mapping[str, Any]) -> str:
 
 
 def is_oracle(experiment: Mapping[str, Any]) -> bool:
-    """Whether it has the truth of the test images in hand, to choose by or to look at: a bound, and no method."""
+    """Whether it uses the truth of the test images: an upper bound, not a method."""
     return experiment.get("foreground") == "oracle" or bool(experiment.get("oracle"))
 
 
 def image_means(scores: pd.DataFrame, score: str) -> pd.Series:
-    """A score by image, averaged over seeds: seeds of one image are no independent evidence.
+    """A score by image, averaged over seeds.
 
     Parameters
     ----------
@@ -298,8 +298,7 @@ def compare_scores(
     table
         One row an experiment, best first: the columns of `results/comparison/TASK.csv`. `rank_low` and `rank_high` are
         the ranks that the comparisons do not rule out; an oracle has none. `HEADLINE_behind_*` is the best method's
-        headline score less this one's, image by image on the same images, which is far sharper than comparing two
-        intervals; an oracle is never the best method.
+        headline score less this one's, paired by image; an oracle is never the best method.
     pairs
         One row every two experiments, the higher in the table first: `PAIR_COLUMNS`. The family of Holm's correction is
         the pairs of two methods. A pair with an oracle is outside it: its `p_holm` is NaN, and its verdict rests on the
@@ -317,7 +316,7 @@ def compare_scores(
             **_score_columns(kind, scores[name], metrics[name], strata, groups, resamples),
             **{cost: costs[name].get(cost) for cost in COSTS},
             "weights": experiments[name].get("weights"),
-            # What was asked for is not always what could be had.
+            # Weights that cannot be downloaded are replaced.
             "weights_origin": costs[name].get("weights"),
         }
         for name in experiments

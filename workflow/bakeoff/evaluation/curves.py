@@ -80,7 +80,7 @@ def _of_at_least(thresholds: np.ndarray, scores: np.ndarray, weights: np.ndarray
 
 
 def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the risk-coverage curve of one seed: how often a method errs on the images it is surest of.
+    """Area under the risk-coverage curve of one seed: how often it errs on the images of its highest confidence.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np
     -------
     ndarray
         float64, (weightings,), 0 to 1: the mean over images of the share of errors among all that are accepted with
-        it or before. A confidence that says nothing has the share of errors among all images; see `optimal_aurc` for
-        the least there can be.
+        it or before. An uninformative confidence has the share of errors among all images; see `optimal_aurc` for the
+        least possible.
 
     References
     ----------
@@ -122,7 +122,7 @@ def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np
 
 
 def optimal_aurc(accuracy: float) -> float:
-    """The least AURC of a method that is right so often, which accepts every right image before any wrong one.
+    """The least AURC at an accuracy: that of a method which accepts every right image before any wrong one.
 
     With risk r it is r + (1 - r) ln(1 - r), for many images. Source: Geifman, Uziel & El-Yaniv (2019), equation 5.
 

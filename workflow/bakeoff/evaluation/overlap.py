@@ -1,7 +1,6 @@
 """Scores of how much a predicted mask and the true one overlap, from the four counts of pixels alone.
 
-Where a score's denominator is 0 there is nothing to divide, and it is defined so that agreement is 1 and
-disagreement 0:
+Where a score's denominator is 0, it is defined so that agreement is 1 and disagreement 0:
 
 | truth | prediction | Dice, IoU | precision | recall |
 |---|---|---|---|---|
@@ -9,7 +8,7 @@ disagreement 0:
 | empty | not | 0 | 0 | 0 |
 | not | empty | 0 | 0 | 0 |
 
-A mean over classes leaves out those that are in neither the truth nor the prediction: they would raise it for nothing.
+A mean over classes leaves out those that are in neither the truth nor the prediction.
 """
 
 from collections.abc import Callable, Collection

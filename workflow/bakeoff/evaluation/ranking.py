@@ -1,4 +1,4 @@
-"""A ranking that shows ties as ties: the ranks that a method may have, given what is surely better than what."""
+"""Ranges of ranks, given which methods are significantly better than which."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ import numpy as np
 def rank_ranges(better: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best and the worst rank of each method that the comparisons do not rule out.
 
-    A method has at least as many above it as are surely better, and at least as many below it as are surely worse.
-    Where the comparisons are corrected for being several, all ranges hold together with the probability of the tests.
+    A method has at least as many above it as are significantly better, and as many below it as are significantly worse.
+    Where the tests are corrected for their number, all ranges hold together with the confidence of the tests.
 
     Parameters
     ----------
     better
-        bool, (methods, methods): whether the method of the row is surely better than that of the column.
+        bool, (methods, methods): whether the method of the row is significantly better than that of the column.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def rank_ranges(better: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    The first is better than the third; nothing else is sure.
+    The first is better than the third; no other difference is significant.
 
     >>> rank_ranges(np.array([[0, 0, 1], [0, 0, 0], [0, 0, 0]], bool))
     (array([1, 1, 2]), array([2, 3, 3]))

@@ -1,7 +1,7 @@
-"""Every score of every image, whatever method made its mask, and the headline figures over all images.
+"""Scores of masks by image, and the headline figures over all images.
 
-The foreground is class 1. Where one of the further classes is called `border`, a band along the outline that annotators
-gave to neither side, what it counts as is a convention, and every method is scored under three:
+The foreground is class 1. Where a further class is called `border`, a band along the outline that annotators gave to
+neither side, every method is scored under three conventions:
 
 | convention | columns | foreground of the truth | foreground of a prediction | pixels left out |
 |---|---|---|---|---|
@@ -9,11 +9,11 @@ gave to neither side, what it counts as is a convention, and every method is sco
 | foreground | `..._border_as_foreground` | class 1 and the border | class 1 and the border | none |
 | ignored | `..._border_ignored` | class 1 | class 1 | those that are truly border |
 
-A method that knows two classes only predicts no border. As a class of its own the border then costs it whatever part
-it takes for the foreground, though no line that it could draw is the true one; counted as foreground, it is held to the
-border's outer edge; ignored, to neither edge, which is the one convention that treats it like the others. Predicting
-border is no way to hedge: on a pixel that is truly class 1 it is a miss under the first and the third, and on true
-background a false alarm under the second. The mean over classes gives a method that never predicts border 0 for it.
+A method of two classes predicts no border. Under the first convention every border pixel that it assigns to the
+foreground is a false positive; under the second it has to find the border's outer edge; only the third treats it like
+methods that predict the border. Predicting border gains nothing: on a pixel of class 1 it is a false negative under the
+first and the third, on background a false positive under the second. The mean over classes gives a method that never
+predicts border 0 for that class.
 """
 
 from collections.abc import Callable, Sequence
