@@ -27,7 +27,7 @@ from bakeoff.config import read_config
 from bakeoff.training.augmentation import augment
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime, set_up
-from bakeoff.training.loop import Task, train
+from bakeoff.training.loop import TrainingTask, train
 from bakeoff.training.objective import Examples, Objective, classification, segmentation
 from bakeoff.training.preprocessing import normalise, to_unit_range
 from torch import Tensor, nn
@@ -107,7 +107,7 @@ def plain_rate(network: nn.Module, examples: Examples, objective: Objective, bat
 def our_rate(network: nn.Module, examples: Examples, objective: Objective, batch: int, runtime: Runtime) -> float:
     """Images a second as `bakeoff.training.loop` reports them."""
     first = examples.rows(slice(batch))
-    task = Task("throughput", examples, first, objective, RECIPE | {"batch_size": batch}, seed=0)
+    task = TrainingTask("throughput", examples, first, objective, RECIPE | {"batch_size": batch}, seed=0)
     with TemporaryDirectory() as folder:
         checkpoints = CheckpointFolder(Path(folder))
         with checkpoints.held("throughput"):

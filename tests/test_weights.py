@@ -98,8 +98,15 @@ def test_random_weights_come_from_their_seed_and_say_so(tmp_path: Path) -> None:
 def test_no_word_of_strides_where_there_is_no_choice(tmp_path: Path) -> None:
     assert "stride_in" not in run(tmp_path, {"from": "random", "seed": 0}, name="mobilenet_v2")
     mobilenet_v2.network().load_state_dict(load_file(model(tmp_path, "mobilenet_v2")), strict=True)
-    with pytest.raises(BakeoffError, match=r"weights\.resnet34 has a stride_in, and its network no such choice"):
+    with pytest.raises(BakeoffError, match=r"weights\.resnet34 has a stride_in, but its network has no such choice"):
         run(tmp_path, {"from": "official", "stride_in": "1x1"}, name="resnet34")
+
+
+def test_no_weights_are_an_empty_entry(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    provide("none", {"from": "nothing"}, folder, mirror=None, attempts=1, timeout=5, partial=tmp_path / "partial")
+    assert [path.name for path in folder.iterdir()] == ["weights.json"]
+    assert json.loads((folder / "weights.json").read_text()) is None
 
 
 # Random in place of what cannot be had
@@ -232,7 +239,7 @@ def test_what_is_no_safetensors_file_is_one_sentence(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "resnet50.safetensors").write_bytes(pickle.dumps({"fc.bias": 1}))
     listed(folder)
-    with pytest.raises(BakeoffError, match="is no safetensors file"):
+    with pytest.raises(BakeoffError, match="is not a safetensors file"):
         run(tmp_path, {"from": "official"}, tmp_path / "mirror")
     assert_nothing(tmp_path)
     assert [path.name for path in (tmp_path / "partial" / "weights-resnet50").iterdir()] == ["lock"]
@@ -442,8 +449,8 @@ def test_convnext_is_renamed_and_said_to_be_unverified(
             {"model": {"head.weight": torch.ones(5, 16)}},
             "does not fit convnext_tiny_in22k: 64 tensors differ, first head",
         ),
-        ({"model": {"layer.weight": torch.ones(5, 16)}}, "is no checkpoint of convnext_tiny_in22k"),
-        ([torch.ones(1)], "is no checkpoint of convnext_tiny_in22k"),
+        ({"model": {"layer.weight": torch.ones(5, 16)}}, "is not a checkpoint of convnext_tiny_in22k"),
+        ([torch.ones(1)], "is not a checkpoint of convnext_tiny_in22k"),
         ({"model": Trap()}, "holds more than tensors"),
     ],
 )

@@ -67,9 +67,6 @@ class TrainingTask:
         return len(self.training) // self.batch_size
 
 
-Task = TrainingTask  # the name that training/fit.py still imports
-
-
 def train(
     task: TrainingTask, network: nn.Module, runtime: Runtime, checkpoints: CheckpointFolder
 ) -> tuple[State, History]:

@@ -30,7 +30,8 @@ from bakeoff.datasets.archives.remote import RemoteFile
 log = logging.getLogger(__name__)
 
 MODEL = "model.safetensors"
-MEND = "put safetensors into the mirror instead."
+ABOUT = "weights.json"
+REMEDY = "put safetensors into the mirror instead."
 Tensors = dict[str, torch.Tensor]
 
 
@@ -44,18 +45,19 @@ def provide(
     timeout: float,
     partial: Path = PARTIAL,
 ) -> None:
-    """Write `model.safetensors`, with the published network's key names, and `weights.json`, which says what they are.
+    """Write `model.safetensors`, with the published network's key names, and `weights.json`, which describes them.
 
     Parameters
     ----------
     name
         Module of `bakeoff.weights`.
     settings
-        `{"from": "random", "seed": 0}` initialises at random. `{"from": "official"}` takes
-        `MIRROR/weights/NAME.safetensors`, else the published checkpoint; with `"otherwise": "random"` and a `seed` it
-        takes random weights, and says so, where neither can be had. `stride_in`, for networks that have the choice, is
-        the convolution of a bottleneck that strides in the mirror's own file where its metadata do not say: 3x3 as in
-        torchvision's network, or 1x1 as in Keras'.
+        `{"from": "nothing"}` writes an empty entry, for networks that start from random values. `{"from": "random",
+        "seed": 0}` initialises at random. `{"from": "official"}` takes `MIRROR/weights/NAME.safetensors`, else the
+        published checkpoint; with `"otherwise": "random"` and a `seed` it falls back to random weights, and says so, if
+        neither is available. `stride_in`, for networks that have the choice, is the convolution of a bottleneck that
+        strides in the mirror's own file if its metadata do not say: 3x3 as in torchvision's network, or 1x1 as in
+        Keras'.
     folder
         `data/weights/NAME`; it appears whole or not at all.
     mirror
@@ -69,9 +71,13 @@ def provide(
         If the weights cannot be fetched and nothing may stand in for them, their checksum is wrong, they do not fit the
         network, or the disk is full.
     """
+    if settings["from"] == "nothing":
+        with atomic_folder(folder) as beside:
+            write_text(beside / ABOUT, "null\n")
+        return
     module = importlib.import_module(f"bakeoff.weights.networks.{name}")
     if settings.get("stride_in") and _stride_in(module) is None:
-        raise BakeoffError(f"weights.{name} has a stride_in, and its network no such choice: drop stride_in.")
+        raise BakeoffError(f"weights.{name} has a stride_in, but its network has no such choice: drop stride_in.")
     if settings["from"] == "random":
         with atomic_folder(folder) as beside:
             _write_random(module, settings["seed"], beside)
@@ -102,11 +108,10 @@ def _write_published(
 
 
 def _write_stand_in(module: ModuleType, seed: int, reason: str, folder: Path) -> None:
-    """Random weights where published ones were asked for."""
-    name = module.__name__.rpartition(".")[2]
+    """Random weights in place of published ones."""
     note = (
         f"NOT PRETRAINED: random weights from seed {seed} stand in for the published ones, since {reason} "
-        f"Then force the stage: dvc repro --force --single-item weights@{name}."
+        f"Then force the stage: dvc repro --force --single-item weights@{_name(module)}."
     )
     log.warning(note)
     _write_random(module, seed, folder, note)
@@ -116,13 +121,13 @@ def _write_random(module: ModuleType, seed: int, folder: Path, note: str = "") -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tensors = module.network().state_dict()
-    # Half precision: nothing is lost that a random number had to say.
+    # Half precision: a random number loses nothing by it, and the file is half as large.
     save_file(
         {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}, folder / MODEL
     )
     note = note or f"random weights from seed {seed}, nothing pretrained"
     file = describe(folder / MODEL, f"random, seed {seed}", note)
-    _describe(folder, file, random=True, stride_in=_stride_in(module))
+    _write_about(folder, file, random=True, stride_in=_stride_in(module))
 
 
 def _take(found: Fetched, module: ModuleType, stride_in: str | None, folder: Path) -> None:
@@ -134,33 +139,33 @@ def _take(found: Fetched, module: ModuleType, stride_in: str | None, folder: Pat
                 stride_in = (opened.metadata() or {}).get("stride_in", stride_in)
     except SafetensorError as error:
         discard(found)
-        raise BakeoffError(f"{found.url} is no safetensors file ({error}): put another into the mirror.") from None
+        raise BakeoffError(f"{found.url} is not a safetensors file ({error}): put another into the mirror.") from None
     _check_fit(shapes, module, found)
     place(found, folder).path.rename(folder / MODEL)
-    _describe(folder, found, random=False, stride_in=stride_in)
+    _write_about(folder, found, random=False, stride_in=stride_in)
 
 
 def _convert(found: Fetched, module: ModuleType, folder: Path) -> None:
     """The published checkpoint, once, into safetensors."""
     if not found.official:
         discard(found)
-        raise BakeoffError(f"{found.url} is not the published {found.name}: {MEND}")
-    # The one pickle that is ever opened, since it is published as nothing else: its bytes are verified by now where a
-    # checksum is published, and weights_only has torch build tensors and refuse all else that a pickle may ask for.
+        raise BakeoffError(f"{found.url} is not the published {found.name}: {REMEDY}")
+    # These weights are published as pickles only. The bytes are verified by now if a checksum is published, and with
+    # weights_only torch builds tensors and refuses anything else that a pickle may ask for.
     try:
         tensors = _renamed(torch.load(found.path, map_location="cpu", weights_only=True), module)
     except (UnpicklingError, RuntimeError):
         discard(found)
-        raise BakeoffError(f"{found.url} holds more than tensors: {MEND}") from None
+        raise BakeoffError(f"{found.url} holds more than tensors: {REMEDY}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
         discard(found)
-        raise BakeoffError(f"{found.url} is no checkpoint of {module.__name__.rpartition('.')[2]}: {MEND}") from None
+        raise BakeoffError(f"{found.url} is not a checkpoint of {_name(module)}: {REMEDY}") from None
     # Older checkpoints lack the counters of the batch norms, which torch too sets to zero on loading.
     counters = {key: value for key, value in _empty(module).items() if key.endswith(".num_batches_tracked")}
     tensors = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in counters.items()} | tensors
     _check_fit({key: list(value.shape) for key, value in tensors.items()}, module, found)
     save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / MODEL)
-    _describe(folder, found, random=False, stride_in=_stride_in(module))
+    _write_about(folder, found, random=False, stride_in=_stride_in(module))
 
 
 def _renamed(checkpoint: Any, module: ModuleType) -> Tensors:
@@ -172,8 +177,12 @@ def _renamed(checkpoint: Any, module: ModuleType) -> Tensors:
     return cast(Tensors, checkpoint)
 
 
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
 def _stride_in(module: ModuleType) -> str | None:
-    """Where the published network strides; None where there is no choice."""
+    """Where the published network strides; None if there is no choice."""
     return getattr(module, "STRIDE_IN", None)
 
 
@@ -191,13 +200,13 @@ def _check_fit(shapes: dict[str, list[int]], module: ModuleType, found: Fetched)
         discard(found)
         key = wrong[0]
         raise BakeoffError(
-            f"{found.url} does not fit {module.__name__.rpartition('.')[2]}: {len(wrong)} tensors differ, first {key} "
+            f"{found.url} does not fit {_name(module)}: {len(wrong)} tensors differ, first {key} "
             f"(expected {expected.get(key, 'none')}, found {shapes.get(key, 'none')}): take a file with the keys of "
             "the published network."
         )
 
 
-def _describe(folder: Path, file: Fetched, *, random: bool, stride_in: str | None) -> None:
+def _write_about(folder: Path, file: Fetched, *, random: bool, stride_in: str | None) -> None:
     about = {
         "source": file.url,
         "sha256": file.sha256,
@@ -207,4 +216,4 @@ def _describe(folder: Path, file: Fetched, *, random: bool, stride_in: str | Non
     }
     if stride_in:
         about["stride_in"] = stride_in
-    write_text(folder / "weights.json", json.dumps(about, indent=2) + "\n")
+    write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
