@@ -1,5 +1,6 @@
 """What a data set's layout module says of its archives, whatever the data set."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -60,3 +61,18 @@ class Listing:
     records: list[Record]
     findings: list[Finding]
     listed: int
+
+
+def unpaired(images: Mapping[str, str], masks: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Findings on images without a mask and on masks without an image; files by id."""
+    return [
+        *(
+            Finding(images[id_], "missing mask", "dropped", "the archive has no mask of it")
+            for id_ in sorted(images.keys() - masks.keys())
+        ),
+        *(
+            Finding(mask, "mask without image", "dropped", f"the archive has no image '{id_}'")
+            for id_ in sorted(masks.keys() - images.keys())
+            for mask in masks[id_]
+        ),
+    ]

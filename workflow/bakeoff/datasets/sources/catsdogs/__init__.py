@@ -1,7 +1,7 @@
-"""Cats and dogs, the photographs of Microsoft's Asirra: where they are, what they are called, what is known of them.
+"""Cats and dogs, the photographs of Microsoft's Asirra: their address and terms, and what the file names mean.
 
-Some files lack the JFIF header that a JPEG usually opens with. That is no fault: the header is optional, and a decoder
-that is not led by it reads them. They are used and not listed, since only their content shows it.
+Some files lack the JFIF header that a JPEG usually begins with. The header is optional and the decoder reads them, so
+they are used and not mentioned in the audit.
 """
 
 import re

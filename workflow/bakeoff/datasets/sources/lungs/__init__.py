@@ -1,6 +1,6 @@
 """Montgomery and Shenzhen chest X-rays with lung masks.
 
-The archive says all of it in its file names: hospital, diagnosis, and which mask is whose.
+The file names in the archive give the hospital, the diagnosis, and which mask belongs to which image.
 """
 
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.datasets.archives.archive import open_archive
-from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
+from bakeoff.datasets.archives.records import Finding, Listing, Member, Record, unpaired
 from bakeoff.datasets.archives.remote import RemoteFile
 
 TITLE = "Montgomery and Shenzhen chest X-rays"
@@ -70,15 +70,10 @@ def listing(raw: Path) -> Listing:
         Record(id=id_, image=Member(archive, images[id_]), masks=(Member(archive, masks[id_]),), labels=_labels(id_))
         for id_ in sorted(images.keys() & masks.keys())
     ]
-    findings = [Finding(name, "stray file", "dropped", "no X-ray is named so") for name in strays + stray_masks]
-    findings += [
-        Finding(images[id_], "missing mask", "dropped", "listed without a lung mask")
-        for id_ in sorted(images.keys() - masks.keys())
+    findings = [
+        Finding(name, "stray file", "dropped", "not named like an X-ray or a mask") for name in strays + stray_masks
     ]
-    findings += [
-        Finding(masks[id_], "mask without image", "dropped", f"{id_}.png is not in the archive")
-        for id_ in sorted(masks.keys() - images.keys())
-    ]
+    findings += unpaired(images, {id_: [mask] for id_, mask in masks.items()})
     return Listing(records, findings, listed=len(images))
 
 
@@ -88,7 +83,7 @@ def classes_of(pixels: np.ndarray) -> np.ndarray:
 
 
 def _by_id(members: list[str], folder: str) -> tuple[dict[str, str], list[str]]:
-    """Members of a folder by X-ray id, and those whose name says nothing."""
+    """Members of a folder by X-ray id, and those with another name."""
     named: dict[str, str] = {}
     strays = []
     for member in members:

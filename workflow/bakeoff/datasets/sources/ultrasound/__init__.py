@@ -1,7 +1,7 @@
-"""Breast ultrasound with lesion masks (BUSI): its address and terms, and what the archive's file names say.
+"""Breast ultrasound with lesion masks (BUSI): its address and terms, and what the file names in the archive mean.
 
-Two views of one lesion are common in it, no patient is named, and some lesions stand in two classes: what is known of
-that is in the audit, and near duplicates share a group.
+It often has two views of one lesion, no patient is named, and some lesions are in two classes. The audit lists what is
+known of that, and near-duplicates share a group.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.datasets.archives.archive import open_archive
-from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
+from bakeoff.datasets.archives.records import Finding, Listing, Member, Record, unpaired
 from bakeoff.datasets.archives.remote import RemoteFile
 
 TITLE = "Breast ultrasound: benign, malignant and no lesion"
@@ -64,20 +64,12 @@ def listing(raw: Path) -> Listing:
     for member in members:
         match = NAME.fullmatch(member.removeprefix(FOLDER)) if member.startswith(FOLDER) else None
         if match is None:
-            findings.append(Finding(member, "stray file", "dropped", "no ultrasound image or mask is named so"))
+            findings.append(Finding(member, "stray file", "dropped", "not named like an ultrasound image or a mask"))
         elif match["mask"]:
             masks.setdefault(match["id"], {})[int(match["lesion"] or 0)] = member
         else:
             images[match["id"]] = member
-    findings += [
-        Finding(images[id_], "missing mask", "dropped", "listed without a lesion mask")
-        for id_ in sorted(images.keys() - masks.keys())
-    ]
-    findings += [
-        Finding(mask, "mask without image", "dropped", f"{id_}.png is not in the archive")
-        for id_ in sorted(masks.keys() - images.keys())
-        for _, mask in sorted(masks[id_].items())
-    ]
+    findings += unpaired(images, {id_: [mask for _, mask in sorted(each.items())] for id_, each in masks.items()})
     records = [
         Record(
             id=id_,
