@@ -25,7 +25,6 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
 from bakeoff.evaluation.scoring import score
 from bakeoff.models import resnet50_unet, timm_classifier, unet
-from bakeoff.progress.epochs import duration
 from bakeoff.progress.interruption import is_alive
 from bakeoff.training.augmentation import adjust_levels, affine_matrices, augment, warp
 from bakeoff.training.checkpoint import CheckpointFolder
@@ -400,11 +399,6 @@ def test_patience_counts_epochs_since_the_best() -> None:
     assert is_over(rows(1, 2, 3, 4, 5, 6), recipe)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(12, "12 s"), (185, "3 min 05 s"), (3725, "1 h 02 min")])
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 # --- the stages
 
 
@@ -426,7 +420,9 @@ def test_it_learns_and_writes_what_the_architecture_promises(place: Path, capfd:
     assert history["validation_score"].max() == pytest.approx(record["best_validation_score"], abs=1e-5)
     assert record["best_validation_score"] > 0.9
     lines = capfd.readouterr().err.splitlines()
-    pattern = r"discs, seed 0: epoch 3/12  loss \S+  validation Dice 0\.\d{4}  \S+ images/s  at most .* left"
+    pattern = (
+        r"discs, seed 0: epoch 3/12  loss \S+  validation Dice 0\.\d{4}  \S+ images/s  at most (\d+:)?\d\d:\d\d left"
+    )
     assert any(re.fullmatch(pattern, line) for line in lines)
 
     run_predict()

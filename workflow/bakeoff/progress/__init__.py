@@ -1,1 +1,1 @@
-"""What a long training says while it works, and how it stops when told."""
+"""Progress of a long training, and its interruption."""

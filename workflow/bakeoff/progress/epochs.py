@@ -1,4 +1,4 @@
-"""How a training tells what it does: a bar on a terminal, a line an epoch in a log."""
+"""Progress of a training: a bar on a terminal, a line per epoch in a log."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Tells of a training of so many epochs of so many steps.
+    """Reports a training of so many epochs of so many steps.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Progress:
     done
         Epochs that an earlier run did.
     score
-        What the score is called.
+        Name of the score.
     """
 
     def __init__(self, what: str, epochs: int, steps: int, done: int, score: str) -> None:
@@ -56,7 +56,7 @@ class Progress:
         self.say(
             f"{self.what}: epoch {epoch}/{self.epochs}  loss {row['train_loss']:.4f}"
             f"  validation {self.score} {row['validation_score']:.4f}  {row['images_per_second']:.1f} images/s"
-            f"  at most {duration(left)} left"
+            f"  at most {tqdm.format_interval(left)} left"
         )
 
     def say(self, line: str) -> None:
@@ -65,12 +65,3 @@ class Progress:
             self.bar.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as `1 h 02 min`, `3 min 05 s` or `12 s`."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

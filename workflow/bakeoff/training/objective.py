@@ -1,4 +1,4 @@
-"""What a network learns: one objective a kind of task, which knows the loss and the score that weights are kept by."""
+"""What a network learns: the loss of a kind of task, and the score that decides which weights are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,42 +53,33 @@ class Examples:
         """Some of them: by position, or a slice."""
         return self._each(lambda part: part[rows])
 
-    def parts(self) -> list[Tensor]:
-        """Images, and the masks and labels that there are."""
-        return [each for each in (self.images, self.masks, self.labels) if each is not None]
-
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Examples":
         masks, labels = (each if each is None else change(each) for each in (self.masks, self.labels))
         return Examples(change(self.images), masks, labels)
 
 
 class Objective(Protocol):
-    """What training asks of a kind of task."""
+    """Loss and score of a kind of task."""
 
     @property
     def score_name(self) -> str:
-        """What the score is called in words, for example Dice."""
-        ...
+        """Name of the score, for example Dice."""
 
     def check(self, training: Examples) -> str:
         """A sentence on why these examples cannot be learned from, or nothing."""
-        ...
 
     def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
         """A scalar to be lowered."""
-        ...
 
     def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
         """What `score` needs to know of each image, (batch,)."""
-        ...
 
     def score(self, measured: Tensor, examples: Examples) -> float:
         """The score of all images: the higher the better."""
-        ...
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Objective):
     """Soft Dice and cross-entropy, the classes weighted; scored by the mean Dice of the foreground."""
 
     classes: list[str]
@@ -96,33 +87,28 @@ class Segmentation:
 
     @property
     def score_name(self) -> str:
-        """See `Objective`."""
         foreground = self.classes[1:]
         return "Dice" if len(foreground) == 1 else f"mean Dice of {', '.join(foreground)}"
 
     def check(self, training: Examples) -> str:
-        """See `Objective`."""
         assert training.masks is not None
         present = torch.bincount(training.masks.flatten().int(), minlength=len(self.classes)).nonzero().flatten()
         return _wrong_classes(present.tolist(), self.classes, "mask")
 
     def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
-        """See `Objective`."""
         assert batch.masks is not None
         return dice_cross_entropy(_logits(outputs, "mask", self.classes), batch.masks, self.weights)
 
     def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
-        """See `Objective`."""
         assert batch.masks is not None
         return foreground_dice(class_indices(head(outputs, "mask")), batch.masks, len(self.classes))
 
     def score(self, measured: Tensor, examples: Examples) -> float:
-        """See `Objective`."""
         return measured.mean().item()
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Objective):
     """Cross-entropy, with that of the masks where there are some; scored by balanced accuracy."""
 
     classes: list[str]
@@ -132,24 +118,20 @@ class Classification:
     score_name = "balanced accuracy"
 
     def check(self, training: Examples) -> str:
-        """See `Objective`."""
         assert training.labels is not None
         missing = _wrong_classes(training.labels.unique().tolist(), self.classes, "label")
         return missing or (self.masks.check(training) if self.masks else "")
 
     def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
-        """See `Objective`."""
         assert batch.labels is not None
         logits = _logits(outputs, "class", self.classes)
         loss = label_cross_entropy(logits, batch.labels, self.weights, self.smoothing)
         return loss + self.masks.loss(outputs, batch) if self.masks else loss
 
     def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
-        """See `Objective`."""
         return class_indices(head(outputs, "class"))
 
     def score(self, measured: Tensor, examples: Examples) -> float:
-        """See `Objective`."""
         assert examples.labels is not None
         return balanced_accuracy(measured, examples.labels)
 
@@ -180,7 +162,7 @@ def classification(
     mask_classes
         Names of the masks' classes where masks are learned too.
     device
-        Where it will be asked; the examples' own by default.
+        Where the loss is computed; the examples' own by default.
     """
     assert training.labels is not None
     weights = label_weights(training.labels, len(classes)) if weighted else torch.ones(len(classes))
@@ -194,7 +176,7 @@ def head(outputs: Outputs, name: str) -> Tensor:
     Raises
     ------
     BakeoffError
-        If it has not that one.
+        If it does not have that one.
     """
     logits = outputs.get(name) if isinstance(outputs, dict) else outputs
     if logits is None or logits.ndim != DIMENSIONS[name]:
@@ -203,7 +185,7 @@ def head(outputs: Outputs, name: str) -> Tensor:
 
 
 def _logits(outputs: Outputs, name: str, classes: list[str]) -> Tensor:
-    """The same, once it is sure that they are as many as the classes take."""
+    """The same, checked to be as many as the classes need."""
     logits = head(outputs, name)
     if (given := logits.shape[1]) not in (output_count(len(classes)), len(classes)):
         raise BakeoffError(

@@ -1,7 +1,6 @@
 """ResNet101 trained on ImageNet: torchvision's first version of it (IMAGENET1K_V1, 77.4 % top-1)."""
 
-from torch import nn
-from torchvision.models import resnet101
+from torchvision.models import resnet101 as network  # noqa: F401 - with random weights by default
 
 from bakeoff.datasets.archives.remote import RemoteFile
 
@@ -16,8 +15,3 @@ FILE = RemoteFile(
     urls=("https://download.pytorch.org/models/resnet101-63fe2227.pth",),
     sha256="63fe2227",  # as far as torchvision publishes it
 )
-
-
-def network() -> nn.Module:
-    """The network that the weights fit, initialised at random."""
-    return resnet101(weights=None)

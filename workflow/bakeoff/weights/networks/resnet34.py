@@ -1,7 +1,6 @@
 """ResNet34 trained on ImageNet: torchvision's only version of it (IMAGENET1K_V1, 73.3 % top-1)."""
 
-from torch import nn
-from torchvision.models import resnet34
+from torchvision.models import resnet34 as network  # noqa: F401 - with random weights by default
 
 from bakeoff.datasets.archives.remote import RemoteFile
 
@@ -16,8 +15,3 @@ FILE = RemoteFile(
     urls=("https://download.pytorch.org/models/resnet34-b627a593.pth",),
     sha256="b627a593",  # as far as torchvision publishes it
 )
-
-
-def network() -> nn.Module:
-    """The network that the weights fit, initialised at random."""
-    return resnet34(weights=None)

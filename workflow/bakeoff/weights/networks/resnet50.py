@@ -1,7 +1,6 @@
 """ResNet50 trained on ImageNet: torchvision's first version of it (IMAGENET1K_V1, 76.1 % top-1)."""
 
-from torch import nn
-from torchvision.models import resnet50
+from torchvision.models import resnet50 as network  # noqa: F401 - with random weights by default
 
 from bakeoff.datasets.archives.remote import RemoteFile
 
@@ -17,11 +16,4 @@ FILE = RemoteFile(
     # torchvision publishes the first 8 digits, in the name; the others are as users of that file have recorded them.
     sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
 )
-
-
 STRIDE_IN = "3x3"
-
-
-def network() -> nn.Module:
-    """The network that the weights fit, initialised at random."""
-    return resnet50(weights=None)
