@@ -1,9 +1,8 @@
-"""Random changes of a batch of training images and their masks, on the device where they are.
+"""Augmentation of a batch of training images and their masks, on the device where they are.
 
-One grid turns, scales, shifts and mirrors image and mask together: the image bilinearly, the mask by its nearest pixel,
-so that it stays made of classes. Written here and not taken from kornia, whose `AugmentationSequential` makes the same
-changes at a tenth of the speed: 560 against 6,400 images/s at 96 pixels, batches of 8, on two cores
-(`benchmarks/throughput.py` measures it again).
+One grid rotates, scales, shifts and mirrors image and mask together: the image bilinearly, the mask by its nearest
+pixel, so that class indices stay whole. kornia's `AugmentationSequential` makes the same changes at a tenth of the
+speed: 560 against 6,400 images/s at 96 pixels, batches of 8, on two cores (`benchmarks/throughput.py`).
 """
 
 import math
@@ -18,7 +17,7 @@ from torch.nn import functional
 def augment(
     images: Tensor, masks: Tensor | None, settings: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Change every image of a batch in its own way.
+    """Augment every image of a batch independently.
 
     Parameters
     ----------
@@ -29,14 +28,14 @@ def augment(
     settings
         Largest change, drawn uniformly to both sides: `rotate` (degrees), `scale`, `translate` (shares of the side),
         `brightness` (added), `contrast`, `gamma` (shares); and `flip`: whether half the images are mirrored left to
-        right. Chest X-rays are not to be: the heart is on the left.
+        right. Chest X-rays should not be: the heart is on the left.
     generator
         On the processor, so that the same seed draws the same changes on every device.
 
     Returns
     -------
     images, masks
-        As given; what comes into the picture from outside is 0, black and background.
+        Same shapes and types; pixels from outside the picture are 0, black and background.
     """
     draw = _Draws(len(images), generator)
     matrices = affine_matrices(
@@ -55,20 +54,20 @@ def augment(
 def affine_matrices(
     rotate: Tensor, scale: Tensor, shift_x: Tensor, shift_y: Tensor, mirror: Tensor, aspect: float
 ) -> Tensor:
-    """Matrices, (batch, 2, 3), that say for each output pixel where in the input to look, in torch's -1 to 1.
+    """Matrices, (batch, 2, 3), from output to input coordinates, in torch's -1 to 1.
 
     Parameters
     ----------
     rotate
         Radians, (batch,).
     scale
-        Above 1 looks at more of the input, so that things get smaller.
+        Above 1 shrinks the content of the image.
     shift_x, shift_y
         In halves of a side.
     mirror
         -1 mirrors left to right, 1 does not.
     aspect
-        Height over width; a turn is one in pixels, and not in the square of coordinates.
+        Height over width: a rotation is one in pixels, not in torch's square of coordinates.
     """
     cos, sin = scale * torch.cos(rotate), scale * torch.sin(rotate)
     rows = [cos * mirror, -sin * aspect, shift_x, sin * mirror / aspect, cos, shift_y]
@@ -76,7 +75,7 @@ def affine_matrices(
 
 
 def warp(images: Tensor, masks: Tensor | None, matrices: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Look up images (bilinear) and masks, if any, (nearest) through the same grid; outside is 0."""
+    """Sample images (bilinear) and masks, if any, (nearest) through the same grid; outside is 0."""
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if masks is None:

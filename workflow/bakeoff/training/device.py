@@ -1,4 +1,4 @@
-"""The hardware a network runs on, and the arithmetic that it is good at."""
+"""The device and the precision that networks are computed with."""
 
 import ctypes
 import os
@@ -20,7 +20,7 @@ class Runtime:
     Attributes
     ----------
     device
-        `cuda` where there is one, else `cpu`.
+        `cuda` if there is one, else `cpu`.
     precision
         `bf16` (autocast) or `fp32`.
     """
@@ -29,12 +29,12 @@ class Runtime:
     precision: str
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Context in which matrix products and convolutions are done in bf16, if that is the precision."""
+        """Context in which matrix products and convolutions use bf16, if that is the precision."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     @property
     def instruction_set(self) -> str:
-        """What beside the seed decides the bits of a result: the processor's capability, or the GPU's name."""
+        """The processor's capability, or the GPU's name: other hardware gives other bits."""
         on_gpu = self.device.type == "cuda"
         return torch.cuda.get_device_name() if on_gpu else torch.backends.cpu.get_cpu_capability()
 
@@ -61,7 +61,7 @@ def set_up(precision: str = "auto") -> Runtime:
     Parameters
     ----------
     precision
-        `auto` (bf16 where the hardware has it), `bf16` or `fp32`.
+        `auto` (bf16 if the hardware has it), `bf16` or `fp32`.
 
     Raises
     ------
@@ -73,9 +73,9 @@ def set_up(precision: str = "auto") -> Runtime:
     _keep_freed_memory()
     # cuBLAS reads this when it is first used; without it, its results may differ between runs.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # `use_deterministic_algorithms` sets the same and imports torch's compiler, which takes longer than many a stage.
+    # `use_deterministic_algorithms` does the same but imports torch's compiler, which is slow.
     torch.set_deterministic_debug_mode("error")
-    # That also writes over all fresh memory, to show up kernels that read it unset: a debugging aid, and not free.
+    # Otherwise this also fills new memory, a debugging aid that costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.set_num_threads(thread_count())
@@ -86,17 +86,17 @@ def set_up(precision: str = "auto") -> Runtime:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to keep what a step frees for the next one.
+    """Make glibc reuse memory instead of returning it to the system.
 
-    By default it maps every large tensor anew and gives it back, and the kernel clears each page again: on virtual
-    machines whose host takes idle memory back this cost most of a step (`benchmarks/throughput.py`).
+    By default every large tensor is mapped anew, and the kernel clears its pages, which took most of a step on some
+    virtual machines (`benchmarks/throughput.py`).
     """
     mmap_threshold, trim_threshold, largest = -3, -1, 2**31 - 1  # the names and numbers of malloc.h
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(mmap_threshold, 2**30)
         libc.mallopt(trim_threshold, largest)
-    except (OSError, AttributeError):  # another C library, which decides for itself
+    except (OSError, AttributeError):  # another C library
         return
 
 

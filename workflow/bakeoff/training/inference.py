@@ -1,4 +1,4 @@
-"""From images to what a trained network makes of them: the same lines wherever a network is used."""
+"""Predictions of a trained network, wherever it is used."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,8 @@ from bakeoff.training.device import Runtime
 from bakeoff.training.objective import Outputs, head
 from bakeoff.training.preprocessing import class_indices, normalise, probabilities, to_unit_range
 
-# The last bits of a logit depend on the size of its batch, though not on what else is in it. So that an image's answer
-# is the same in whatever company it comes, every batch is filled up to this size.
+# The last bits of a logit depend on the size of its batch, though not on the other images in it. Every batch is filled
+# up to this size, so that the prediction for an image never depends on how many are predicted.
 BATCH_SIZE = 16
 
 

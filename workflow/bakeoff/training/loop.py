@@ -1,7 +1,7 @@
 """The training loop, to be read from top to bottom.
 
-Images and masks stay in memory as uint8, on the GPU where there is one, and are augmented there, a batch at a time. All
-chance comes from the seed and the epoch's number, so an epoch is the same whether or not the run was killed before it.
+Images and masks stay in memory as uint8, on the GPU if there is one, and are augmented there, a batch at a time. All
+random numbers follow from the seed and the epoch's number, so an epoch gives the same bits after an interruption.
 """
 
 import math
@@ -25,7 +25,7 @@ from bakeoff.training.objective import Examples, Objective
 from bakeoff.training.preprocessing import normalise, to_unit_range
 
 GRADIENT_NORM = 1.0
-# What torch's allocators for the processor, on Linux, macOS and in oneDNN, say when memory runs out.
+# Messages of torch's allocators for the processor, on Linux, macOS and in oneDNN, when memory runs out.
 NO_MEMORY = re.compile("can't allocate memory|not enough memory|could not create a memory|std::bad_alloc")
 State = dict[str, Tensor]
 History = list[dict[str, float]]
@@ -58,19 +58,19 @@ class TrainingTask:
 
     @property
     def batch_size(self) -> int:
-        """Images a step; no more than there are."""
+        """Images per step; no more than there are."""
         return min(self.recipe["batch_size"], len(self.training))
 
     @property
     def steps(self) -> int:
-        """Steps an epoch. A last batch that is not full is left out: the next epoch draws other images into it."""
+        """Steps per epoch. An incomplete last batch is left out: the next epoch leaves out other images."""
         return len(self.training) // self.batch_size
 
 
 def train(
     task: TrainingTask, network: nn.Module, runtime: Runtime, checkpoints: CheckpointFolder
 ) -> tuple[State, History]:
-    """Train a network, going on from the last checkpoint if there is one.
+    """Train a network, resuming from the last checkpoint if there is one.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def train(
     best
         Weights of the epoch with the highest validation score, the first of them if several, on the processor.
     history
-        One row an epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `validation_score`, `learning_rate`,
+        One row per epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `validation_score`, `learning_rate`,
         `images_per_second`, `seconds`.
 
     Raises
     ------
     BakeoffError
-        If there is nothing to learn from, there is no pretrained encoder to freeze, the loss is not a number, or memory
+        If images or classes are missing, there is no pretrained encoder to freeze, the loss is not a number, or memory
         runs out.
     """
     _check(task, network)
@@ -112,7 +112,7 @@ def train(
         while not is_over(history, recipe):
             began = time.perf_counter()
             epoch = len(history) + 1
-            with _mishaps_explained(task):
+            with _errors_explained(task):
                 train_loss = _train_epoch(task, epoch, network, optimizer, training, runtime, progress)
                 seconds_training = time.perf_counter() - began
                 validation_loss, score = _validate(task, network, validation, runtime)
@@ -171,7 +171,7 @@ def _train_epoch(
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
         optimizer.step()
-        total += loss.detach()  # read once an epoch: to ask a GPU for a number is to wait for it
+        total += loss.detach()  # read once per epoch: reading waits for the GPU
         progress.step()
     return total.item() / task.steps
 
@@ -199,7 +199,7 @@ def _freeze(network: nn.Module, *, frozen: bool) -> None:
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """Random numbers of one epoch, and torch's own (dropout) set to match: both from seed and epoch alone."""
+    """Random numbers of one epoch; also seeds torch's global generator, which dropout uses."""
     mixed = (seed * 1_000_003 + epoch) % 2**63
     torch.manual_seed(mixed)
     return torch.Generator().manual_seed(mixed)
@@ -263,14 +263,14 @@ def restore(network: nn.Module, optimizer: Optimizer, state: State) -> None:
     for key, value in state.items():
         if key.startswith("optimizer."):
             _, index, slot = key.split(".")
-            # In memory as the parameter is, channels last: the fused step walks both side by side.
+            # The fused step needs the memory layout of the parameter, channels last.
             like = parameters[int(index)]
             slots[int(index)][slot] = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
 
 
 def _optimizer(network: nn.Module, recipe: Mapping[str, Any], pretrained: bool) -> Optimizer:
-    """The recipe's optimizer; the first layers of a pretrained encoder learn slowest, those of the head fastest."""
+    """The recipe's optimizer, with a group of parameters for each stage of a pretrained encoder."""
     children = network.encoder.children() if pretrained else ()  # type: ignore[union-attr]
     stages = [parameters for child in children if (parameters := list(child.parameters()))]
     encoder = {id(each) for stage in stages for each in stage}
@@ -287,7 +287,7 @@ def _optimizer(network: nn.Module, recipe: Mapping[str, Any], pretrained: bool) 
 
 
 def _depth_factor(recipe: Mapping[str, Any], depth: int, stages: int) -> float:
-    """Share of the learning rate that an encoder's stage gets: one share for all, or a geometric row up to the head."""
+    """Share of the learning rate of an encoder's stage: the same for all, or geometrically rising up to the head."""
     lowest = recipe["encoder_learning_rate_factor"]
     return float(lowest ** (1 - depth / stages)) if recipe["discriminative"] else lowest
 
@@ -312,8 +312,8 @@ def _check(task: TrainingTask, network: nn.Module) -> None:
 
 
 @contextmanager
-def _mishaps_explained(task: TrainingTask) -> Iterator[None]:
-    """Tell the user what is theirs to mend: a network for something else, too little memory; a bug of torch passes."""
+def _errors_explained(task: TrainingTask) -> Iterator[None]:
+    """Turn errors that the user can fix, such as too little memory, into one sentence; others pass."""
     try:
         yield
     except BakeoffError as error:
@@ -322,6 +322,6 @@ def _mishaps_explained(task: TrainingTask) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not NO_MEMORY.search(str(error)):
             raise
         raise BakeoffError(
-            f"{task.name}: memory ran out at {task.batch_size} images of {task.training.images.shape[-1]} pixels a "
+            f"{task.name}: memory ran out at {task.batch_size} images of {task.training.images.shape[-1]} pixels per "
             "step: lower the recipe's batch_size or the data set's size."
         ) from error

@@ -1,4 +1,4 @@
-"""What networks are trained to lower, and the scores that their weights are kept by."""
+"""Loss functions, and the validation scores that decide which weights are kept."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""From stored pixels to what a network takes, and from its logits back to classes: the same in training and use."""
+"""From stored pixels to a network's input, and from its logits to classes, in training and prediction alike."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Normalised(Protocol):
-    """A network that knows what its input is normalised with, in units of the range 0 to 1, one value a channel."""
+    """A network with the mean and standard deviation of its input, in units of the range 0 to 1, one a channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -16,7 +16,7 @@ class Normalised(Protocol):
 
 def channels_first(images: np.ndarray) -> Tensor:
     """uint8 (n, height, width, channels) to uint8 (n, channels, height, width), in memory and whole."""
-    # Grey images would stay the read-only view of a file that they may be.
+    # A writable copy: grey images may be a read-only view of a file.
     return torch.from_numpy(np.require(np.moveaxis(images, -1, 1), requirements=["C", "W"]))
 
 
@@ -26,7 +26,7 @@ def to_unit_range(images: Tensor) -> Tensor:
 
 
 def normalise(images: Tensor, network: Normalised) -> Tensor:
-    """Images, (batch, channels, height, width) in 0 to 1, as the network wants them, channels last in memory."""
+    """Images, (batch, channels, height, width) in 0 to 1, normalised for the network, channels last in memory."""
     mean = torch.tensor(network.mean, device=images.device).view(1, -1, 1, 1)
     std = torch.tensor(network.std, device=images.device).view(1, -1, 1, 1)
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
