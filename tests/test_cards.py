@@ -166,7 +166,7 @@ def test_an_oracle_is_no_method_to_use() -> None:
 
 def test_limits_are_what_the_audit_found() -> None:
     text = made("pets-unet")
-    assert "The audit says (fail, groups): 3 groups lie on both sides. Scores are high." in text
+    assert "Audit (fail, groups): 3 groups lie on both sides. Scores are high." in text
     assert "None found." not in text
 
 

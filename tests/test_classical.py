@@ -384,7 +384,7 @@ def test_a_class_without_training_images_has_probability_0(project: Project) -> 
     [
         ({"method": "forest"}, "mine: method is 'forest', not one of majority, svm,"),
         ({"features": "lbp"}, "mine: features is 'lbp', not one of none, grey, rgb, hog"),
-        ({"features": "hog", "side": 15}, "mine: side is 15, less than the 16 that hog features want"),
+        ({"features": "hog", "side": 15}, "mine: side is 15, less than the 16 that hog features need"),
         ({"side": 0}, "mine: side is 0, less than the 1"),
         ({"features": "none"}, "mine: features is 'none', make it others than none for svm"),
         ({"method": "majority"}, "mine: features is 'grey', make it none, majority looks at no image"),
@@ -477,7 +477,7 @@ for method in ("svm", "random-forest", "gradient-boosting", "logistic-regression
     [
         FIT_AND_PREDICT,
         "import sys, bakeoff.baselines.thresholds",
-        "import sys, bakeoff.evaluation.scoring, bakeoff.evaluation.comparing",
+        "import sys, bakeoff.tasks.scoring, bakeoff.tasks.comparing",
     ],
     ids=["classical", "thresholds", "evaluation"],
 )

@@ -1,4 +1,4 @@
-"""Classifiers without a network: scikit-learn's estimators on pixels or on histograms of oriented gradients."""
+"""Classical classifiers: scikit-learn's estimators on pixels or histograms of oriented gradients."""
 
 import warnings
 import zipfile
@@ -51,13 +51,13 @@ FEATURES = ("none", "grey", "rgb", "hog")
 HOG = {"orientations": 9, "pixels_per_cell": (8, 8), "cells_per_block": (2, 2), "block_norm": "L2-Hys"}
 SMALLEST_HOG_SIDE = 16  # one block
 
-# Not the configuration's to say: they follow from the seed and the machine, or have a way of their own here.
+# Not settings: they follow from the seed and the machine, or are set here.
 RESERVED = ("random_state", "n_jobs", "probability", "strategy", "constant", "verbose", "warm_start")
 PREPROCESSING = ("scale", "pca")
 
 CALIBRATION_FOLDS = 5
 
-# Beside what skops trusts by itself. Each is plain data and arithmetic of scikit-learn.
+# In addition to the types that skops trusts. Each is plain data and arithmetic of scikit-learn.
 TRUSTED = [
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -68,7 +68,7 @@ TRUSTED = [
 
 @dataclass(frozen=True)
 class Classifier:
-    """A fitted estimator with all that it takes to predict.
+    """A fitted estimator with everything needed to predict.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Classifier:
 
 
 def extract_features(images: Sequence[np.ndarray], features: str, side: int) -> np.ndarray:
-    """What an estimator sees of prepared images.
+    """Features of prepared images.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def extract_features(images: Sequence[np.ndarray], features: str, side: int) -> 
 
 
 def check_features(features: str, side: int) -> None:
-    """Whether `extract_features` takes these.
+    """Check that `extract_features` takes these.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def check_features(features: str, side: int) -> None:
         raise ValueError(f"features is '{features}', not one of {', '.join(FEATURES)}")
     smallest = {"none": 0, "hog": SMALLEST_HOG_SIDE}.get(features, 1)
     if side < smallest:
-        raise ValueError(f"side is {side}, less than the {smallest} that {features} features want")
+        raise ValueError(f"side is {side}, less than the {smallest} that {features} features need")
 
 
 def _length(features: str, side: int) -> int:
@@ -174,7 +174,7 @@ def _rgb(image: np.ndarray) -> np.ndarray:
 
 
 def build(method: str, settings: Mapping[str, Any], seed: int, threads: int) -> Pipeline:
-    """An estimator that is not fitted yet, its preprocessing before it.
+    """An unfitted estimator behind its preprocessing.
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ def build(method: str, settings: Mapping[str, Any], seed: int, threads: int) -> 
         Parameters of the estimator, by scikit-learn's names. Beside them `scale`, whether features are standardised
         (default: for logistic regression alone), and `pca`, how many principal components are kept (default: no PCA).
     seed
-        What the estimator draws from, where it draws at all.
+        Of the estimator's random numbers, if it draws any.
     threads
-        How many a random forest may use while it is fitted.
+        Threads that fit a random forest.
 
     Raises
     ------
@@ -231,10 +231,10 @@ def draws_at_random(method: str, settings: Mapping[str, Any], images: int) -> bo
 def fit_estimator(pipeline: Pipeline, features: np.ndarray, labels: np.ndarray) -> tuple[ClassifierMixin, list[str]]:
     """Fit what `build` returned.
 
-    A support vector machine gets its probabilities by Platt scaling: a sigmoid of its decision, fitted on the decisions
-    of machines that have not seen the image (5 folds of the training images, fewer where a class has fewer, and none
-    where one has a single image: then the sigmoid is fitted on the machine's own training images and is too sure).
-    The class of highest probability may so be another than the machine's own decision.
+    A support vector machine gets its probabilities by Platt scaling: a sigmoid of its decision, fitted by
+    cross-validation (5 folds of the training images, fewer if a class has fewer; if a class has a single image, on the
+    training images themselves, which makes it overconfident). The class of highest probability may differ from the
+    machine's decision.
 
     Parameters
     ----------
@@ -248,9 +248,9 @@ def fit_estimator(pipeline: Pipeline, features: np.ndarray, labels: np.ndarray) 
     Returns
     -------
     estimator
-        With `predict_proba`, which uses one thread and is the same to the last bit every time.
+        With `predict_proba`, which uses one thread and gives the same bits every time.
     remarks
-        scikit-learn's warnings, and what was out of the ordinary.
+        scikit-learn's warnings, and others.
 
     Raises
     ------
@@ -275,12 +275,12 @@ def fit_estimator(pipeline: Pipeline, features: np.ndarray, labels: np.ndarray) 
         warnings.simplefilter("always")
         estimator.fit(features, labels)
     if isinstance(pipeline[-1], RandomForestClassifier):
-        pipeline[-1].set_params(n_jobs=None)  # sums of votes in any order are not the same to the last bit
+        pipeline[-1].set_params(n_jobs=None)  # the last bits of a sum depend on its order
     return estimator, remarks + [str(each.message).splitlines()[0] for each in caught]
 
 
 def describe_estimator(estimator: ClassifierMixin) -> tuple[int | None, str]:
-    """How many parameters a fitted estimator has, where that is a number to compare, and its size in words."""
+    """Number of parameters of a fitted estimator, if that is comparable with a network's, and its size in words."""
     if isinstance(estimator, CalibratedClassifierCV):
         machine = estimator.calibrated_classifiers_[0].estimator[-1]
         return None, f"{machine.n_support_.sum()} of {machine.shape_fit_[0]} training images are support vectors"
@@ -304,7 +304,7 @@ def save_classifier(path: Path, classifier: Classifier) -> None:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """Read what `save_classifier` wrote; nothing in the file is run, whoever made it.
+    """Read what `save_classifier` wrote; no code in the file is run.
 
     Raises
     ------

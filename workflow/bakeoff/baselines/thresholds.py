@@ -48,12 +48,12 @@ CITATIONS = {
     ),
     "mean": (),
     "minimum": (
-        "J. M. S. Prewitt, M. L. Mendelsohn. The analysis of cell images. Annals of the New York Academy of Sciences"
-        " 128(3):1035-1053, 1966.",
+        "J. M. S. Prewitt, M. L. Mendelsohn. The analysis of cell images. Annals of the New York Academy of "
+        "Sciences 128(3):1035-1053, 1966.",
     ),
     "triangle": (
-        "G. W. Zack, W. E. Rogers, S. A. Latt. Automatic measurement of sister chromatid exchange frequency. Journal"
-        " of Histochemistry and Cytochemistry 25(7):741-753, 1977.",
+        "G. W. Zack, W. E. Rogers, S. A. Latt. Automatic measurement of sister chromatid exchange frequency. "
+        "Journal of Histochemistry and Cytochemistry 25(7):741-753, 1977.",
     ),
     "yen": (
         "J.-C. Yen, F.-J. Chang, S. Chang. A new criterion for automatic multilevel thresholding. IEEE Transactions "

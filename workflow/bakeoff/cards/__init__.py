@@ -1,4 +1,4 @@
-"""Model cards: what whoever takes a trained method has to know of it, in Markdown.
+"""Model cards in Markdown: what users of a trained method have to know about it.
 
 The front matter is the metadata that model hubs read, its results in the format of the Papers-with-Code model index
 (https://huggingface.co/docs/hub/model-cards); the sections follow Mitchell et al. (2019), "Model cards for model
@@ -22,9 +22,9 @@ FOLDER = Path(__file__).parent
 PACKAGE = FOLDER.parent
 MISSING = "—"
 LIBRARY = "bakeoff"
-# Model hubs' names of what is predicted.
+# Hugging Face's names of the kinds of task.
 PIPELINES = {"segmentation": "image-segmentation", "classification": "image-classification"}
-# Scores by their key in `metrics.json`: what they are called, and their name on hubs where they are headlines there.
+# Scores by their key in `metrics.json`: their name here, and on model hubs if they are shown there.
 SCORES: dict[str, tuple[str, str | None]] = {
     "dice": ("Dice", "dice"),
     "iou": ("IoU", "iou"),
@@ -84,7 +84,7 @@ def card(
     name
         The experiment's.
     settings
-        Its entry of the configuration, with `task` and `oracle` (whether it sees the truth of the test images). A
+        Its entry of the configuration, with `task` and `oracle` (whether it uses the truth of the test images). A
         network has a `model`, `weights`, `recipe` and `settings`, any other method a `method`.
     about
         `data/prepared/DATASET/dataset.json`.
@@ -258,11 +258,11 @@ def _warnings(settings: Mapping[str, Any], about: Mapping[str, Any], cost: Mappi
             "SYNTHETIC DATA: trained and scored on pictures that a program drew. No score here is of real images."
         )
     if cost.get("weights") == "random":
-        found.append(
-            "RANDOM WEIGHTS in place of pretrained ones: it learned less than the published weights would allow."
-        )
+        found.append("RANDOM WEIGHTS in place of pretrained ones: expect lower scores than with the published weights.")
     if settings["oracle"]:
-        found.append("An ORACLE: it sees the truth of the images that it is tested on. A bound, and no method to use.")
+        found.append(
+            "An ORACLE: it uses the truth of the images that it is tested on. It is a bound, not a method to use."
+        )
     return found
 
 
@@ -349,10 +349,9 @@ def _limits(
     method: Method, about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> list[str]:
     found = [
-        f"It was scored on {metrics['images']} images of one data set; of other cameras, places and subjects nothing "
-        "is known.",
-        f"It sees {about['size']} x {about['size']} pixels: what is smaller in the picture is lost, and proportions "
-        "change.",
+        f"It was scored on {metrics['images']} images of one data set. Nothing is known about other cameras, places and "
+        "subjects.",
+        f"Its input has {about['size']} x {about['size']} pixels: smaller details are lost, and proportions change.",
     ]
     if method.kind == "network" and metrics["seeds"] == 1:
         found.append("It was trained once: the intervals do not say what another seed would give.")
@@ -362,7 +361,7 @@ def _limits(
             "parity.json beside it counts the answers that change."
         )
     found += [
-        f"The audit says ({check['verdict']}, {check['check']}): {check['finding']} {check['explanation']}"
+        f"Audit ({check['verdict']}, {check['check']}): {check['finding']} {check['explanation']}"
         for check in audit["checks"]
         if check["verdict"] in ("warn", "fail")
     ]

@@ -1,1 +1,1 @@
-"""Networks as ONNX files, and how far their answers are from torch's."""
+"""Networks as ONNX files, and their parity with torch."""

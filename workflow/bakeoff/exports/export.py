@@ -1,4 +1,4 @@
-"""Write every trained network of an experiment as ONNX, and measure that it answers as torch does."""
+"""Write every trained network of an experiment as ONNX, and measure its parity with torch."""
 
 import hashlib
 import json
@@ -35,22 +35,22 @@ logger = logging.getLogger(__name__)
 OPSET = 20
 # The most that a logit may differ, and the margin of an answer below which another answer is a tie.
 TOLERANCE = 1e-3
-# Of a network that unpools, the shares of answers whose logits may differ by more, and that may change beyond ties: see
-# `require_parity`.
+# For a network that unpools, the share of answers whose logits may differ by more, and the share that may change beyond
+# ties: see `require_parity`.
 UNPOOLED_BEYOND, UNPOOLED_CHANGED = 0.05, 1e-3
-# On how many of the test images, spread evenly over all, a network is run at another size, and one that unpools is
-# compared with exact arithmetic.
+# Numbers of test images, spread evenly over all, on which a network is run at another size, and on which one that
+# unpools is compared with exact arithmetic.
 OTHER_SIZE_IMAGES, EXACT_IMAGES = 8, 16
 IMAGES_AT_A_TIME = 64
-# Of the training images for 8 bits, and of the test images for what those lose.
+# Numbers of training images that calibrate 8 bits, and of test images that measure their loss.
 CALIBRATION_IMAGES, INT8_IMAGES = 64, 512
 # The reference is torch in fp32 on the processor: a GPU's convolutions may be in TF32.
 CPU = ["CPUExecutionProvider"]
 
 
 @dataclass(frozen=True)
-class Training:
-    """A trained network's file, and the images that it was not trained on."""
+class TrainedNetwork:
+    """The file of a trained network, and the images that it was not trained on."""
 
     path: Path
     seed: int
@@ -80,9 +80,9 @@ def export(
     split
         `data/splits/TASK.csv`.
     images
-        `data/inputs/NAME`, pictures in place of the data set's; None for those.
+        `data/prepared/NAME` of derived pictures in place of the data set's; None for those.
     models
-        `results/models/NAME`, as `fit` wrote it.
+        `results/TASK/NAME/models`, as `fit` wrote it.
     folder
         `results/exports/NAME`, which appears whole or not at all.
     int8
@@ -90,18 +90,16 @@ def export(
     resamples
         Of the bootstrap behind the interval of that loss.
     source
-        The package of the data set; None for a folder of one's own. Files for patients' pictures say that they are no
-        medical device.
+        The package of the data set; None for a folder of one's own. Files for pictures of patients carry a note.
 
     Raises
     ------
     BakeoffError
-        If there is no network, one is not for these data, or ONNX Runtime does not answer as torch does: see
-        `require_parity`.
+        If there is no network, one is not for these data, or ONNX Runtime disagrees with torch: see `require_parity`.
     """
     data = open_prepared(prepared)
     folds = read_folds(split, data)
-    trainings = _trainings(name, models, folds)
+    networks = _trained_networks(name, models, folds)
     facts = {
         "name": name,
         "note": medical_note(source),
@@ -109,47 +107,47 @@ def export(
     }
     facts |= {"dataset": data.about["name"], "synthetic": data.about["synthetic"]}
     with atomic_folder(folder) as beside:
-        files = [_export_network(training, data, images, beside, facts) for training in trainings]
+        files = [_export_network(trained, data, images, beside, facts) for trained in networks]
         parity = {
             "name": name,
             "opset": OPSET,
             "tolerance": TOLERANCE,
             "versions": {package: version(package) for package in ("torch", "onnx", "onnxruntime")},
             "files": files,
-            "int8": _export_int8(trainings, data, images, beside, resamples) if int8 else None,
+            "int8": _export_int8(networks, data, images, beside, resamples) if int8 else None,
         }
         write_text(beside / "parity.json", json.dumps(parity, indent=2, allow_nan=False) + "\n")
 
 
-def _trainings(name: str, models: Path, folds: Sequence[Fold]) -> list[Training]:
+def _trained_networks(name: str, models: Path, folds: Sequence[Fold]) -> list[TrainedNetwork]:
     seeds = sorted({json.loads(path.read_text())["seed"] for path in models.glob("seed*.json")})
     found = [
-        Training(models / f"{run_name(seed, fold.number, len(folds))}.safetensors", seed, fold)
+        TrainedNetwork(models / f"{run_name(seed, fold.number, len(folds))}.safetensors", seed, fold)
         for seed in seeds
         for fold in folds
     ]
     if not found:
-        raise BakeoffError(f"{models} holds no trained network of {name}: run the stage that fits first.")
+        raise BakeoffError(f"{models} holds no trained network of {name}: run the stage that trains first.")
     return found
 
 
 def _export_network(
-    training: Training, data: Prepared, images: Path | None, folder: Path, facts: Mapping[str, Any]
+    trained: TrainedNetwork, data: Prepared, images: Path | None, folder: Path, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write one network, and say how its answers compare with torch's."""
-    network, description = load_network(training.path)
-    pictures = open_images(data, images, training.fold.number)
-    _check_data(training.path, description, data, pictures)
-    path = folder / f"{training.path.stem}.onnx"
-    write_onnx(network, description, path, {**facts, "weights_sha256": _sha256(training.path)})
+    """Write one network, and compare its answers with torch's."""
+    network, description = load_network(trained.path)
+    pictures = open_images(data, images, trained.fold.number)
+    _check_data(trained.path, description, data, pictures)
+    path = folder / f"{trained.path.stem}.onnx"
+    write_onnx(network, description, path, {**facts, "weights_sha256": _sha256(trained.path)})
 
-    exported, tested = OnnxNetwork.open(path, providers=CPU), training.fold.test
+    exported, tested = OnnxNetwork.open(path, providers=CPU), trained.fold.test
     heads, unpools = _measured(network, description, exported, pictures, tested), _unpools(path)
     some = pictures[spread(tested, OTHER_SIZE_IMAGES)]
     found = {
         "file": path.name,
-        "seed": training.seed,
-        "fold": training.fold.number,
+        "seed": trained.seed,
+        "fold": trained.fold.number,
         "mib": round(path.stat().st_size / 2**20, 2),
         "images": len(tested),
         "unpools": unpools,
@@ -175,7 +173,7 @@ def _sha256(path: Path) -> str:
 def _check_data(path: Path, description: Description, data: Prepared, pictures: np.ndarray) -> None:
     classes = data.classes if description.target is None else data.targets(description.target)
     if (description.in_channels, description.classes) != (pictures.shape[-1], classes):
-        raise BakeoffError(f"{path} was trained for other channels or classes than {data.folder} has: fit again.")
+        raise BakeoffError(f"{path} was trained for other channels or classes than {data.folder} has: train again.")
 
 
 def spread(rows: np.ndarray, most: int) -> np.ndarray:
@@ -184,7 +182,7 @@ def spread(rows: np.ndarray, most: int) -> np.ndarray:
 
 
 class _ByHead(nn.Module):
-    """A network that returns the logits of its heads in a fixed order, as an ONNX file names them."""
+    """A network that returns the logits of its heads as a tuple, in the order of their names in the ONNX file."""
 
     def __init__(self, network: nn.Module, heads: Sequence[str]) -> None:
         super().__init__()
@@ -272,7 +270,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _unpools(path: Path) -> bool:
-    """Whether a network puts values back where the maximum of a pooling was."""
+    """Whether a network unpools: its graph uses the positions of the maxima of a pooling."""
     nodes = onnx.load(path, load_external_data=False).graph.node
     return any(node.op_type == "MaxPool" and len(node.output) > 1 for node in nodes)
 
@@ -288,7 +286,7 @@ def _measured(
     network: nn.Module, description: Description, exported: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray
 ) -> dict[str, dict[str, Any]]:
     """How ONNX Runtime's logits and answers of some of the pictures compare with torch's, by head."""
-    # Which also makes every kernel deterministic. A GPU is for those who asked for one.
+    # set_up also makes every kernel deterministic.
     evaluated = replace(set_up(description.precision), device=torch.device("cpu"))
     network.to(memory_format=torch.channels_last)
     counted: dict[str, list[dict[str, Any]]] = {name: [] for name in exported.heads}
@@ -314,7 +312,7 @@ def _torch_logits(network: nn.Module, pictures: np.ndarray, heads: Sequence[str]
 
 
 def _evaluated(network: nn.Module, name: str, pictures: np.ndarray, runtime: Runtime) -> np.ndarray:
-    """The answers in the precision of the evaluation."""
+    """The predicted classes in the precision of the evaluation."""
     if name == "mask":
         return predict_masks(network, channels_first(pictures), runtime)
     answers: np.ndarray = predict_probabilities(network, channels_first(pictures), runtime).argmax(axis=1)
@@ -322,7 +320,7 @@ def _evaluated(network: nn.Module, name: str, pictures: np.ndarray, runtime: Run
 
 
 def _other_size(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray) -> dict[str, Any]:
-    """The same of parts of images whose sides are odd and differ."""
+    """The same for parts of images, with odd and unequal sides."""
     height, width = (pictures.shape[1] * 3 // 4) | 1, (pictures.shape[2] // 2) | 1
     parts = pictures[:, :height, :width]
     found = compare_logits(_torch_logits(network, parts, ["mask"])["mask"], exported.logits(parts)["mask"])
@@ -330,7 +328,7 @@ def _other_size(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray)
 
 
 def _rounding(network: nn.Module, exported: OnnxNetwork, pictures: np.ndarray) -> dict[str, Any]:
-    """How far torch in fp32, and ONNX Runtime, are from torch in fp64; leaves the network in that."""
+    """How far torch in fp32, and ONNX Runtime, are from torch in fp64; the network is in fp64 afterwards."""
     heads = exported.heads
     found = {"torch": _torch_logits(network, pictures, heads), "onnx": exported.logits(pictures)}
     exact = _torch_logits(network.double(), pictures, heads)
@@ -377,7 +375,7 @@ def compare_logits(torch_logits: np.ndarray, onnx_logits: np.ndarray) -> dict[st
 
 
 def _leads(logits: np.ndarray) -> np.ndarray:
-    """By how much the best answer is ahead of the next, (batch, ...)."""
+    """Margin of the best class over the second, (batch, ...)."""
     if logits.shape[1] == 1:
         return np.abs(logits[:, 0])
     second, first = np.moveaxis(np.partition(logits, -2, axis=1)[:, -2:], 1, 0)
@@ -385,7 +383,7 @@ def _leads(logits: np.ndarray) -> np.ndarray:
 
 
 def merged(counted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What `compare_logits` says of several parts, of all of them together: the largest, and the counts' sums."""
+    """Results of `compare_logits` for several parts, for all of them together: maxima, and sums of counts."""
     return {
         key: max(each[key] for each in counted) if key.startswith("largest") else sum(each[key] for each in counted)
         for key in counted[0]
@@ -393,13 +391,13 @@ def merged(counted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def require_parity(name: str, found: Mapping[str, Any]) -> None:
-    """Check that ONNX Runtime answers as torch does.
+    """Check that ONNX Runtime agrees with torch.
 
-    No logit may differ by more than `TOLERANCE`, and no answer where it leads by more. A network that unpools (SegNet)
-    is no continuous function of its image: where two values of a pooling agree to the last bits, rounding decides which
-    is the maximum, and so where it is put back. torch in fp32 is then as far from exact arithmetic as ONNX Runtime is
-    from torch (`rounding` in `parity.json`). Of its logits a share `UNPOOLED_BEYOND` may be further apart, and a share
-    `UNPOOLED_CHANGED` of its answers may change; a graph that is not the network's would move nearly all.
+    No logit may differ by more than `TOLERANCE`, and no class may change unless it leads by less. A network that
+    unpools (SegNet) is not a continuous function of its image: if two values of a pooling agree to the last bits,
+    rounding decides which is the maximum. torch in fp32 is then as far from exact arithmetic as ONNX Runtime is from torch
+    (`rounding` in `parity.json`). A share `UNPOOLED_BEYOND` of its logits may differ by more, and a share
+    `UNPOOLED_CHANGED` of its classes may change; a wrong graph would change nearly all.
 
     Parameters
     ----------
@@ -411,14 +409,14 @@ def require_parity(name: str, found: Mapping[str, Any]) -> None:
     Raises
     ------
     BakeoffError
-        If it does not.
+        If it does not agree.
     """
     most_beyond, most_changed = (UNPOOLED_BEYOND, UNPOOLED_CHANGED) if found["unpools"] else (0, 0)
     for where in (*found["heads"].values(), *([found["other_size"]] if found["other_size"] else [])):
         beyond, changed = (where[key] / where["answers"] for key in ("beyond_tolerance", "changed_beyond_ties"))
         if beyond > most_beyond or changed > most_changed:
             raise BakeoffError(
-                f"{name}: ONNX Runtime does not answer as torch does for {found['file']}: logits differ by up to "
+                f"{name}: ONNX Runtime disagrees with torch for {found['file']}: logits differ by up to "
                 f"{where['largest_difference']:.2g} ({TOLERANCE:g} is allowed) and {where['changed_beyond_ties']} of "
                 f"{where['answers']} answers differ beyond ties: change the model's code to what ONNX can express."
             )
@@ -428,20 +426,20 @@ def require_parity(name: str, found: Mapping[str, Any]) -> None:
 
 
 def _export_int8(
-    trainings: Sequence[Training], data: Prepared, images: Path | None, folder: Path, resamples: int
+    networks: Sequence[TrainedNetwork], data: Prepared, images: Path | None, folder: Path, resamples: int
 ) -> dict[str, Any]:
-    """Write the networks with 8 bits, and say by how much they score lower than those in fp32, in `folder` too."""
-    rows = np.concatenate([spread(each.fold.test, INT8_IMAGES) for each in trainings if each.seed == trainings[0].seed])
+    """Write the networks with 8 bits, and measure the loss of score against those of fp32 in `folder`."""
+    rows = np.concatenate([spread(each.fold.test, INT8_IMAGES) for each in networks if each.seed == networks[0].seed])
     scores: dict[str, dict[int, list[np.ndarray]]] = {"fp32": {}, "int8": {}}
     files: list[dict[str, Any]] = []
-    for training in trainings:
-        pictures = open_images(data, images, training.fold.number)
-        fp32, int8 = (folder / f"{training.path.stem}{suffix}.onnx" for suffix in ("", "-int8"))
-        quantise(fp32, int8, pictures[spread(training.fold.train, CALIBRATION_IMAGES)])
-        tested = spread(training.fold.test, INT8_IMAGES)
+    for trained in networks:
+        pictures = open_images(data, images, trained.fold.number)
+        fp32, int8 = (folder / f"{trained.path.stem}{suffix}.onnx" for suffix in ("", "-int8"))
+        quantise(fp32, int8, pictures[spread(trained.fold.train, CALIBRATION_IMAGES)])
+        tested = spread(trained.fold.test, INT8_IMAGES)
         for precision, path in (("fp32", fp32), ("int8", int8)):
             scored = _scores(OnnxNetwork.open(path, providers=CPU), pictures, tested, data)
-            scores[precision].setdefault(training.seed, []).append(scored)
+            scores[precision].setdefault(trained.seed, []).append(scored)
         files.append({"file": int8.name, "mib": round(int8.stat().st_size / 2**20, 2)})
     by_seed = {each: np.stack([np.concatenate(parts) for parts in found.values()], 1) for each, found in scores.items()}
     binary = OnnxNetwork.open(folder / files[0]["file"], providers=CPU).description["target"] is not None
@@ -452,11 +450,11 @@ def _export_int8(
         "files": files,
         "score": "accuracy" if binary else "dice",
         **{precision: float(values.mean()) for precision, values in by_seed.items()},
-        # Of one group of look-alikes alone there is no interval.
+        # A single group of near-duplicates has no interval.
         **{key: None if np.isnan(value := getattr(found, key)) else value for key in ("difference", "low", "high")},
         "images": found.images,
         "seeds": by_seed["int8"].shape[1],
-        "calibration_images": min(CALIBRATION_IMAGES, *(len(each.fold.train) for each in trainings)),
+        "calibration_images": min(CALIBRATION_IMAGES, *(len(each.fold.train) for each in networks)),
     }
 
 

@@ -1,4 +1,4 @@
-"""A network from its ONNX file, which says how to feed it and what it answers: numpy and onnxruntime only."""
+"""A network from its ONNX file, whose metadata describe input and output; needs numpy and onnxruntime only."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -28,7 +28,7 @@ class OnnxNetwork:
     Attributes
     ----------
     description
-        What the file says of itself: the keys of `bakeoff.training.saved.Description`, `name`, `dataset`, `synthetic`,
+        The file's metadata: the keys of `bakeoff.training.saved.Description`, `name`, `dataset`, `synthetic`,
         `note` and others; see docs/exports.md.
     provider
         ONNX Runtime's execution provider in use, such as CPUExecutionProvider.

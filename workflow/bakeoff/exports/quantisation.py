@@ -1,4 +1,4 @@
-"""An exported network with weights and activations of 8 bits: smaller, on some machines faster, and a little worse."""
+"""An exported network with weights and activations of 8 bits: smaller, and on some machines faster."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
