@@ -349,8 +349,8 @@ def _limits(
     method: Method, about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> list[str]:
     found = [
-        f"It was scored on {metrics['images']} images of one data set. Nothing is known about other cameras, places and "
-        "subjects.",
+        f"It was scored on {metrics['images']} images of one data set. Nothing is known about other cameras, places "
+        "and subjects.",
         f"Its input has {about['size']} x {about['size']} pixels: smaller details are lost, and proportions change.",
     ]
     if method.kind == "network" and metrics["seeds"] == 1:

@@ -395,8 +395,8 @@ def require_parity(name: str, found: Mapping[str, Any]) -> None:
 
     No logit may differ by more than `TOLERANCE`, and no class may change unless it leads by less. A network that
     unpools (SegNet) is not a continuous function of its image: if two values of a pooling agree to the last bits,
-    rounding decides which is the maximum. torch in fp32 is then as far from exact arithmetic as ONNX Runtime is from torch
-    (`rounding` in `parity.json`). A share `UNPOOLED_BEYOND` of its logits may differ by more, and a share
+    rounding decides which is the maximum. torch in fp32 is then as far from exact arithmetic as ONNX Runtime is from
+    torch (`rounding` in `parity.json`). A share `UNPOOLED_BEYOND` of its logits may differ by more, and a share
     `UNPOOLED_CHANGED` of its classes may change; a wrong graph would change nearly all.
 
     Parameters
