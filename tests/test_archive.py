@@ -91,7 +91,7 @@ def test_refuses_paths_that_leave_the_archive(tmp_path: Path, name: str, member:
 def test_refuses_two_files_of_one_name(tmp_path: Path, name: str) -> None:
     with pytest.warns(UserWarning, match="Duplicate") if name == "a.zip" else pytest.MonkeyPatch.context():
         path = WRITERS[name](tmp_path / name, [("data/a.png", b"1"), ("data/a.png", b"2")])
-    assert "member 'data/a.png' is there twice" in refusal(path)
+    assert "member 'data/a.png' occurs twice" in refusal(path)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])

@@ -205,7 +205,7 @@ def test_a_mask_without_image_is_dropped(tmp_path: Path) -> None:
     prepared, audit = from_zip("lungs", tmp_path, without(x_rays(), f"{lungs.IMAGES}CHNCXR_0001_1.png"))
     assert ids(prepared) == ["CHNCXR_0000_0", "CHNCXR_0002_0", "CHNCXR_0003_1"]
     mask = f"{lungs.MASKS}CHNCXR_0001_1_mask.png"
-    assert audit == [[mask, "mask without image", "dropped", "CHNCXR_0001_1.png is not in the archive"]]
+    assert audit == [[mask, "mask without image", "dropped", "the archive has no image 'CHNCXR_0001_1'"]]
 
 
 def test_an_image_without_the_mask_it_needs_is_dropped(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_hundred_megapixels_are_dropped_unread(part: str, tmp_path: Path) -> N
     bomb = encoded(Image.new("1", (10_000, 10_000)))
     assert len(bomb) < 100_000
     prepared, audit = from_zip("lungs", tmp_path, x_rays() | {name: bomb})
-    assert audit == [[name, "unreadable", "dropped", "10000 x 10000 pixels, 100 million are too many"]]
+    assert audit == [[name, "unreadable", "dropped", "10000 x 10000 pixels, above the limit of 100 million"]]
     assert ids(prepared) == ["CHNCXR_0000_0", "CHNCXR_0001_1", "CHNCXR_0002_0"]
 
 

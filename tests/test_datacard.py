@@ -47,7 +47,7 @@ FINDINGS = pd.DataFrame(
     [
         ("scans/normal/1.png", "wrong mode", "converted", "RGBA"),
         ("scans/lesion/1.png", "wrong mode", "converted", "16 bit, <b>scaled</b>"),
-        ("scans/lesion/2.png", "blank mask", "dropped", "nothing is marked in it"),
+        ("scans/lesion/2.png", "blank mask", "dropped", "the mask is empty"),
         ("scans/lesion/3.png", "wrong mode", "dropped", 'animated, "three" frames, ä'),
     ],
     columns=["file", "finding", "consequence", "detail"],

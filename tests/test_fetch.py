@@ -18,7 +18,7 @@ import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.acquisition import fetch as fetching
 from bakeoff.datasets.acquisition.download import download
-from bakeoff.datasets.acquisition.fetch import Fetched, Fetcher, describe, discard, exclusive_fetcher, place
+from bakeoff.datasets.acquisition.fetch import Fetched, Fetcher, discard, exclusive_fetcher, generated_file, place
 from bakeoff.datasets.archives.remote import RemoteFile
 from bakeoff.datasets.sources import lungs
 from servers import Misbehaving, misbehaving_server, refused_address
@@ -103,9 +103,9 @@ def test_a_line_that_breaks_more_often_than_attempts_arrives_while_each_try_brin
         ("missing", "is not there (404)", 1),
         ("forbidden", "answers 403", 1),
         ("busy", "answers 503", 3),
-        ("silent", "gives no answer for 0.3 s", 3),
-        ("cut-no-ranges", "breaks off", 3),
-        ("redirect-for-ever", "leads nowhere", 31),
+        ("silent", "does not answer within 0.3 s", 3),
+        ("cut-no-ranges", "closes the connection early", 3),
+        ("redirect-for-ever", "cannot be followed", 31),
         ("wrong", f"not the published {DIGEST}", 1),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_refused_connection_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["file.zip", "gopher://somewhere/file.zip", "http:///file.zip"])
 def test_what_is_no_address_is_one_sentence_at_once(tmp_path: Path, url: str) -> None:
-    with pytest.raises(BakeoffError, match="leads nowhere") as error:
+    with pytest.raises(BakeoffError, match="cannot be followed") as error:
         get(url, tmp_path, backoff=1000.0)
     one_sentence(error)
 
@@ -206,7 +206,7 @@ def test_a_web_page_is_not_taken_for_a_file_without_a_checksum(server: Misbehavi
 
 
 def test_a_damaged_partial_file_costs_one_try_from_the_start(server: Misbehaving, tmp_path: Path) -> None:
-    with pytest.raises(BakeoffError, match="breaks off"):
+    with pytest.raises(BakeoffError, match="closes the connection early"):
         get(server.url("cut-once"), tmp_path, attempts=1)
     (part,) = (tmp_path / "store").glob("*-file.zip")
     part.write_bytes(b"\0" * part.stat().st_size)
@@ -260,7 +260,7 @@ def test_a_stored_file_that_was_changed_through_the_output_is_deleted_and_fetche
         opened.write(b"changed")
     assert get(server.url("ok"), tmp_path).path.read_bytes() == CONTENT
     assert server.ranges() == [None, None]
-    assert any("is not what was stored there" in message for message in warnings_in(caplog))
+    assert any("has changed since it was stored" in message for message in warnings_in(caplog))
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"url": "x"}', '{"sha256": 1}'])
@@ -383,7 +383,7 @@ def test_what_a_mirror_lacks_comes_from_the_official_address_and_says_so(
     assert got.official
     assert got.url == server.url("ok")
     assert f"{copies.where}/file.zip is not there" in got.note
-    assert "on to the official address" in caplog.text
+    assert "trying the official address" in caplog.text
 
 
 def test_a_mirror_that_is_down_is_passed_and_named_when_nothing_else_has_the_file(
@@ -556,7 +556,7 @@ def test_progress_is_a_bar_on_a_terminal(server: Misbehaving, tmp_path: Path) ->
     assert done.returncode == 0
     assert "file.zip:  6" in shown  # 62 % when the connection breaks
     assert "100%" in shown
-    assert "breaks off; next try in 1 s" in shown
+    assert "closes the connection early; next try in 1 s" in shown
 
 
 def test_progress_is_plain_lines_in_a_log(
@@ -622,7 +622,7 @@ def test_download_needs_no_network_when_the_same_is_asked_for_again(server: Misb
 
 def test_download_says_what_draws_no_synthetic_archive(tmp_path: Path) -> None:
     with pytest.raises(
-        BakeoffError, match=r"datasets\.mine asks for a synthetic archive, which nothing draws"
+        BakeoffError, match=r"datasets\.mine asks for a synthetic archive, and no module draws one"
     ) as error:
         download("mine", "folder", {"synthetic": {}}, tmp_path / "raw", mirror=None, attempts=1, timeout=1)
     one_sentence(error)
@@ -631,7 +631,7 @@ def test_download_says_what_draws_no_synthetic_archive(tmp_path: Path) -> None:
 
 def test_what_was_made_here_is_described_as_not_official(tmp_path: Path) -> None:
     (tmp_path / "drawn.zip").write_bytes(CONTENT)
-    described = describe(tmp_path / "drawn.zip", "drawn", "no real images")
+    described = generated_file(tmp_path / "drawn.zip", "drawn", "no real images")
     assert described == Fetched("drawn.zip", tmp_path / "drawn.zip", "drawn", DIGEST, 1 << 20, False, "no real images")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import bakeoff.datasets
+import bakeoff.datasets.sources as sources
 import numpy as np
 import pytest
 import yaml
@@ -99,7 +99,7 @@ def test_where_the_files_came_from_is_written_beside_them(tmp_path: Path) -> Non
                 "sha256": sha256(archive).hexdigest(),
                 "bytes": len(archive),
                 "official": False,
-                "note": f"packed from the folder {source}, 2 files: one's own images, not published bytes",
+                "note": f"packed from the folder {source}, 2 files: the user's own images, not published files",
             }
         ],
         "synthetic": False,
@@ -144,7 +144,7 @@ def test_a_missing_or_empty_folder_is_one_sentence(tmp_path: Path) -> None:
         pack("mine", str(tmp_path / "nowhere"), tmp_path / "raw")
     refused(error)
     write(tmp_path / "empty", {".hidden": b""})
-    with pytest.raises(BakeoffError, match=r"folders\.mine\.path: the folder .*empty holds no file") as error:
+    with pytest.raises(BakeoffError, match=r"folders\.mine\.path: the folder .*empty contains no file") as error:
         pack("mine", str(tmp_path / "empty"), tmp_path / "raw")
     refused(error)
     assert not (tmp_path / "raw").exists()
@@ -157,7 +157,7 @@ def test_what_no_archive_can_hold_is_refused_by_name(tmp_path: Path, monkeypatch
         pack("mine", str(tmp_path), tmp_path / "raw")
     refused(error)
     (tmp_path / "large.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
-    with pytest.raises(BakeoffError, match=r"udcff\.png' is no file name in UTF-8") as error:
+    with pytest.raises(BakeoffError, match=r"udcff\.png' is not a valid UTF-8 file name") as error:
         pack("mine", str(tmp_path), tmp_path / "raw")
     refused(error)
 
@@ -256,10 +256,10 @@ def test_letters_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "settings", "words"),
     [
-        ({"images/notes.txt": b""}, {}, r"folders\.mine\.path: there is no picture"),
-        ({"masks/a.png": MASK}, {}, r"folders\.mine\.path: there is no picture"),
-        ({"images/a.png": GREY}, {}, r"folders\.mine\.path: there is nothing to learn"),
-        ({"cat/a.png": GREY}, {}, r"folders\.mine\.path: there is nothing to learn"),
+        ({"images/notes.txt": b""}, {}, r"folders\.mine\.path: there is no image"),
+        ({"masks/a.png": MASK}, {}, r"folders\.mine\.path: there is no image"),
+        ({"images/a.png": GREY}, {}, r"folders\.mine\.path: its images have no annotations"),
+        ({"cat/a.png": GREY}, {}, r"folders\.mine\.path: its images have no annotations"),
         ({"cat/a.png": GREY, "dog/a.png": GREY}, {"classes": ["background", "cat"]}, r"folders\.mine\.classes names"),
     ],
 )
@@ -323,9 +323,9 @@ def test_mask_levels_become_classes(
 @pytest.mark.parametrize(
     ("count", "levels", "words"),
     [
-        (2, [[0, 1, 255]], "grey levels 255 are no class: there are 2, 0 to 1"),
-        (2, [[0, 2]], "grey levels 2 are no class"),
-        (3, [[0, 255]], "grey levels 255 are no class: there are 3, 0 to 2"),
+        (2, [[0, 1, 255]], "grey levels 255 are not classes: there are 2, 0 to 1"),
+        (2, [[0, 2]], "grey levels 2 are not classes"),
+        (3, [[0, 255]], "grey levels 255 are not classes: there are 3, 0 to 2"),
         (2, [[0, 3, 4, 5, 6, 7, 8]], r"grey levels 3, 4, 5, 6, 7, \.\.\. are"),
     ],
 )
@@ -338,7 +338,7 @@ def test_levels_that_are_no_class_are_said(tmp_path: Path, count: int, levels: l
 def test_what_the_book_says_is_taken_and_what_it_does_not_say_is_said_to_be_unknown(tmp_path: Path) -> None:
     plain = with_masks(tmp_path / "plain", MASK)
     assert (plain.TITLE, plain.CHANNELS, plain.LICENCE, plain.CITATION) == (
-        "Images of one's own, mine", 1, "not stated", "none"
+        "Own images: mine", 1, "not stated", "none"
     )  # fmt: skip
     said = {"title": "Cells", "channels": 3, "classes": ["nothing", "cell"], "licence": "CC0", "citation": "Me, 2020"}
     facts = with_masks(tmp_path / "said", MASK, **said)
@@ -389,12 +389,12 @@ def code_blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def leafspots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The guide's package, imported from a place of its own as `bakeoff.datasets.leafspots`."""
+    """The guide's package, imported from a place of its own as `bakeoff.datasets.sources.leafspots`."""
     (code,) = code_blocks("python")
     write(tmp_path / "datasets", {"leafspots/__init__.py": code.encode()})
-    monkeypatch.setattr(bakeoff.datasets, "__path__", [*bakeoff.datasets.__path__, str(tmp_path / "datasets")])
-    yield importlib.import_module("bakeoff.datasets.leafspots")
-    del sys.modules["bakeoff.datasets.leafspots"]
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path / "datasets")])
+    yield importlib.import_module("bakeoff.datasets.sources.leafspots")
+    del sys.modules["bakeoff.datasets.sources.leafspots"]
 
 
 def leaf_archive(raw: Path, archive: str, files: dict[str, bytes]) -> Path:

@@ -100,7 +100,7 @@ def test_what_is_transparent_lies_on_black() -> None:
     pixels[0, :, 3] = [0, 255, 128]
     decoded = decode(encoded(pixels), 1)
     assert decoded.pixels[0, :, 0].tolist() == [0, 200, 100]
-    assert "transparency laid on black" in decoded.converted
+    assert "transparency on black" in decoded.converted
 
 
 @pytest.mark.parametrize(("brightest", "white"), [(200, 255), (1000, 1023), (4095, 4095), (65535, 65535)])
@@ -140,7 +140,7 @@ def test_tall_pictures_are_converted_strip_by_strip(monkeypatch: pytest.MonkeyPa
         (b"", "empty"),
         (b"Thumbs.db is no picture", "cannot identify"),
         (encoded(noise(0))[:900], "truncated"),
-        (encoded(np.zeros((4, 4), np.float32), "TIFF"), "no known range"),
+        (encoded(np.zeros((4, 4), np.float32), "TIFF"), "range of floating-point"),
     ],
     ids=["empty", "no image", "truncated", "floating point"],
 )
@@ -382,7 +382,7 @@ def test_the_index_and_the_description_are_as_promised(road: Path) -> None:
     about = prepared.about
     assert set(about) == {
         "name", "title", "classes", "targets", "strata", "size", "counts", "published", "provenance", "licence",
-        "citation", "synthetic",
+        "citation", "synthetic", "source",
     }  # fmt: skip
     assert about["targets"] == ["diagnosis"]
     assert about["size"] == 64
@@ -498,8 +498,8 @@ def test_what_most_masks_need_is_a_line_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({}, "holds no image"),
-        ({f"{IMAGES}CHNCXR_0001_0.png": b""}, "holds no image"),
+        ({}, "has no usable image"),
+        ({f"{IMAGES}CHNCXR_0001_0.png": b""}, "has no usable image"),
         (x_rays({"CHNCXR_0001_0": b"x"}), "none of 1 images can be used; the first: .*CHNCXR_0001_0.png, unreadable"),
     ],
     ids=["empty", "no mask", "unreadable"],
@@ -515,7 +515,7 @@ def test_what_was_prepared_before_survives_a_failure(road: Path, tmp_path: Path)
     folder = tmp_path / "prepared"
     folder.mkdir()
     (folder / "index.csv").write_text("before")
-    with pytest.raises(BakeoffError, match=r"cannot be opened|none of|holds no image"):
+    with pytest.raises(BakeoffError, match=r"cannot be opened|none of|has no usable image"):
         prepared_from(tmp_path, raw_of(tmp_path, {}))
     assert (folder / "index.csv").read_text() == "before"
     prepared_from(tmp_path, road.parent / "raw", size=32)

@@ -14,7 +14,7 @@ from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.config import read_config
 from bakeoff.datasets.preparation.prepare import prepare
 from bakeoff.datasets.splits.split import split
-from bakeoff.datasets.splits.splitting import SPLITS, split_table, straddling_groups
+from bakeoff.datasets.splits.splitting import SPLITS, groups_between_splits, split_table
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -111,7 +111,7 @@ def folds_of(index: pd.DataFrame, settings: Settings) -> list[pd.Series]:
 def torn(index: pd.DataFrame, chosen: pd.Series) -> dict[str, list[str]]:
     """Groups whose images lie in more than one part, those left out aside."""
     used = chosen != ""
-    return straddling_groups(index["group"][used], chosen[used])
+    return groups_between_splits(index["group"][used], chosen[used])
 
 
 def count(chosen: pd.Series) -> dict[str, int]:
@@ -176,7 +176,7 @@ def test_without_strata_the_shares_are_of_all_images() -> None:
 
 
 @given(orderly, st.integers(0, 5))
-def test_no_group_straddles_and_every_stratum_is_in_every_part(index: pd.DataFrame, seed: int) -> None:
+def test_no_group_is_in_two_parts_and_every_stratum_is_in_every_part(index: pd.DataFrame, seed: int) -> None:
     chosen = parts_of(index, stratified(seed))
     assert torn(index, chosen) == {}
     present = index.assign(split=chosen).groupby(STRATA)["split"].agg(set)
@@ -184,7 +184,7 @@ def test_no_group_straddles_and_every_stratum_is_in_every_part(index: pd.DataFra
 
 
 @given(tangled, st.integers(0, 5))
-def test_no_group_straddles_whatever_labels_it_carries(index: pd.DataFrame, seed: int) -> None:
+def test_no_group_is_in_two_parts_whatever_its_labels(index: pd.DataFrame, seed: int) -> None:
     chosen = parts_of(index, stratified(seed))
     assert set(chosen) == set(SPLITS)
     assert torn(index, chosen) == {}
@@ -335,7 +335,7 @@ def test_every_14th_is_602_51_51_of_704() -> None:
     assert by_id.iloc[[1, 15, 29, 701]].unique().tolist() == ["test"]
 
 
-def test_every_14th_lets_groups_straddle_and_that_can_be_told() -> None:
+def test_every_14th_separates_groups_and_that_can_be_detected() -> None:
     index = index_of({("s", "normal"): 20}, group_sizes=[3])
     assert torn(index, parts_of(index, EVERY_14TH)) == {"s_normal_g0": ["test", "train", "validation"]}
 
@@ -351,24 +351,24 @@ ALIKE = index_of({("m", "tb"): 8, ("s", "tb"): 1}).assign(group="all")
         (
             index_of(REAL),
             stratified() | {"stratify": ["city"]},
-            "the label 'city', and the data set has hospital, diag",
+            "the label 'city', but the data set has hospital, diag",
         ),
-        (index_of(REAL), folds() | {"stratify": ["group"]}, "the label 'group', and the data set has hospital, diag"),
-        (index_of(REAL)[["id", "group"]], by_label(), "the label 'diagnosis', and the data set has none"),
-        (index_of(REAL), by_label(label="city"), "the label 'city', and the data set has hospital, diagnosis"),
-        (index_of(REAL), by_label(train=["x"]), "names 'x', and the label 'hospital' has m, s"),
-        (index_of(REAL), by_label(test=["x"]), "names 'x', and the label 'hospital' has m, s"),
-        (index_of({("m", "tb"): 2}), stratified(), "'stratified' leaves no image to validation in fold 0 of 2 images"),
-        (index_of({("m", "tb"): 4}), at_random(), "'random' leaves no image to validation and test in fold 0"),
-        (index_of({("m", "tb"): 1}), EVERY_14TH, "'every-14th' leaves no image to train and test in fold 0"),
-        (ALIKE, folds(2), "'folds' leaves no image to train and validation in fold 0 of 9 images"),
-        (ALIKE, by_label("drop"), "'by-label' leaves no image to train and validation in fold 0 of 9 images"),
+        (index_of(REAL), folds() | {"stratify": ["group"]}, "the label 'group', but the data set has hospital, diag"),
+        (index_of(REAL)[["id", "group"]], by_label(), "the label 'diagnosis', but the data set has none"),
+        (index_of(REAL), by_label(label="city"), "the label 'city', but the data set has hospital, diagnosis"),
+        (index_of(REAL), by_label(train=["x"]), "names 'x', but the label 'hospital' has m, s"),
+        (index_of(REAL), by_label(test=["x"]), "names 'x', but the label 'hospital' has m, s"),
+        (index_of({("m", "tb"): 2}), stratified(), "'stratified' has no images for validation in fold 0 of 2 images"),
+        (index_of({("m", "tb"): 4}), at_random(), "'random' has no images for validation and test in fold 0"),
+        (index_of({("m", "tb"): 1}), EVERY_14TH, "'every-14th' has no images for train and test in fold 0"),
+        (ALIKE, folds(2), "'folds' has no images for train and validation in fold 0 of 9 images"),
+        (ALIKE, by_label("drop"), "'by-label' has no images for train and validation in fold 0 of 9 images"),
         (
             index_of(REAL),
             {**stratified(), "learn_from": {"label": "hospital", "value": "x"}},
-            "names 'x', and the label 'hospital' has m, s",
+            "names 'x', but the label 'hospital' has m, s",
         ),
-        (index_of(REAL), by_label(train=["s"]), "'by-label' leaves no image to train and validation in fold 0 of 704"),
+        (index_of(REAL), by_label(train=["s"]), "'by-label' has no images for train and validation in fold 0 of 704"),
     ],
 )
 def test_a_split_that_cannot_be_is_one_sentence(index: pd.DataFrame, settings: Settings, words: str) -> None:
@@ -494,7 +494,7 @@ def test_a_split_is_the_same_bytes_every_time_and_nothing_beside_it(drawn: dict[
     ("changes", "words"),
     [
         ({"target": "age"}, r"has no label 'age' to predict: it has \['class'\]\."),
-        ({"split": stratified()}, r"split names the label 'hospital', and the data set has class\."),
+        ({"split": stratified()}, r"split names the label 'hospital', but the data set has class\."),
     ],
 )
 def test_a_mistake_names_its_task_and_leaves_no_file(

@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Prepared
-from bakeoff.datasets.splits.splitting import straddling_groups
+from bakeoff.datasets.splits.splitting import groups_between_splits
 from bakeoff.report import wording
 from bakeoff.report.cards_charts import CROWDED, balance_chart, coverage_chart, size_chart
 from bakeoff.report.charts import chart
 from bakeoff.report.pictures import outlined, picture, webp_uri
+from bakeoff.report.reading import Task
 
 PARTS = {"train": "train", "validation": "validation", "test": "test", "": "left out"}
 # The audit's finding where an archive lists other numbers of images than were published.
@@ -34,7 +35,7 @@ MEAN_OF = 500
 NAMES_A_FINDING = 3
 
 
-def card(prepared: Prepared, audit: pd.DataFrame, splits: Mapping[str, pd.DataFrame], side: int) -> dict[str, Any]:
+def card(prepared: Prepared, audit: pd.DataFrame, side: int) -> dict[str, Any]:
     """Everything that the data card shows of one data set.
 
     Parameters
@@ -43,9 +44,6 @@ def card(prepared: Prepared, audit: pd.DataFrame, splits: Mapping[str, pd.DataFr
         The data set; `masks` is None where it has none.
     audit
         `audit.csv`: columns `file`, `finding`, `consequence`, `detail`, all text.
-    splits
-        By the task's name: columns `fold` (int), `id` and `split` (train, validation, test, or nothing for an image
-        that it leaves out), one row an image and fold.
     side
         Longer side, in pixels, of the pictures.
 
@@ -53,11 +51,6 @@ def card(prepared: Prepared, audit: pd.DataFrame, splits: Mapping[str, pd.DataFr
     -------
     dict
         Plain values, data URIs, and charts as SVG that needs no escaping, for `_datacard.html`.
-
-    Raises
-    ------
-    BakeoffError
-        If a split names an image that the data set does not have.
     """
     about, index = prepared.about, prepared.index
     return {
@@ -72,7 +65,6 @@ def card(prepared: Prepared, audit: pd.DataFrame, splits: Mapping[str, pd.DataFr
         "mean": _mean(prepared, side),
         "examples": examples(prepared, side),
         "outlined": wording.listed(list(about["classes"][1:])),
-        "splits": split_table(index, splits, _label_columns(about)),
         "audit": audit_summary(audit),
         "audit_count": wording.plural(len(audit), "finding"),
         "audit_uri": csv_uri(audit),
@@ -80,6 +72,20 @@ def card(prepared: Prepared, audit: pd.DataFrame, splits: Mapping[str, pd.DataFr
         "licence": about["licence"],
         "citation": about["citation"],
     }
+
+
+def task_split(task: Task) -> dict[str, Any]:
+    """How a task divides its images: `groups` in words, and `heads`, `rows` and `torn` of `split_table`."""
+    index = task.prepared.index
+    parts = ("train", "validation", "test")
+    frames = []
+    for fold in task.folds:
+        split = np.full(len(index), "", dtype=object)
+        for part in parts:
+            split[getattr(fold, part)] = part
+        frames.append(pd.DataFrame({"fold": fold.number, "id": index["id"], "split": split}))
+    table = split_table(index, {task.name: pd.concat(frames, ignore_index=True)}, _label_columns(task.about))
+    return {"groups": groups_words(index), **table}
 
 
 def _label_columns(about: Mapping[str, Any]) -> list[str]:
@@ -405,7 +411,7 @@ def _torn_groups(fold: pd.DataFrame) -> tuple[int, int]:
     Columns `group`, `split` and `alike`.
     """
     shared = fold[fold["alike"] & (fold["split"] != "")]
-    torn = straddling_groups(shared["group"], shared["split"]).values()
+    torn = groups_between_splits(shared["group"], shared["split"]).values()
     return len(torn), sum("test" in parts for parts in torn)
 
 

@@ -18,10 +18,10 @@ from bakeoff.datasets.acquisition.fetch import (
     PARTIAL,
     Fetched,
     Fetcher,
-    NotToBeHad,
-    describe,
+    NotAvailable,
     discard,
     exclusive_fetcher,
+    generated_file,
     part_of_mirror,
     place,
 )
@@ -89,7 +89,7 @@ def provide(
     ):
         try:
             _write_published(name, module, settings, fetcher, mirror, beside)
-        except NotToBeHad as error:
+        except NotAvailable as error:
             if settings.get("otherwise") != "random":
                 raise
             _write_stand_in(module, settings["seed"], str(error), beside)
@@ -126,7 +126,7 @@ def _write_random(module: ModuleType, seed: int, folder: Path, note: str = "") -
         {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}, folder / MODEL
     )
     note = note or f"random weights from seed {seed}, nothing pretrained"
-    file = describe(folder / MODEL, f"random, seed {seed}", note)
+    file = generated_file(folder / MODEL, f"random, seed {seed}", note)
     _write_about(folder, file, random=True, stride_in=_stride_in(module))
 
 

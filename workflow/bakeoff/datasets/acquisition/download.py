@@ -1,4 +1,4 @@
-"""Writes the archives of a data set as they are published, or draws synthetic ones in their layout."""
+"""Downloads the published archives of a data set, or draws synthetic ones in the same layout."""
 
 import importlib
 import importlib.util
@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.artefacts.atomic import atomic_folder
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.acquisition.fetch import PARTIAL, Fetcher, describe, exclusive_fetcher, place, write_source
+from bakeoff.datasets.acquisition.fetch import PARTIAL, Fetcher, exclusive_fetcher, generated_file, place, write_source
 from bakeoff.datasets.archives.remote import RemoteFile
 
 
@@ -30,15 +30,15 @@ def download(
     source
         Package of `bakeoff.datasets` whose `FILES` names the archives.
     settings
-        `{"synthetic": {...}}` has the archives drawn by the package's `synthetic.write` with these arguments; without
-        that key the published ones are fetched.
+        With `{"synthetic": {...}}` the package's `synthetic.write` draws the archives with these arguments; without
+        that key the published ones are downloaded.
     folder
         `data/raw/DATASET`; it appears whole or not at all.
     mirror
         Folder or http(s) address that is looked at first, as `MIRROR/NAME`. None for none.
     attempts, timeout
-        As for `bakeoff.datasets.acquisition.fetch.Fetcher`, whose store is the folder `partial/DATASET`: what has
-        arrived stays there, for when another file fails, or the same is asked for again.
+        As for `bakeoff.datasets.acquisition.fetch.Fetcher`, whose store is the folder `partial/DATASET`: files
+        that have been downloaded stay there, in case another one fails or they are needed again.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def download(
 
 
 def _fetch(files: Sequence[RemoteFile], folder: Path, mirror: str | None, fetcher: Fetcher) -> None:
-    # All are fetched before any is put in place: one that fails does not cost those that have arrived.
+    # All are fetched before any is put in place: if one fails, the others are kept.
     obtained = [fetcher.obtain(file, mirror) for file in files]
     with atomic_folder(folder) as beside:
         write_source(beside, [place(file, beside) for file in obtained], synthetic=False)
@@ -65,12 +65,12 @@ def _draw(dataset: str, source: str, settings: dict[str, Any], folder: Path) -> 
     module = f"bakeoff.datasets.sources.{source}.synthetic"
     if importlib.util.find_spec(module) is None:
         raise BakeoffError(
-            f"datasets.{dataset} asks for a synthetic archive, which nothing draws: set its archive to official, or "
-            f"write workflow/bakeoff/datasets/{source}/synthetic.py."
+            f"datasets.{dataset} asks for a synthetic archive, and no module draws one: set its archive to official "
+            f"or write workflow/bakeoff/datasets/sources/{source}/synthetic.py."
         )
     arguments = ", ".join(f"{key}={value}" for key, value in settings.items())
     note = f"drawn by {module} with {arguments}: no real images"
     with atomic_folder(folder) as beside:
         importlib.import_module(module).write(beside, **settings)
-        files = [describe(path, module, note) for path in sorted(beside.iterdir())]
+        files = [generated_file(path, module, note) for path in sorted(beside.iterdir())]
         write_source(beside, files, synthetic=True)

@@ -1,8 +1,8 @@
-"""Files fetched whole, verified, or not at all: the mirror first, then the official addresses.
+"""Verified downloads, from a mirror first and then from the official addresses.
 
-What is under way and what has arrived lie in a folder outside every output of the pipeline. So a fetch that was killed
-goes on where it stopped, and an output that was deleted before a rerun is there again without a download: a stored file
-is verified anew and linked to its place. Beside each, `NAME.json` says where it came from.
+Partial and complete files are stored in a folder outside the outputs of the pipeline. A download that was killed
+continues where it stopped, and an output that was deleted before a rerun is restored without a download: the stored
+file is verified again and linked to its place. Beside each file, `NAME.json` states its origin.
 """
 
 import json
@@ -70,8 +70,8 @@ class Fetched:
     note: str
 
 
-class NotToBeHad(BakeoffError):
-    """No address gives a file, and none gave another in its place: with a better connection it may be had."""
+class NotAvailable(BakeoffError):
+    """No address gives a file, and none gave a wrong one: with a better connection it may be available."""
 
 
 class _Unavailable(Exception):
@@ -112,11 +112,11 @@ def part_of_mirror(mirror: str, name: str) -> str | None:
         If the mirror is a folder that does not exist.
     """
     inside = _join(mirror, name)
-    return inside if _is_address(mirror) or (_existing(mirror) / name).is_dir() else None
+    return inside if _is_address(mirror) or (_mirror_folder(mirror) / name).is_dir() else None
 
 
-def describe(path: Path, origin: str, note: str) -> Fetched:
-    """What is to be said of a file that was made here and not fetched."""
+def generated_file(path: Path, origin: str, note: str) -> Fetched:
+    """The origin of a file that was made here instead of fetched."""
     return Fetched(path.name, path, origin, _digest(path), _size(path), official=False, note=note)
 
 
@@ -139,14 +139,14 @@ def exclusive_fetcher(store: Path, *, attempts: int, timeout: float) -> Iterator
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Where a fetch keeps what is under way and what has arrived, and how patient it is.
+    """Where partial and complete files are stored, and how patiently they are fetched.
 
     Attributes
     ----------
     store
-        Folder of both; it outlives a kill. One process at a time may use it.
+        Folder of both. One process at a time may use it.
     attempts
-        Tries at an address, one after the other, that bring nothing new before it is given up.
+        Tries in a row without a new byte before an address is given up.
     timeout
         Seconds without an answer before a try is given up.
     backoff
@@ -159,10 +159,10 @@ class Fetcher:
     backoff: float = 1.0
 
     def obtain(self, file: RemoteFile, mirror: str | None) -> Fetched:
-        """A verified file in the store: what was stored before, else from the mirror, else from its official address.
+        """A verified file in the store: the stored one, else from the mirror, else from its official address.
 
-        Asked again after a kill it continues, and fetches nothing that is already whole. What was stored before counts
-        if its digest still holds and it is official, or comes from this mirror, whose `SHA256SUMS` still names it.
+        After a kill it continues and fetches nothing that is already complete. A stored file is used if its digest is
+        unchanged and it is official, or comes from this mirror, whose `SHA256SUMS` still lists it.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class Fetcher:
 
         Raises
         ------
-        NotToBeHad
+        NotAvailable
             If no address gives the file.
         BakeoffError
             If its checksum is wrong, or the disk is full.
@@ -179,13 +179,13 @@ class Fetcher:
         if stored := self._stored(file, mirror):
             return stored
         reasons: list[str] = []
-        failure: type[BakeoffError] = NotToBeHad
+        failure: type[BakeoffError] = NotAvailable
         if mirror:
             try:
                 return self._keep(self._from_mirror(file, mirror))
             except _Unavailable as reason:
                 reasons.append(f"the mirror's {_join(mirror, file.name)} {reason}")
-                log.warning("%s: %s; on to the official address", file.name, reasons[0])
+                log.warning("%s: %s; trying the official address", file.name, reasons[0])
         for url in file.urls:
             try:
                 return self._keep(self._from_official(file, url, notes=reasons[:1] if mirror else []))
@@ -195,7 +195,7 @@ class Fetcher:
                 failure = BakeoffError if isinstance(reason, _Wrong) else failure
         raise failure(
             f"{file.name} could not be fetched: {'; '.join(reasons)}: "
-            "try again later, or set download.mirror to a folder or an address that has it."
+            "try again later or set download.mirror to a folder or an address that has it."
         )
 
     def obtain_from_mirror(self, file: RemoteFile, mirror: str) -> Fetched | None:
@@ -227,7 +227,7 @@ class Fetcher:
             return None
         # It is linked to outputs of the pipeline, through which it could have been changed.
         if _digest(path) != stored.sha256:
-            log.warning("%s is not what was stored there, and is fetched again", path)
+            log.warning("%s has changed since it was stored and is fetched again", path)
             discard(stored)
             return None
         # One that is whole and may not be taken now stays until another replaces it: the mirror may come back.
@@ -257,7 +257,7 @@ class Fetcher:
 
     def _from_official(self, file: RemoteFile, url: str, notes: list[str]) -> Fetched:
         part = self._part(url, file.name)
-        # What was continued may have changed on the server meanwhile: a wrong sum then earns one try from the start.
+        # A continued file may have changed on the server meanwhile: after a wrong sum it is fetched once anew.
         for last in (not part.exists(), True):
             self._download(url, part, file.name)
             digest = _digest(part)
@@ -297,7 +297,7 @@ class Fetcher:
         if _is_address(mirror):
             self._download(url, part, name)
             return part
-        folder = _existing(mirror)
+        folder = _mirror_folder(mirror)
         if not (folder / name).exists():
             raise _Unavailable("is not there")
         with storage_errors(part):
@@ -326,7 +326,7 @@ class Fetcher:
         if first != digest:
             note = (
                 f"NOT VERIFIED, AND CHANGED: no checksum is published for {name}, and {url} gave sha256 {digest} where "
-                f"it first gave {first}: results with the one and the other are not of the same data"
+                f"it first gave {first}: results before and after are not of the same data"
             )
         log.warning(note)
         return note
@@ -354,10 +354,10 @@ class Fetcher:
                     raise _given_up(part, "is not there (404)" if status == 404 else f"answers {status}") from None
                 reason = f"answers {status}"
             except LEADS_NOWHERE as error:
-                raise _given_up(part, f"leads nowhere ({error})") from None
+                raise _given_up(part, f"cannot be followed ({error})") from None
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = _reason(error, self.timeout)
-            # Only tries that bring nothing new count: a bad line should not keep a large file from ever arriving.
+            # Only tries without a new byte count, so that a large file arrives over a bad connection.
             failures = 1 if _size(part) > most else failures + 1
             most = max(most, _size(part))
             if failures >= self.attempts:
@@ -457,14 +457,14 @@ def _is_whole(response: requests.Response, part: Path) -> bool:
 def _reason(error: Exception, timeout: float) -> str:
     text = str(error)
     if isinstance(error, requests.Timeout) or "timed out" in text:
-        return f"gives no answer for {timeout:g} s"
+        return f"does not answer within {timeout:g} s"
     if "refused" in text:
         return "refuses the connection"
     if "resolve" in text or "resolution" in text:
         return "has a host name that cannot be resolved (is there a network?)"
     if isinstance(error, requests.exceptions.SSLError):
         return f"has no valid certificate ({text})"
-    return "breaks off"
+    return "closes the connection early"
 
 
 def _join(mirror: str, name: str) -> str:
@@ -475,10 +475,10 @@ def _is_address(mirror: str) -> bool:
     return mirror.startswith(("http://", "https://"))
 
 
-def _existing(mirror: str) -> Path:
+def _mirror_folder(mirror: str) -> Path:
     folder = Path(mirror).expanduser()
     if not folder.is_dir():
-        raise BakeoffError(f"download.mirror: there is no folder {mirror}: mount it, or set download.mirror to null.")
+        raise BakeoffError(f"download.mirror: there is no folder {mirror}: mount it or set download.mirror to null.")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Packs a folder of one's own images into the one archive that the `folder` data set reads."""
+"""Packs a folder of images into the archive that the `folder` data set reads."""
 
 import shutil
 import zipfile
@@ -7,18 +7,15 @@ from pathlib import Path
 
 from bakeoff.artefacts.atomic import atomic_folder
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.acquisition.fetch import describe, write_source
-from bakeoff.datasets.archives.archive import MAX_MEMBER_BYTES
+from bakeoff.datasets.acquisition.fetch import generated_file, write_source
+from bakeoff.datasets.archives.archive import MAX_MEMBER_BYTES, TIMESTAMP
 from bakeoff.datasets.sources.folder import FILES
-
-# Zip archives know no earlier day; a fixed one keeps the bytes the same.
-TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def pack(name: str, path: str, folder: Path) -> None:
     """Write `folder.zip` and `source.json`: the same bytes for the same files, whenever and wherever.
 
-    Pictures are stored as they are, since they are compressed already. Hidden files and folders are left out.
+    Images are stored uncompressed, since their formats compress already. Hidden files and folders are left out.
 
     Parameters
     ----------
@@ -37,17 +34,17 @@ def pack(name: str, path: str, folder: Path) -> None:
     """
     source = Path(path).expanduser()
     if not source.is_dir():
-        raise BakeoffError(f"folders.{name}.path: there is no folder {path}: mend the path, or take the entry out.")
+        raise BakeoffError(f"folders.{name}.path: there is no folder {path}: correct the path or remove the entry.")
     files = sorted(_files(source), key=lambda file: file.relative_to(source).as_posix())
     if not files:
-        raise BakeoffError(f"folders.{name}.path: the folder {path} holds no file: put images into it.")
+        raise BakeoffError(f"folders.{name}.path: the folder {path} contains no file: add images.")
     with atomic_folder(folder) as beside:
         archive = beside / FILES[0].name
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as opened:
             for file in files:
                 _add(opened, file, file.relative_to(source).as_posix())
-        note = f"packed from the folder {path}, {len(files)} files: one's own images, not published bytes"
-        write_source(beside, [describe(archive, path, note)], synthetic=False)
+        note = f"packed from the folder {path}, {len(files)} files: the user's own images, not published files"
+        write_source(beside, [generated_file(archive, path, note)], synthetic=False)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -57,13 +54,13 @@ def _files(folder: Path) -> Iterator[Path]:
             if entry.name.startswith("."):
                 continue
             if entry.is_symlink():
-                raise BakeoffError(f"{entry} is a symbolic link: put the file itself there, or leave it out.")
+                raise BakeoffError(f"{entry} is a symbolic link: replace it by the file itself or remove it.")
             if entry.is_dir():
                 yield from _files(entry)
             elif entry.is_file():
                 yield entry
             else:
-                raise BakeoffError(f"{entry} is neither a file nor a folder: leave it out.")
+                raise BakeoffError(f"{entry} is neither a file nor a folder: remove it.")
     except OSError as error:
         raise _unreadable(error, folder) from None
 
@@ -72,7 +69,7 @@ def _add(archive: zipfile.ZipFile, file: Path, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise BakeoffError(f"{name!a} is no file name in UTF-8: rename the file.") from None
+        raise BakeoffError(f"{name!a} is not a valid UTF-8 file name: rename the file.") from None
     info = zipfile.ZipInfo(name, TIMESTAMP)
     info.create_system = 3  # Unix, wherever it is packed
     info.external_attr = 0o100644 << 16
@@ -84,7 +81,7 @@ def _add(archive: zipfile.ZipFile, file: Path, name: str) -> None:
         info.file_size = file.stat().st_size  # tells zipfile whether it needs its large format
         if info.file_size > MAX_MEMBER_BYTES:
             raise BakeoffError(
-                f"{file} has {info.file_size:,} bytes, above the {MAX_MEMBER_BYTES:,} allowed: shrink it."
+                f"{file} has {info.file_size:,} bytes, above the {MAX_MEMBER_BYTES:,} allowed: make it smaller."
             )
         with archive.open(info, "w") as member:
             shutil.copyfileobj(content, member)

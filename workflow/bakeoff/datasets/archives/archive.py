@@ -1,7 +1,7 @@
-"""Zip and tar.gz archives, read as they are: nothing is unpacked, and nothing in them is believed.
+"""Zip and tar.gz archives, read without unpacking and without trusting them.
 
-Whatever an archive could do to a program that trusts it is refused before a byte of the member is handed out: paths
-that leave the archive, links, devices, encryption, two members of one name, and bombs.
+Refused before a member is read: paths that leave the archive, links, devices, encryption, two members of one name, and
+decompression bombs.
 """
 
 import gzip
@@ -20,6 +20,8 @@ from bakeoff.artefacts.errors import BakeoffError
 MAX_MEMBER_BYTES = 256 << 20  # the largest picture of these data sets decodes to 75 MB
 MAX_RATIO = 200  # PNG and JPEG hardly shrink; blank masks do, 100 to 1 and more, but are small
 RATIO_COUNTS_FROM = 16 << 20  # bytes
+# The first day that zip archives know: archives that are written here have the same bytes every time.
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, ValueError
@@ -46,7 +48,7 @@ class Archive:
         raise NotImplementedError
 
     def _refused(self, name: str, why: str) -> BakeoffError:
-        return BakeoffError(f"{self.path}: member '{name}' {why}: do not use this archive, fetch the official one.")
+        return BakeoffError(f"{self.path}: member '{name}' {why}: fetch the official archive.")
 
     def _damaged(self, name: str, error: Exception) -> BakeoffError:
         return BakeoffError(f"{self.path} is damaged at member '{name}' ({error}): delete it and fetch it again.")
@@ -60,7 +62,7 @@ class Archive:
     def _accept_file(self, name: str, size: int) -> str:
         plain = self._accept_name(name)
         if plain in self._seen:
-            raise self._refused(name, "is there twice")
+            raise self._refused(name, "occurs twice")
         if size > MAX_MEMBER_BYTES:
             raise self._refused(name, f"would unpack to {size:,} bytes, above the {MAX_MEMBER_BYTES:,} allowed")
         self._seen.add(plain)
@@ -68,7 +70,7 @@ class Archive:
 
     def _check_ratio(self, name: str, size: int, compressed: int) -> None:
         if size > RATIO_COUNTS_FROM and size > MAX_RATIO * compressed:
-            raise self._refused(name, f"unpacks to more than {MAX_RATIO} times its size, as a decompression bomb does")
+            raise self._refused(name, f"unpacks to more than {MAX_RATIO} times its size, like a decompression bomb")
 
 
 class _Zip(Archive):
@@ -121,7 +123,7 @@ class _TarGz(Archive):
                     if not info.isreg():
                         raise self._refused(info.name, "is a link or a device")
                     last = self._accept_file(info.name, info.size)
-                    unpacked += info.size  # a tar.gz is compressed as a whole, so that is how it is judged
+                    unpacked += info.size  # a tar.gz is compressed as a whole
                     self._check_ratio(info.name, unpacked, compressed)
                     content = tar.extractfile(info)
                     yield last, content.read() if content else b""
@@ -144,8 +146,8 @@ def open_archive(path: Path) -> Iterator[Archive]:
     Raises
     ------
     BakeoffError
-        If the file is missing, is neither, is cut short or damaged, or holds a member that is not safe to read; on
-        opening for a zip, on coming to the member for a tar.gz.
+        If the file is missing, neither, truncated or damaged, or a member is not safe to read; for a zip on opening,
+        for a tar.gz on reaching the member.
     """
     try:
         file = path.open("rb")
@@ -156,7 +158,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         try:
             archive = {b"PK": _Zip, b"\x1f\x8b": _TarGz}[start](path, file)
         except KeyError:
-            raise BakeoffError(f"{path} is neither a zip nor a tar.gz: delete it and fetch it again.") from None
+            raise BakeoffError(f"{path} is neither a zip nor a tar.gz archive: delete it and fetch it again.") from None
         except _DAMAGE as error:
-            raise BakeoffError(f"{path} is cut short or damaged ({error}): delete it and fetch it again.") from None
+            raise BakeoffError(f"{path} is truncated or damaged ({error}): delete it and fetch it again.") from None
         yield archive

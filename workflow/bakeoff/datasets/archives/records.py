@@ -1,4 +1,4 @@
-"""What a data set's layout module says of its archives, whatever the data set."""
+"""What every data set's module says about its archives."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Member(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A line of `audit.csv`: what is odd about a file, and what became of the image."""
+    """A line of `audit.csv`: what is unusual about a file, and the consequence for the image."""
 
     file: str
     finding: str
@@ -40,8 +40,8 @@ class Record:
     labels
         What is known of the image, by label column; every record of a data set has the same columns.
     blank_mask
-        What a mask without foreground is: a fault (somebody forgot to mark), the only truth there is to expect (an
-        ultrasound without a lesion, where a mark is the fault), or one of two.
+        What a mask without foreground is: a fault (the annotation is missing), expected (an ultrasound image without a
+        lesion, where any foreground is the fault), or allowed.
     """
 
     id: str
@@ -53,9 +53,9 @@ class Record:
 
 @dataclass(frozen=True)
 class Listing:
-    """Every image that the archives hold, sorted by id, and what the names alone show to be odd.
+    """Every image in the archives, sorted by id, and findings from the file names alone.
 
-    An image that has to have a mask and has none is a finding here and no record: it is listed and not used.
+    An image that needs a mask and has none is a finding and not a record: it is listed and not used.
     """
 
     records: list[Record]

@@ -1,4 +1,4 @@
-"""Where a published file is; apart from fetching it, so that naming an address loads no HTTP library."""
+"""Where a published file is. In a module of its own, so that an address loads no HTTP library."""
 
 from dataclasses import dataclass
 

@@ -97,7 +97,7 @@ class Coding:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Every record's arrays, and what was seen of its files, by row; nothing for a record without masks.
+    """Every record's arrays, and what is known of its files, by row; nothing for a record without masks.
 
     Images and masks are on disk. Thumbnails, uint8 (n, 32, 32), are one array in memory: one by one they would lie
     between the buffers of the pictures decoded meanwhile, which could then not go back to the system.
@@ -154,7 +154,7 @@ def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: 
 
 
 def row_findings(records: Sequence[Record], decoded: Decoded) -> tuple[list[Finding], np.ndarray]:
-    """What is odd about each record taken by itself, and which records (boolean) can be used."""
+    """Findings on each record by itself, and which records (boolean) can be used."""
     findings: list[Finding] = []
     usable = np.zeros(len(records), bool)
     for row, record in enumerate(records):
@@ -165,7 +165,7 @@ def row_findings(records: Sequence[Record], decoded: Decoded) -> tuple[list[Find
 
 
 def _in_one_line(findings: list[Finding], records: Sequence[Record]) -> list[Finding]:
-    """The same findings; a conversion that most images or masks of a data set need is its format: one line says so."""
+    """The same findings; a conversion that most images or masks of a data set need is reported in one line."""
     masks = {mask.name: mask.archive for record in records for mask in record.masks}
 
     def kind(finding: Finding) -> tuple[str, str, bool]:
@@ -218,7 +218,7 @@ def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
 
 
 def _works(records: Sequence[Record], raw: Path) -> Iterator[_Work]:
-    """Each image, and each set of masks, as soon as the last of its files has come by."""
+    """Each image, and each set of masks, as soon as the last of its files has been read."""
     waiting: dict[Member, tuple[int, Part]] = {}
     for row, record in enumerate(records):
         waiting[record.image] = (row, "image")
@@ -330,9 +330,9 @@ def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Faul
         faults.append(Fault(record.image.name, "unreadable", "it or its mask is not in the archive"))
     if isinstance(picture, Picture) and isinstance(mask, Mask):
         if mask.blank and record.blank_mask == "fault":
-            faults.append(Fault(record.masks[0].name, "blank mask", "nothing is marked in it"))
+            faults.append(Fault(record.masks[0].name, "blank mask", "the mask is empty"))
         if record.blank_mask == "expected" and not mask.blank:
-            faults.append(Fault(record.masks[0].name, "unexpected mask", "something is marked where nothing should be"))
+            faults.append(Fault(record.masks[0].name, "unexpected mask", "the mask should be empty"))
         if not _same_aspect(picture, mask):
             faults.append(Fault(record.masks[0].name, "size mismatch", _sizes(picture, mask)))
     return [Finding(fault.file, fault.finding, "dropped", fault.detail) for fault in faults]

@@ -19,9 +19,9 @@ THUMBNAIL = 32
 # correlate above this. The hash alone is not enough for pictures of one kind: of the 704 Montgomery and Shenzhen X-rays
 # with masks, at 192 pixels, 149 pairs differ in at most 6 of 64 bits. All but two of these correlate below .92 and show
 # different people; the two are at .951 (same frame, perhaps different people) and .976 (perhaps one patient). Copies of
-# an X-ray (JPEG of quality 20, noise, half the resolution, moderately different contrast) stay above .97, rotated by 1 degree
-# above .96; cropped by 2 % at each side most are missed. Without subtracting the mean, different people reach .973,
-# above many of the copies. Of 211 pairs of breast ultrasound images with hashes as close, most of them true
+# an X-ray (JPEG of quality 20, noise, half the resolution, moderately different contrast) stay above .97, rotated by 1
+# degree above .96; cropped by 2 % at each side most are missed. Without subtracting the mean, different people reach
+# .973, above many of the copies. Of 211 pairs of breast ultrasound images with hashes as close, most of them true
 # near-duplicates, 194 are above.
 NEAR_CORRELATION = 0.93
 # An image's size is unusual when its aspect ratio or its side differs from the median by more than these factors.

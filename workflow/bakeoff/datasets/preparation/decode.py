@@ -1,4 +1,4 @@
-"""Bytes of a published image file to 8-bit pixels of one size; each file is decoded once, here."""
+"""From the bytes of an image file to 8-bit pixels of one size."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-# A picture this large is refused: no data set here holds one, and it would take gigabytes.
+# A larger picture is refused: it would take gigabytes.
 MAXIMUM_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS  # Pillow warns above this, and refuses twice as many
 # Pixels converted at a time, which keeps the copies of a large picture small.
@@ -120,7 +120,9 @@ def _opened(data: bytes) -> Image.Image:
     except PILLOW_ERRORS as error:
         raise Undecodable(_reason(error) if data else "the file is empty") from error
     if image.width * image.height >= MAXIMUM_PIXELS:
-        raise Undecodable(f"{image.width} x {image.height} pixels, {MAXIMUM_PIXELS / 1e6:.0f} million are too many")
+        raise Undecodable(
+            f"{image.width} x {image.height} pixels, above the limit of {MAXIMUM_PIXELS / 1e6:.0f} million"
+        )
     return image
 
 
@@ -134,7 +136,7 @@ def _conversions(image: Image.Image, expected: str) -> str:
     if image.mode != expected:
         notes.append(f"{image.mode} to {expected}")
     if image.has_transparency_data:
-        notes.append("transparency laid on black")
+        notes.append("transparency on black")
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"first of {image.n_frames} frames")  # type: ignore[attr-defined]
     return ", ".join(notes)
@@ -142,7 +144,7 @@ def _conversions(image: Image.Image, expected: str) -> str:
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
     if image.mode == "F":
-        raise Undecodable("floating-point grey levels have no known range")
+        raise Undecodable("the range of floating-point grey levels is unknown")
     if image.mode == ("L" if channels == 1 else "RGB") and not image.has_transparency_data:
         return np.asarray(image).reshape(image.height, image.width, channels)
     deep = image.mode.startswith("I")
@@ -157,7 +159,7 @@ def _pixels(image: Image.Image, channels: int) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """What a loaded file says of its orientation, 1 to 8; 1, as it should be, where it says nothing that makes sense.
+    """What a loaded file says of its orientation, 1 to 8; 1, as it should be, where it says nothing valid.
 
     Of a TIFF Pillow has turned the pixels and dropped the tag when it loaded them.
     """
@@ -193,7 +195,7 @@ def _eight_bit(strip: Image.Image, channels: int) -> np.ndarray:
     if strip.has_transparency_data:
         strip = strip.convert("RGBA")
         strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip)
-    # By way of RGB, since some modes (CMYK, palettes of one colour) have no direct road to grey levels.
+    # Through RGB, since some modes (CMYK, palettes of one colour) cannot be converted to grey levels directly.
     if channels == 1 and strip.mode not in ("L", "1", "RGB"):
         strip = strip.convert("RGB")
     return np.asarray(strip.convert("L" if channels == 1 else "RGB"))

@@ -61,9 +61,9 @@ def prepare(
     size
         Side of the square, in pixels, that images and masks are stretched to.
     distance
-        In how many of 64 hash bits near duplicates may differ.
+        In how many of 64 hash bits near-duplicates may differ.
     settings
-        What the configuration says of a folder of one's own; see `bakeoff.datasets.sources.folder`.
+        What the configuration says of a folder of images; see `bakeoff.datasets.sources.folder`.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def prepare(
     provenance = _read_provenance(raw / "source.json")
     listing = facts.listing(raw)
     if not listing.records:
-        raise BakeoffError(f"{raw} holds no image of {facts.TITLE} that can be used: run `dvc repro -f download`.")
+        raise BakeoffError(f"{raw} has no usable image of {facts.TITLE}: run `dvc repro -f download`.")
     miscounted = _miscounts(listing, facts, provenance)
 
     with atomic_folder(folder) as beside:
@@ -97,7 +97,7 @@ def prepare(
         index.to_csv(beside / "index.csv", index=False)
         findings = [*listing.findings, *findings, *miscounted]
         write_audit(beside / "audit.csv", findings)
-        about = _about(dataset, facts, index, listing, size, provenance)
+        about = _about(dataset, None if settings else source, facts, index, listing, size, provenance)
         write_text(beside / "dataset.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     seconds = time.monotonic() - started
     log.info(
@@ -111,7 +111,7 @@ def prepare(
 
 
 def _facts(source: str, raw: Path, settings: Mapping[str, Any] | None) -> Any:
-    """What is known of a data set: its package, or what that says of a folder of one's own."""
+    """What is known of a data set: its package, or what that says of a folder of images."""
     package = importlib.import_module(f"bakeoff.datasets.sources.{source}")
     return package if settings is None else package.facts(raw, settings)
 
@@ -174,15 +174,15 @@ def _index(records: Sequence[Record], decoded: Decoded, rows: list[int], group: 
 
 
 def _miscounts(listing: Listing, facts: Any, provenance: Mapping[str, Any]) -> list[Finding]:
-    """What differs from the published counts: an error in official bytes, a finding in a mirror's."""
+    """Differences from the published counts: an error in official files, a finding in a mirror's."""
     if provenance["synthetic"] or facts.PUBLISHED is None:
         return []
     differing = list(_differing_counts(listing, facts.PUBLISHED))
     official = bool(provenance["files"]) and all(file["official"] for file in provenance["files"])
     if differing and official:
         raise BakeoffError(
-            f"{facts.FILES[0].name} is not what was published: {'; '.join(differing)}: fetch it again, or mend "
-            "PUBLISHED in the data set's package if the publisher changed it."
+            f"{facts.FILES[0].name} is not what was published: {'; '.join(differing)}: fetch it again, or "
+            "correct PUBLISHED in the data set's package if the publisher changed it."
         )
     return [Finding(facts.FILES[0].name, "unexpected count", "kept", detail) for detail in differing]
 
@@ -199,6 +199,7 @@ def _differing_counts(listing: Listing, published: Mapping[str, Any]) -> Iterato
 
 def _about(
     dataset: str,
+    source: str | None,
     facts: Any,
     index: pd.DataFrame,
     listing: Listing,
@@ -207,6 +208,7 @@ def _about(
 ) -> dict[str, Any]:
     return {
         "name": dataset,
+        "source": source,
         "title": facts.TITLE,
         "classes": list(facts.CLASSES),
         "targets": list(facts.TARGETS),
@@ -230,4 +232,4 @@ def _about(
 
 
 def _reason(findings: Sequence[Finding]) -> str:
-    return f"{findings[0].file}, {findings[0].finding} ({findings[0].detail})" if findings else "not one is listed"
+    return f"{findings[0].file}, {findings[0].finding} ({findings[0].detail})" if findings else "none is listed"

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 from scipy.interpolate import CubicSpline
 
+from bakeoff.datasets.archives.archive import TIMESTAMP
+
 Shape = tuple[int, int]
-# The first day that zip archives know; a fixed one keeps the bytes the same.
-TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 FINE = 4  # bits of fraction in OpenCV's fixed-point pixels
 
 

@@ -1,4 +1,4 @@
-"""Which images of a task train, choose and test."""
+"""The split of a task: which images are used for training, validation and testing."""
 
 import logging
 from collections.abc import Mapping

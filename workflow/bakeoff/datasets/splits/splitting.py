@@ -1,4 +1,4 @@
-"""Which images train, which choose, which test."""
+"""Which images are used for training, for validation and for testing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,32 +12,34 @@ from bakeoff.artefacts.errors import BakeoffError
 SPLITS = ("train", "validation", "test")
 # The published split's stride.
 EVERY = 14
-# Columns of the index that say nothing of what is in the image.
+# Columns of the index that are no labels.
 NOT_LABELS = ("id", "group", "source", "original_height", "original_width")
 
 
 def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Part of every image in every fold; a split that is no cross-validation has fold 0 alone.
+    """Part of every image in every fold; a split that is not a cross-validation has only fold 0.
 
     Parameters
     ----------
     index
-        One row an image: `id`, `group` (look-alikes share one) and labels.
+        One row an image: `id`, `group` (shared by near-duplicates) and labels.
     settings
         As `tasks.*.split` in the configuration. Its `name`:
 
         - `stratified`: shares `train`, `validation` and `test`, drawn with `seed`, separately for every combination of
-          the labels `stratify`, groups together; deterministic whatever the order of the rows. With `learn_from`, a
-          label and one of its values, images of other values only test: those that would train or choose are left out.
-        - `by-label`: images whose `label` is one of `train` train, but for a share `validation` of them, drawn as for
-          `stratified`; those of `test` test; others are left out, and with `straddling: drop` so are images that would
-          train or choose and whose group holds a test image.
-        - `folds`: as many `folds`, drawn as for `stratified`, of which each tests once; a share `validation` of the
-          others chooses. Without `grouped` look-alikes part.
+          the labels `stratify`, groups together; independent of the order of the rows. With `learn_from`, a label and
+          one of its values, images of other values are only tested: those drawn for training or validation are left
+          out.
+        - `by-label`: images whose `label` is one of `train` are for training, except a share `validation` of them,
+          drawn as for `stratified`; those of `test` are for testing; others are left out. With `grouped`, images for
+          training or validation whose group has a test image are left out too.
+        - `folds`: as many `folds`, drawn as for `stratified`, each tested once; a share `validation` of the others is
+          for validation. Without `grouped`, groups are ignored.
         - `random`: a share `test` of all images one by one, whatever their labels and groups, then a share
           `validation` of the others.
-        - `every-14th`: the published split of the lungs. In the list sorted by id, positions 0, 14, 28, ... validate,
-          positions 1, 15, 29, ... test, the others train: 602, 51 and 51 of 704. It knows no groups.
+        - `every-14th`: the published split of the lungs. In the list sorted by id, positions 0, 14, 28, ... are for
+          validation, positions 1, 15, 29, ... for testing, the others for training: 51, 51 and 602 of 704. Groups are
+          ignored.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
     Raises
     ------
     BakeoffError
-        If there is no such label or value, or a part of a fold is left without images.
+        If there is no such label or value, or a part of a fold has no images.
     """
     draw = {
         "stratified": _shares,
@@ -69,7 +71,7 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
         missing = [part for part in SPLITS if part not in set(parts)]
         if missing:
             raise BakeoffError(
-                f"split '{settings['name']}' leaves no image to {' and '.join(missing)} in fold {fold} of {len(index)} "
+                f"split '{settings['name']}' has no images for {' and '.join(missing)} in fold {fold} of {len(index)} "
                 "images: change its shares."
             )
     return table
@@ -85,17 +87,17 @@ def keeps_groups(settings: Mapping[str, Any]) -> bool:
     return settings["name"] not in ("random", "every-14th") and bool(settings.get("grouped", True))
 
 
-def straddling_groups(groups: pd.Series, chosen: pd.Series) -> dict[str, list[str]]:
-    """Groups that lie in more than one split, and those splits."""
-    straddled = {str(group): sorted(set(splits)) for group, splits in chosen.groupby(groups)}
-    return {group: splits for group, splits in straddled.items() if len(splits) > 1}
+def groups_between_splits(groups: pd.Series, chosen: pd.Series) -> dict[str, list[str]]:
+    """Groups with images in more than one part, and these parts."""
+    parts_of = {str(group): sorted(set(parts)) for group, parts in chosen.groupby(groups)}
+    return {group: parts for group, parts in parts_of.items() if len(parts) > 1}
 
 
 def _require_labels(index: pd.DataFrame, labels: Sequence[str]) -> None:
     known = [str(column) for column in index.columns if column not in NOT_LABELS]
     for label in labels:
         if label not in known:
-            raise BakeoffError(f"split names the label '{label}', and the data set has {', '.join(known) or 'none'}.")
+            raise BakeoffError(f"split names the label '{label}', but the data set has {', '.join(known) or 'none'}.")
 
 
 def _require_values(labels: pd.Series, values: Sequence[str]) -> None:
@@ -103,7 +105,7 @@ def _require_values(labels: pd.Series, values: Sequence[str]) -> None:
     for value in values:
         if value not in present:
             raise BakeoffError(
-                f"split names '{value}', and the label '{labels.name}' has {', '.join(sorted(present))}."
+                f"split names '{value}', but the label '{labels.name}' has {', '.join(sorted(present))}."
             )
 
 
@@ -195,9 +197,9 @@ def _groups(index: pd.DataFrame, stratify_by: Sequence[str]) -> pd.DataFrame:
 def _quotas(start: int, stop: int, shares: Sequence[float]) -> np.ndarray:
     """Images that each split gets of the positions `start` to `stop` of all images, ordered by stratum.
 
-    Rounding running totals and not each stratum keeps validation and test within one image of their share in every
-    stratum and within a half of it over all of them. No split that has a share goes without; where there are too few
-    images for that, training comes first, then testing.
+    Running totals are rounded instead of each stratum, so that validation and test are within one image of their share
+    in every stratum and within half an image over all of them. Every split with a share gets an image; if there are too
+    few images for that, training comes first, then testing.
     """
     images = stop - start
     wanted = np.array([share > 0 for share in shares], int)
@@ -219,13 +221,13 @@ def _even_quotas(start: int, stop: int, parts: int) -> np.ndarray:
 
 
 def _fill(stratum: pd.DataFrame, targets: np.ndarray, parts: Sequence[Any]) -> dict[str, Any]:
-    """Deal groups, largest first, each to the part that lacks most images."""
+    """Assign groups, largest first, each to the part that lacks most images."""
     lacking = targets.astype(float)
     empty = np.flatnonzero(targets).tolist()
     assigned = {}
     ordered = stratum.sort_values("images", ascending=False, kind="stable")
     for left, (group, images) in zip(range(len(ordered), 0, -1), ordered["images"].items(), strict=True):
-        # The last groups go where there is nothing yet.
+        # The last groups go to parts that are still empty.
         candidates = empty if empty and left <= len(empty) else range(len(parts))
         chosen = max(candidates, key=lambda position: lacking[position])
         lacking[chosen] -= images

@@ -1,11 +1,11 @@
-"""A folder of one's own: pictures with masks, pictures sorted into classes, or both; no code to write.
+"""A folder of your own: pictures with masks, pictures sorted into classes, or both. No code is needed.
 
     images/a.png    masks/a.png          pictures and masks of the same name
     cat/a.png       dog/b.png            one folder a class
     images/cat/a.png  masks/cat/a.png    both
 
-Masks hold class indices 0, 1, ... or, for two classes, 0 and 255. Other than for a published data set, what the archive
-holds decides what can be learnt from it: the facts come from `facts`, and not from this module itself.
+Masks hold class indices 0, 1, ... or, for two classes, 0 and 255. What can be learned depends on the contents of the
+archive, so that the facts come from the function `facts` instead of this module's constants.
 """
 
 import unicodedata
@@ -27,7 +27,7 @@ PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
 # Where the configuration names no classes, masks with higher levels are taken for grey pictures and not for class
 # indices.
 HIGHEST_INDEX = 63
-# Scores are not broken down by more classes than a reader can take in.
+# With more classes than this, scores are not broken down by class.
 MOST_STRATA = 12
 
 
@@ -70,7 +70,7 @@ class FolderFacts:
         records, findings = [], contents.findings
         for id_, name in sorted(contents.images.items()):
             if self.TARGETS and not _label(id_):
-                findings.append(Finding(name, "stray file", "dropped", "it lies in no class's folder"))
+                findings.append(Finding(name, "stray file", "dropped", "not in a class folder"))
             elif self.CLASSES and id_ not in contents.masks:
                 findings.append(Finding(name, "missing mask", "dropped", f"there is no masks/{id_}"))
             else:
@@ -93,7 +93,7 @@ class FolderFacts:
         wrong = sorted(level for level in levels if level >= count)
         if wrong:
             shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
-            raise ValueError(f"grey levels {shown} are no class: there are {count}, 0 to {count - 1}")
+            raise ValueError(f"grey levels {shown} are not classes: there are {count}, 0 to {count - 1}")
         return pixels
 
     def _record(self, id_: str, image: str, mask: str | None) -> Record:
@@ -103,7 +103,7 @@ class FolderFacts:
             image=Member(archive, image),
             masks=(Member(archive, mask),) if mask and self.CLASSES else (),
             labels={"class": _label(id_)} if self.TARGETS else {},
-            # Of a picture with a class, a mask without foreground may be the truth: nothing is there to be marked.
+            # The mask of an image with a class may be empty: there may be nothing to segment.
             blank_mask="allowed" if self.TARGETS else "fault",
         )
 
@@ -127,16 +127,16 @@ def facts(raw: Path, settings: Mapping[str, Any]) -> FolderFacts:
     contents, key = _contents(raw), f"folders.{raw.name}"
     labels = contents.labels()
     if not contents.images:
-        raise BakeoffError(f"{key}.path: there is no picture in images/ or in folders named by class: add some.")
+        raise BakeoffError(f"{key}.path: there is no image in images/ or in folders named after classes: add some.")
     if not contents.masks and len(labels) < 2:
         raise BakeoffError(
-            f"{key}.path: there is nothing to learn from its pictures: add masks/, or sort the pictures into two or "
-            "more folders, one a class."
+            f"{key}.path: its images have no annotations: add masks/ or sort the images into two or more folders, "
+            "one per class."
         )
     if settings["classes"] and not contents.masks:
-        raise BakeoffError(f"{key}.classes names classes of masks, and there is no masks/: take it out.")
+        raise BakeoffError(f"{key}.classes names classes of masks, but there is no masks/: remove it.")
     return FolderFacts(
-        TITLE=settings["title"] or f"Images of one's own, {raw.name}",
+        TITLE=settings["title"] or f"Own images: {raw.name}",
         CHANNELS=settings["channels"],
         CLASSES=tuple(settings["classes"] or _counted_classes(raw, contents.masks.values())),
         TARGETS=("class",) if len(labels) >= 2 else (),
@@ -159,15 +159,15 @@ def _contents(raw: Path) -> _Contents:
         top, _, below = name.partition("/")
         into = {"images": contents.images, "masks": contents.masks}.get(top.lower() if below else "")
         if into is None and beside:
-            contents.findings.append(Finding(name, "stray file", "dropped", "it lies in neither images/ nor masks/"))
+            contents.findings.append(Finding(name, "stray file", "dropped", "in neither images/ nor masks/"))
             continue
         into, path = (contents.images, name) if into is None else (into, below)
         # The same letters may be written in two ways, as macOS does it and as others do.
         id_ = unicodedata.normalize("NFC", str(PurePosixPath(path).with_suffix("")))
         if PurePosixPath(path).suffix.lower() not in PICTURES:
-            contents.findings.append(Finding(name, "stray file", "dropped", "no picture is named so"))
+            contents.findings.append(Finding(name, "stray file", "dropped", "not the name of an image file"))
         elif id_ in into:
-            detail = f"but for the suffix it has the name of {into[id_]}"
+            detail = f"same name as {into[id_]} except for the suffix"
             contents.findings.append(Finding(name, "stray file", "dropped", detail))
         else:
             into[id_] = name
