@@ -187,11 +187,11 @@ def test_what_is_missing_is_named(prepared: Path) -> None:
 
 # -- leakage effects --------------------------------------------------------------------------------------------------
 
+OVERLAY = {"dataset": "lungs", "kind": "overlay", "style": "tint"}
 DERIVED = {
-    "overlay": {"dataset": "lungs", "kind": "overlay", "masks": "lungs", "shuffled": False, "style": "tint"},
-    "predicted": {"dataset": "lungs", "kind": "overlay", "masks": "unet", "masks_of": "cross-fitted", "style": "tint"},
+    "overlay": {**OVERLAY, "masks": "lungs", "variant": "true"},
+    "predicted": {**OVERLAY, "masks": "unet", "variant": "cross-fitted"},
 }
-PREDICTED_MASKS = {"unet": {"dataset": "lungs", "task": "grouped", "segmenter": {"experiment": "unet"}}}
 GROUPED = TASKS["lungs-diagnosis"]
 OTHER_TASKS: dict[str, dict[str, Any]] = {
     "grouped": GROUPED,
@@ -201,7 +201,14 @@ OTHER_TASKS: dict[str, dict[str, Any]] = {
 
 
 def entry(task: str, images: str = "lungs") -> dict[str, Any]:
-    return {"dataset": "lungs", "task": task, "model": "m", "recipe": "r", "images": images}
+    return {
+        "dataset": "lungs",
+        "task": task,
+        "model": "m",
+        "recipe": "r",
+        "images": images,
+        "pictures": DERIVED.get(images),
+    }
 
 
 EXPERIMENTS = {
@@ -237,7 +244,7 @@ def effects(
     images = {each["task"]: task_images(prepared, each["task"]) for each in experiments.values()}
     right = {"raw": 0.5, "random": 0.6, "true": 1.0, "predicted": 0.5}
     scores = scores or {name: scores_of(images[each["task"]], right[name]) for name, each in experiments.items()}
-    found = designs(experiments, DERIVED, PREDICTED_MASKS, OTHER_TASKS)
+    found = designs(experiments, OTHER_TASKS)
     return leakage_effects(found, scores, experiments, OTHER_TASKS, images, resamples=RESAMPLES)
 
 

@@ -377,18 +377,15 @@ def test_what_is_said_of_an_effect() -> None:
 
 # -- designs ----------------------------------------------------------------------------------------------------------
 
-OVERLAY = {"dataset": "d", "kind": "overlay", "masks": "d", "shuffled": False, "style": "outline", "seed": 0}
+OVERLAY = {"dataset": "d", "kind": "overlay", "masks": "d", "variant": "true", "style": "outline", "seed": 0}
 DERIVED: dict[str, dict[str, Any]] = {
     "overlay": OVERLAY,
-    "shuffled": {**OVERLAY, "shuffled": True},
-    "predicted": {**OVERLAY, "masks": "unet", "masks_of": "cross-fitted"},
-    "in-sample": {**OVERLAY, "masks": "unet", "masks_of": "in-sample"},
-    "of-another-network": {**OVERLAY, "masks": "segnet", "masks_of": "in-sample"},
-    "tinted": {**OVERLAY, "masks": "unet", "masks_of": "cross-fitted", "style": "tint"},
-    "mask": {"dataset": "d", "kind": "mask", "masks": "d", "shuffled": False},
-}
-PREDICTED_MASKS = {
-    name: {"dataset": "d", "task": "t", "segmenter": {"experiment": name, "task": "m"}} for name in ("unet", "segnet")
+    "shuffled": {**OVERLAY, "variant": "shuffled"},
+    "predicted": {**OVERLAY, "masks": "unet", "variant": "cross-fitted"},
+    "in-sample": {**OVERLAY, "masks": "unet", "variant": "in-sample"},
+    "of-another-network": {**OVERLAY, "masks": "segnet", "variant": "in-sample"},
+    "tinted": {**OVERLAY, "masks": "unet", "variant": "cross-fitted", "style": "tint"},
+    "mask": {"dataset": "d", "kind": "mask", "masks": "d", "variant": "true"},
 }
 TASKS: dict[str, dict[str, Any]] = {
     "t": {"dataset": "d", "kind": "classification", "target": "class", "split": {"name": "folds", "grouped": True}},
@@ -399,12 +396,12 @@ TASKS: dict[str, dict[str, Any]] = {
 
 def shows(images: str, **others: Any) -> dict[str, Any]:
     entry = {"dataset": "d", "task": "t", "model": "m", "recipe": "r", "images": images}
-    return {**entry, "oracle": images in ("overlay", "mask"), **others}
+    return {**entry, "pictures": DERIVED.get(images), "oracle": images in ("overlay", "mask"), **others}
 
 
 def test_designs_that_differ_in_the_pictures() -> None:
     experiments = {"raw": shows("d", masks=False), **{name: shows(name) for name in DERIVED}}
-    found = designs(experiments, DERIVED, PREDICTED_MASKS, TASKS)
+    found = designs(experiments, TASKS)
     assert set(found) == {
         Design("true mask added to the image", "raw", "overlay"),
         Design("true mask instead of the image", "raw", "mask"),
@@ -425,7 +422,7 @@ def test_designs_that_differ_in_the_split() -> None:
         "of-another-recipe": shows("d", recipe="q"),
         "with-masks": shows("d", task="u", masks=True),
     }
-    found = designs(experiments, DERIVED, PREDICTED_MASKS, TASKS)
+    found = designs(experiments, TASKS)
     assert found == [
         Design(BETWEEN_SPLITS, "raw", "ungrouped"),
         Design("true mask added to the image", "ungrouped", "ungrouped-overlay"),
@@ -437,4 +434,4 @@ def test_training_on_one_hospital_is_another_difference_than_leakage_between_spl
     split = {"name": "stratified", "learn_from": {"label": "hospital", "value": "north"}}
     tasks = {**TASKS, "t": {**TASKS["t"], "split": split}}
     experiments = {"one-hospital": shows("d"), "ungrouped": shows("d", task="u")}
-    assert designs(experiments, DERIVED, PREDICTED_MASKS, tasks) == []
+    assert designs(experiments, tasks) == []

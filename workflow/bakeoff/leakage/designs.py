@@ -10,7 +10,7 @@ IN_SAMPLE = "in-sample instead of cross-fitted masks"
 # What an entry of `derived` says about how a mask is shown, whatever its source.
 _DRAWING = ("dataset", "kind", "style", "colour", "opacity", "width", "keep", "margin")
 # What may differ between two experiments of the same method; `oracle` follows from the pictures.
-_NOT_METHOD = ("family", "task", "images", "oracle")
+_NOT_METHOD = ("name", "family", "task", "images", "pictures", "segmenter", "segmenter_cost", "oracle")
 
 Entry = Mapping[str, Any]
 
@@ -28,12 +28,7 @@ class Design(NamedTuple):
         return self.kind == BETWEEN_SPLITS
 
 
-def designs(
-    experiments: Mapping[str, Entry],
-    derived: Mapping[str, Entry],
-    predicted_masks: Mapping[str, Entry],
-    tasks: Mapping[str, Entry],
-) -> list[Design]:
+def designs(experiments: Mapping[str, Entry], tasks: Mapping[str, Entry]) -> list[Design]:
     """Pairs of experiments that differ in one leak alone, in the configuration's order.
 
     - The same method on the same pictures, in a task whose split keeps groups together and in one, otherwise alike,
@@ -46,12 +41,8 @@ def designs(
     Parameters
     ----------
     experiments
-        By name: `dataset`, `task`, `images` and what makes the method.
-    derived
-        Derived data sets by name: `dataset`, `kind`, `masks` (a data set's name for its true masks, or an entry of
-        `predicted_masks`), `shuffled`, `masks_of` (cross-fitted or in-sample, of predicted masks), and how it is drawn.
-    predicted_masks
-        By name.
+        By name: `dataset`, `task`, `images`, what makes the method, and `pictures`, the entry of the derived pictures
+        that it sees (`variant`, `masks`, and how they are drawn) or None; see `bakeoff.config.Config.experiment`.
     tasks
         By name: `dataset`, `kind`, `target`, `split`.
     """
@@ -61,7 +52,7 @@ def designs(
             if _method(without) != _method(leaking):
                 continue
             if without["task"] == leaking["task"]:
-                kind = _kind_of_images(*(_shown(each, derived, predicted_masks) for each in (without, leaking)))
+                kind = _kind_of_images(_shown(without), _shown(leaking))
             else:
                 same_images = _images(without) == _images(leaking)
                 kind = _kind_of_split(tasks[without["task"]], tasks[leaking["task"]]) if same_images else None
@@ -87,16 +78,11 @@ def _method(experiment: Entry) -> dict[str, Any]:
     return {key: value for key, value in experiment.items() if key not in _NOT_METHOD and value not in (None, False)}
 
 
-def _shown(experiment: Entry, derived: Mapping[str, Entry], predicted_masks: Mapping[str, Entry]) -> _Shown:
-    entry = derived.get(_images(experiment))
+def _shown(experiment: Entry) -> _Shown:
+    entry = experiment.get("pictures")
     if entry is None:
         return _Shown("none", {}, "")
-    source = str(entry.get("masks") or entry["dataset"])
-    if source in predicted_masks:
-        mask = str(entry.get("masks_of") or "cross-fitted")
-    else:
-        mask = "shuffled" if entry.get("shuffled") else "true"
-    return _Shown(mask, {key: entry.get(key) for key in _DRAWING}, source)
+    return _Shown(entry["variant"], {key: entry.get(key) for key in _DRAWING}, entry["masks"])
 
 
 def _kind_of_images(without: _Shown, leaking: _Shown) -> str | None:
