@@ -150,8 +150,8 @@ def test_near_duplicates_are_kept_and_contradicting_ones_are_named_so() -> None:
             "z.png",
             "contradicting near-duplicate",
             "kept",
-            "near-duplicate of x.png, labelled tuberculosis instead of normal: 4 of 64 hash bits differ, correlation 0.950; "
-            "grouped splits keep them together",
+            "near-duplicate of x.png, labelled tuberculosis instead of normal: 4 of 64 hash bits differ, "
+            "correlation 0.950; grouped splits keep them together",
         ),
     ]
 
