@@ -1,7 +1,7 @@
-"""When to stop: at SIGTERM, and when the DVC that asked for the work is gone.
+"""Stopping at SIGTERM, and when the DVC that started the stage is gone.
 
-A killed engine leaves its commands behind as orphans. A training that went on would hold its checkpoint, its memory and
-its GPU against the run that its user starts next.
+A killed engine leaves its commands running. Such a training would keep its checkpoint, its memory and its GPU from the
+next run.
 """
 
 import os
@@ -19,11 +19,11 @@ POLL_SECONDS = 0.5
 
 @contextmanager
 def stops_when_told() -> Iterator[None]:
-    """Within it, SIGTERM ends the program with one line and status 143; so does the death of the DVC above it."""
+    """Context in which SIGTERM, or the end of the DVC above, ends the program with one line and status 143."""
     reason = {"text": "told to stop (SIGTERM)"}
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        # Not print: the signal may come while this very thread is inside one, which may not be entered twice.
+        # Not print, which is not reentrant: the signal may come while this thread is inside one.
         os.write(2, f"bakeoff: {reason['text']}: run the same command again to go on.\n".encode())
         raise SystemExit(128 + signal.SIGTERM)
 
