@@ -1,4 +1,5 @@
-"""How fast a trained experiment answers, and how well images of other data sets are recognised: `python benchmarks/inference.py --help`.
+"""How fast a trained experiment answers, and how well images of other data sets are recognised: `python
+benchmarks/inference.py --help`.
 
 `speed`: batch 1, torch in eager mode and fp32 against ONNX Runtime, one network, one machine, the same number of
 threads, alternating so that both see the same load; medians. Then, medians of nine, the time from starting `bakeoff
@@ -51,7 +52,7 @@ def speed(root: Path, experiment: str) -> None:
     """Print latency of one picture on both runtimes, and the time of a whole command."""
     import torch
     from bakeoff.exports.onnx_runtime import OnnxNetwork
-    from bakeoff.inference.torch_runtime import TorchNetwork
+    from bakeoff.training.torch_network import TorchNetwork
     from bakeoff.training.device import Runtime
     from bakeoff.training.inference import predict_masks, predict_probabilities
     from bakeoff.training.preprocessing import channels_first

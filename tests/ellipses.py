@@ -15,8 +15,8 @@ from bakeoff.artefacts.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.baselines.threshold_experiment import threshold
 from bakeoff.claims.table import claims
 from bakeoff.datasets.splits.split import split
-from bakeoff.evaluation.comparing import compare
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.comparing import compare
+from bakeoff.tasks.scoring import score
 from bakeoff.leakage.audit import COLUMNS
 from bakeoff.leakage.check import Check
 from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS

@@ -13,7 +13,7 @@ from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.bootstrap import mean_interval
 from bakeoff.evaluation.calibration import HIGHEST, LOWEST, calibrate, fit_temperature, scale
 from bakeoff.evaluation.classification import figures, image_scores
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.scoring import score
 from ellipses import write_prepared
 from hypothesis import given
 from hypothesis import strategies as st

@@ -20,9 +20,9 @@ from bakeoff.artefacts.predictions import PROBABILITY_FILES, write_probabilities
 from bakeoff.claims.table import claims
 from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.classification import accuracy_interval
-from bakeoff.evaluation.comparing import compare
+from bakeoff.tasks.comparing import compare
 from bakeoff.evaluation.comparison import CLASSIFICATION
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.scoring import score
 from bakeoff.leakage.audit import audit
 from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
 from bakeoff.report import wording

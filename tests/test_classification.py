@@ -25,7 +25,7 @@ from bakeoff.evaluation.classification import (
     reliability,
     share_interval,
 )
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.scoring import score
 from ellipses import write_prepared
 from hypothesis import given
 from hypothesis import strategies as st

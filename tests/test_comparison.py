@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.evaluation.comparing import compare
+from bakeoff.tasks.comparing import compare
 from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels, with_areas
 from bakeoff.evaluation.paired import compare_paired, holm
 from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, build, copy

@@ -89,8 +89,8 @@ def _split(task: str, data: Path, stratify: list[str]) -> Path:
 def _lungs() -> None:
     from bakeoff.artefacts.prepared import open_prepared, read_folds
     from bakeoff.baselines.threshold_experiment import threshold
-    from bakeoff.evaluation.comparing import compare as compare_stage
-    from bakeoff.evaluation.scoring import score
+    from bakeoff.tasks.comparing import compare as compare_stage
+    from bakeoff.tasks.scoring import score
     from bakeoff.training.fit import fit
     from bakeoff.training.predict import predict
 

@@ -13,7 +13,7 @@ from bakeoff.artefacts.prepared import open_images, open_prepared
 from bakeoff.datasets.derived import masks as stage
 from bakeoff.datasets.derived.drawing import drawn
 from bakeoff.datasets.derived.masks import predicted
-from bakeoff.inference.torch_runtime import TorchNetwork
+from bakeoff.training.torch_network import TorchNetwork
 from bakeoff.models import unet
 from bakeoff.training.saved import Description, save_network
 

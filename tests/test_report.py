@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.evaluation.comparing import compare
+from bakeoff.tasks.comparing import compare
 from bakeoff.evaluation.comparison import KINDS, draw
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.scoring import score
 from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
 from bakeoff.report.costs import pareto_front, with_segmenters

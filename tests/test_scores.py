@@ -12,7 +12,7 @@ from bakeoff.artefacts.predictions import write_predictions
 from bakeoff.evaluation.bootstrap import SHARE, mean_interval
 from bakeoff.evaluation.overlap import OVERLAP_SCORES, class_confusion, confusion_counts, iou
 from bakeoff.evaluation.scores import HEADLINES, dataset_headline, headline, score_masks
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.scoring import score
 from bakeoff.evaluation.surface import boundary_band, hd95_and_assd
 
 SCORES = ["tp", "fp", "fn", "tn", "dice", "iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"]

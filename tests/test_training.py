@@ -23,7 +23,7 @@ import timm
 import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
-from bakeoff.evaluation.scoring import score
+from bakeoff.tasks.scoring import score
 from bakeoff.models import resnet50_unet, timm_classifier, unet
 from bakeoff.progress.interruption import is_alive
 from bakeoff.training.augmentation import adjust_levels, affine_matrices, augment, warp

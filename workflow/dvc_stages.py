@@ -1,101 +1,88 @@
 """Snakemake rules from DVC stages: `dvc.yaml` says what, a rule adds only when and where.
 
-Lift this file into any project that has a `dvc.yaml`; it needs DVC and Snakemake and nothing else::
-
-    from dvc_stages import Stages
-    stages = Stages(workflow.basedir)
-
-    rule train:                                  # the stage group `train`, templated by foreach in dvc.yaml
-        input: stages.inputs("train")
-        output: stages.outputs("train")
-        wildcard_constraints: key=stages.keys("train")
-        params: repro=stages.repro("train")
-        shell: "{params.repro}"
-
-    rule all:
-        input: stages.everything()
+This is the one file that imports DVC. It reads `Repo` (its index with stages and graph, its configuration) and what
+dependencies and outputs say of themselves; it takes no lock and changes nothing of DVC. Of Snakemake it reads, of the
+`workflow` that a Snakefile has, whether this is the main process and what is forced.
 
 DVC alone decides what is out of date. It compares contents, where Snakemake compares timestamps, and a cache that
-restores files changes those. So the inputs of a stage that DVC calls up to date are `ancient` to Snakemake, and a stage
-that it calls changed, with everything below it, gets a stamp from this very moment among its inputs. Run Snakemake
-with `--rerun-triggers mtime` (in the default profile), the trigger that this steers.
+restores files changes those. So the inputs of a stage that is up to date are `ancient` to Snakemake, and a stage that
+has changed, with everything below it, gets a stamp from this very moment among its inputs. Run Snakemake with
+`--rerun-triggers mtime` (in the default profile), the trigger that this steers.
 
-Conventions: `${key}` is the only interpolation in an output, and becomes the wildcard `{key}`; an output whose name
-has no suffix is a directory.
+An output of a stage may interpolate `${key}` and `${item.NAME}`, which become the wildcards `{key}` and `{NAME}`. An
+output whose name has no suffix is a directory.
 """
 
+import os
 import re
 import shlex
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import yaml
-from dvc.dependency import param
-from dvc.lock import LockError
-from dvc.repo import Repo, lock_repo
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
 from snakemake.io import ancient, directory, report
 
 STAMP = ".snakemake/dvc-says-changed"
+# Tells jobs that run in processes of their own what was forced.
+FORCED = "BAKEOFF_FORCED"
 _OUTPUT_KINDS = ("outs", "metrics", "plots")
+_INTERPOLATION = re.compile(r"\$\{(?:item\.)?(\w+)\}")
 
 
 class Stages:
-    """The stages of the `dvc.yaml` in `root`, as inputs, outputs and shell commands of rules.
+    """The stages of the `dvc.yaml` in a folder, as inputs, outputs and shell commands of rules.
 
     Parameters
     ----------
-    root
-        Folder of `dvc.yaml`; Snakemake runs there.
-    judge
-        Whether to ask DVC what is out of date. A job that the main process has handed to a cluster does not judge
-        again: that it is to run was decided.
+    workflow
+        The object of this name that a Snakefile has: its `basedir` is the folder of `dvc.yaml`.
     """
 
-    def __init__(self, root: str | Path = ".", judge: bool = True) -> None:
-        self._repo = Repo(str(root), _wait_for_lock=True)
-        self._root = Path(self._repo.root_dir)
+    def __init__(self, workflow: Any) -> None:
+        self._workflow = workflow
+        self._root = Path(workflow.basedir)
+        self._repo = Repo(str(self._root))
         self._templates: dict[str, Any] = yaml.safe_load((self._root / "dvc.yaml").read_text())["stages"]
-        # One lock around both, since DVC reads all stages again for each.
-        with lock_repo(self._repo) if judge else nullcontext():
-            self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
-            self.changed = self._changed() if judge else frozenset()
-        self._made: dict[str, list[tuple[str, str]]] = {}
+        self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
         self._pull = "--pull " if self._repo.config["core"].get("remote") else ""
-        if self.changed:
-            stamp = self._root / STAMP
-            stamp.parent.mkdir(exist_ok=True)
-            # New contents each time: Snakemake takes a small file of the same checksum for unchanged.
-            stamp.write_text(f"{time.time_ns()}\n")
 
-    def keys(self, group: str) -> str:
-        """A regular expression for the keys of a group: rules whose outputs look alike need it as a constraint."""
-        keys = [name.partition("@")[2] for name in self._stages if name.partition("@")[0] == group]
-        return "|".join(map(re.escape, keys)) or "(?!)"  # a group of no stage matches nothing
+    def constraints(self, group: str) -> dict[str, str]:
+        """A regular expression for each wildcard of a group: rules whose outputs look alike need them."""
+        found: dict[str, set[str]] = {name: set() for path in self._patterns(group) for name in _wildcards(path)}
+        for name in self._names(group):
+            for wildcard, value in self._values(group, name).items():
+                found[wildcard].add(value)
+        # Of a group without stages nothing matches.
+        return {name: "|".join(map(re.escape, sorted(values))) or "(?!)" for name, values in found.items()}
+
+    def log(self, group: str) -> str:
+        """Where the output of a group's commands goes, without the file's suffix."""
+        names = dict.fromkeys(name for path in self._patterns(group) for name in _wildcards(path))
+        return "/".join(["logs", group, *(f"{{{name}}}" for name in sorted(names, key=lambda name: name == "key"))])
 
     def outputs(self, group: str, in_report: dict[str, dict[str, Any]] | None = None) -> list[str]:
-        """Output patterns of a group, `{key}` for the wildcard; folders are flagged as such.
+        """Output patterns of a group; folders are flagged as such.
 
-        `in_report` maps a suffix to keyword arguments of Snakemake's `report()` for the outputs that end in it.
+        `in_report` maps the end of a path to keyword arguments of Snakemake's `report()`.
         """
-        template = self._templates[group]
-        patterns = _paths(template.get("do", template))
-        return [_flagged(pattern.replace("${key}", "{key}"), in_report or {}) for pattern in patterns]
+        return [_flagged(_INTERPOLATION.sub(r"{\1}", path), in_report or {}) for path in self._patterns(group)]
 
     def inputs(self, group: str) -> Callable[[Any], list[str]]:
         """Input function of a group: those of the stage's dependencies that other stages make.
 
-        A folder among them that holds outputs of other stages stands for those stages. One output of a stage stands
-        for all that it makes: Snakemake's dependencies are between jobs, and it spends as long on each file again.
-        Sources are left to DVC: it sees when one has changed, and Snakemake would only look for a rule that makes each.
+        A folder stands for the stages that make something in it, a file in another stage's folder for that stage. One
+        output of a stage stands for all that it makes: Snakemake's dependencies are between jobs. Sources are left to
+        DVC, which sees when one has changed.
         """
 
         def of(wildcards: Any) -> list[str]:
-            name = _stage_name(group, getattr(wildcards, "key", ""))
+            name = self._named(group, wildcards)
             made = {maker: path for dep in self._stages[name].deps for maker, path in self._makers(self._relative(dep))}
             paths = list(made.values())
             return [*paths, STAMP] if name in self.changed else [ancient(path) for path in paths]
@@ -106,71 +93,125 @@ class Stages:
         """The shell command of a group: DVC runs this one stage, or restores what it remembers of it."""
 
         def of(wildcards: Any) -> str:
-            name = _stage_name(group, getattr(wildcards, "key", ""))
-            return f"dvc --wait-for-lock repro --single-item {self._pull}{shlex.quote(name)}"
+            name = self._named(group, wildcards)
+            force = "--force " if name in self.forced else ""
+            return f"dvc --wait-for-lock repro {force}--single-item {self._pull}{shlex.quote(name)}"
 
         return of
-
-    def parameter(self, key: str) -> Any:
-        """A value of params.yaml, for the threads and resources that depend on it.
-
-        Raises
-        ------
-        KeyError
-            If there is none at this key.
-        """
-        return param.read_param_file(self._repo.fs, str(self._root / "params.yaml"), [key], flatten=True)[key]
 
     def everything(self) -> list[str]:
         """An output of every stage, which stands for all that the stage makes."""
         return [paths[0] for paths in self._outputs.values() if paths]
+
+    def _patterns(self, group: str) -> list[str]:
+        template = self._templates[group]
+        entries = [entry for kind in _OUTPUT_KINDS for entry in template.get("do", template).get(kind, [])]
+        return [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
+
+    def _names(self, group: str) -> list[str]:
+        return [name for name in self._stages if name.partition("@")[0] == group]
+
+    def _values(self, group: str, name: str) -> dict[str, str]:
+        """What each wildcard of a group stands for in one of its stages."""
+        pattern, path = self._patterns(group)[0], self._outputs[name][0]
+        expression, end = "", 0
+        for found in _INTERPOLATION.finditer(pattern):
+            value = re.escape(name.partition("@")[2]) if found[1] == "key" else "[^/]+"
+            expression += f"{re.escape(pattern[end : found.start()])}(?P<{found[1]}>{value})"
+            end = found.end()
+        match = re.fullmatch(expression + re.escape(pattern[end:]), path)
+        return match.groupdict() if match else {}
+
+    def _named(self, group: str, wildcards: Any) -> str:
+        key = getattr(wildcards, "key", "")
+        name = f"{group}@{key}" if key else group
+        values = self._values(group, name) if name in self._stages else None
+        if values is None or any(getattr(wildcards, wildcard) != value for wildcard, value in values.items()):
+            raise ValueError(
+                f"dvc.yaml has no stage '{name}' with {dict(wildcards.items())}: ask for an output it has."
+            )
+        return name
 
     @cached_property
     def _outputs(self) -> dict[str, list[str]]:
         return {name: [self._relative(out) for out in stage.outs] for name, stage in self._stages.items()}
 
     def _makers(self, path: str) -> Iterable[tuple[str, str]]:
-        """The stages that make something at a path or in that folder, each with the first that it makes there."""
-        if path not in self._made:
-            within = {
-                name: next((out for out in outs if out == path or out.startswith(f"{path}/")), None)
-                for name, outs in self._outputs.items()
-            }
-            self._made[path] = [(name, out) for name, out in within.items() if out]
-        return self._made[path]
+        """The stages that make a path, something in that folder, or the folder that it is in; each with an output."""
+        for name, outs in self._outputs.items():
+            if found := next((out for out in outs if _overlap(out, path)), None):
+                yield name, found
 
     def _relative(self, artefact: Any) -> str:
         return Path(artefact.fs_path).as_posix().removeprefix(f"{self._root.as_posix()}/")
 
-    def _changed(self) -> frozenset[str]:
-        """Stages that DVC calls changed, or that are being run at this moment, and all that follow from them."""
-        changed = [stage for stage in self._stages.values() if _is_changed(stage)]
+    @cached_property
+    def forced(self) -> frozenset[str]:
+        """Stages that a user forces, by the name of their rule, by one of their outputs, or all together.
+
+        Known once Snakemake has read its command line, which is after the Snakefile.
+        """
+        if self._workflow.is_main_process:
+            os.environ[FORCED] = "\n".join(_forced_words(self._workflow.dag_settings))
+        words = os.environ.get(FORCED, "").split("\n")
+        return frozenset(
+            name
+            for name, outs in self._outputs.items()
+            if any(word in ("*", name.partition("@")[0].replace("-", "_"), *outs) for word in words)
+        )
+
+    @cached_property
+    def changed(self) -> frozenset[str]:
+        """Stages that are out of date or forced, and all that follow from them."""
+        if not self._workflow.is_main_process:  # a job that the main process has handed to another one was judged there
+            return frozenset()
+        hashes: dict[str, Any] = {}
+        changed = [stage for name, stage in self._stages.items() if name in self.forced or _is_changed(stage, hashes)]
         graph = self._repo.index.graph  # edges point from a stage to what it depends on
         below = {follower for stage in changed for follower in nx.ancestors(graph, stage)}
+        if changed:
+            stamp = self._root / STAMP
+            stamp.parent.mkdir(exist_ok=True)
+            # New contents each time: Snakemake takes a small file of the same checksum for unchanged.
+            stamp.write_text(f"{time.time_ns()}\n")
         return frozenset(stage.name for stage in [*changed, *below])
 
 
-def _is_changed(stage: Any) -> bool:
-    try:
-        return bool(stage.status())
-    except LockError:  # another DVC is at it now
+def _forced_words(settings: Any) -> list[str]:
+    if settings.forceall:
+        return ["*"]
+    return [str(word) for word in (*settings.forcerun, *(settings.targets if settings.forcetargets else ()))]
+
+
+def _is_changed(stage: Any, hashes: dict[str, Any]) -> bool:
+    """Whether a stage's command, a dependency or an output is another than `dvc.lock` says.
+
+    `stage.status()` would say the same, but lock the paths, and a pipeline that runs beside would take that for
+    another run of the stage. What many stages depend on is hashed once: `hashes` keeps it by path.
+    """
+    if stage.cmd_changed:
         return True
+    return any(_differs(dep, hashes) for dep in stage.deps) or any(out.status() for out in stage.outs)
 
 
-def _stage_name(group: str, key: str) -> str:
-    return f"{group}@{key}" if key else group
+def _differs(dependency: Any, hashes: dict[str, Any]) -> bool:
+    if isinstance(dependency, ParamsDependency):
+        return bool(dependency.status())
+    path = dependency.fs_path
+    if path not in hashes:
+        hashes[path] = dependency.get_hash() if dependency.exists else None
+    return hashes[path] is None or hashes[path] != dependency.hash_info
 
 
-def _paths(template: dict[str, Any]) -> list[str]:
-    entries = [entry for kind in _OUTPUT_KINDS for entry in template.get(kind, [])]
-    return [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def _wildcards(pattern: str) -> list[str]:
+    return [found[1] for found in _INTERPOLATION.finditer(pattern)]
 
 
 def _flagged(pattern: str, in_report: dict[str, dict[str, Any]]) -> str:
-    if "${" in pattern:
-        raise ValueError(
-            f"dvc.yaml: output '{pattern}' may interpolate ${{key}} alone, to become a Snakemake wildcard."
-        )
     flagged = pattern if Path(pattern).suffix else directory(pattern)
     shown = next((options for suffix, options in in_report.items() if pattern.endswith(suffix)), None)
     return report(flagged, **shown) if shown else flagged

@@ -1,28 +1,130 @@
-"""One engine at a time on a clone, and no refusal after one was killed."""
+"""One engine at a time on a clone: Snakemake, or DVC alone.
 
+Snakemake removes the outputs of a job that it is about to start, and DVC those of a stage that it is about to run; side
+by side they would take each other's results away. So a running Snakemake holds a lock for as long as it lives, and its
+stages inherit it. A stage that a `dvc repro` starts takes the lock itself; where another engine has it, the stage
+restores what DVC has just removed and fails in one sentence. The operating system frees the lock when its holder dies,
+however it dies: nothing stale is left.
+"""
+
+import json
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.progress.interruption import dvc_ancestor
+
+# Set for the stages of an engine that holds the lock.
+HELD = "BAKEOFF_ENGINE"
+POLL_SECONDS = 0.5
 _held: list[FileLock] = []
 
 
 def hold_clone(root: Path) -> None:
-    """Hold this clone for the rest of the process, waiting for an engine that has it, and drop stale locks.
+    """Take the lock for the rest of the process, for all stages that it starts.
 
-    Snakemake removes the outputs of a job that it is about to start; a `dvc repro` beside it would find those of the
-    stage that it has just run gone. The operating system gives the lock back when its holder dies, however it dies.
-    So whoever gets it knows that the files in `.snakemake/locks` were left behind by a killed run, and Snakemake
-    need not refuse because of them.
+    Stages that a killed engine left behind are waited for: what they are about to finish need not be done again.
+
+    Raises
+    ------
+    BakeoffError
+        If another engine runs in this folder.
     """
-    (root / ".bakeoff").mkdir(exist_ok=True)
-    lock = FileLock(root / ".bakeoff" / "engine.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print("Another engine runs in this folder: waiting for it to end.", file=sys.stderr, flush=True)
-        lock.acquire()
+    if not _take(root, "snakemake", os.getpid()):
+        raise BakeoffError(_refusal(root))
+    os.environ[HELD] = str(os.getpid())
+    _wait_for_left_stages(root)
+
+
+def join_engine(root: Path, stage: str) -> None:
+    """Let a stage's command run: under an engine that holds the lock at once, else once it has the lock itself.
+
+    Raises
+    ------
+    BakeoffError
+        If another engine runs in this folder; what is recorded of the stage's outputs is restored before.
+    """
+    if HELD in os.environ:
+        return
+    engine = dvc_ancestor()
+    if not _take(root, "dvc" if engine else "bakeoff", (engine or psutil.Process()).pid):
+        _restore(root, stage)
+        raise BakeoffError(_refusal(root))
+
+
+def _take(root: Path, name: str, engine: int) -> bool:
+    """Take the lock; False if a living engine, another than this, has it. One whose engine is dead is waited for."""
+    folder = root / ".bakeoff"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / "engine.lock")
+    told = False
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            break
+        except Timeout:
+            holder = _holder(root)
+            if holder is not None and holder["engine"] != engine and psutil.pid_exists(holder["engine"]):
+                return False
+            if not told:
+                print("Waiting for a stage that an earlier run left behind.", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(POLL_SECONDS)
+    (folder / "engine.json").write_text(json.dumps({"name": name, "engine": engine}))
     _held.append(lock)
-    for stale in (root / ".snakemake" / "locks").glob("*.lock"):
-        stale.unlink(missing_ok=True)
+    return True
+
+
+def _holder(root: Path) -> dict[str, Any] | None:
+    try:
+        holder: dict[str, Any] = json.loads((root / ".bakeoff" / "engine.json").read_text())
+        return holder
+    except (OSError, ValueError):  # it is about to be written
+        return None
+
+
+def _refusal(root: Path) -> str:
+    holder = _holder(root) or {"name": "another engine", "engine": "unknown"}
+    return (
+        f"{holder['name']} (process {holder['engine']}) runs in this folder: type the same command again when it has "
+        "ended."
+    )
+
+
+def _restore(root: Path, stage: str) -> None:
+    """Put the stage's outputs back as `dvc.lock` has them: DVC removed them before it started the command."""
+    command = ["dvc", "--quiet", "--wait-for-lock", "checkout", stage]
+    subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _wait_for_left_stages(root: Path) -> None:
+    told = False
+    while left := sorted(set(_running_stages(root))):
+        if not told:
+            print(f"Waiting for what an earlier run left behind: {', '.join(left)}.", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def _running_stages(root: Path) -> Iterator[str]:
+    """Commands of living processes that DVC's own lock of paths names; it forgets dead ones itself."""
+    try:
+        lock = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text())
+    except (OSError, ValueError):
+        return
+    readers = [each for holders in lock.get("read", {}).values() for each in holders]
+    for holder in [*lock.get("write", {}).values(), *readers]:
+        try:
+            alive = psutil.Process(int(holder["pid"])).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            alive = False
+        if alive:
+            yield f"{holder['cmd']} (process {holder['pid']})"

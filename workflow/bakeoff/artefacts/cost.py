@@ -1,7 +1,6 @@
 """What a method costs beside its quality: the figures of `cost.json`, the same for every family."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,12 @@ from bakeoff.artefacts.provenance import manifest
 
 WARM_UPS = 3
 TIMED = 20
-# See `warm_start`.
-OF_A_FORK = "peak memory includes the libraries of the other methods, which were loaded beforehand"
 # A method so slow that this does not suffice for all timings is timed less often, but once at least.
 SECONDS_OF_TIMING = 2.0
+
+
+# What two networks that work one after the other cost together is the sum of these.
+_ADDED = ("parameters", "multiply_adds", "model_mib", "training_seconds", "latency_ms")
 
 
 def latency_ms(predict: Callable[[int], object], images: int) -> float:
@@ -54,7 +55,7 @@ def cost_of_trainings(
     Parameters
     ----------
     records
-        The trainings' records, `results/models/NAME/seedK.json`.
+        The trainings' records, `models/seedK.json`.
     images_per_second
         How fast each of them predicts.
     more
@@ -69,7 +70,27 @@ def cost_of_trainings(
     }
 
 
+def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of `cost.json` of a method and of what works before it, together; None for what one does not know.
+
+    Examples
+    --------
+    >>> both = added_cost({"latency_ms": 30.0, "predict_images_per_second": 40.0}, {"latency_ms": 10.0})
+    >>> both["latency_ms"], both["predict_images_per_second"]
+    (40.0, None)
+    """
+    found = {**cost, **dict.fromkeys((*_ADDED, "predict_images_per_second", "peak_memory_mib"))}
+    for name in _ADDED:
+        if cost.get(name) is not None and before.get(name) is not None:
+            found[name] = cost[name] + before[name]
+    rates = [float(each.get("predict_images_per_second") or 0) for each in (cost, before)]
+    if min(rates) > 0:
+        found["predict_images_per_second"] = 1 / sum(1 / rate for rate in rates)
+    peaks = [each["peak_memory_mib"] for each in (cost, before) if each.get("peak_memory_mib") is not None]
+    found["peak_memory_mib"] = max(peaks) if len(peaks) == 2 else None
+    return found
+
+
 def write_cost(folder: Path, cost: Mapping[str, Any]) -> None:
     """Write `cost.json` of an experiment, with the manifest of what found it out."""
-    note = cost["note"].rstrip(".") + (f"; {OF_A_FORK}" if "BAKEOFF_FORKED" in os.environ else "")
-    write_text(folder / "cost.json", json.dumps({**cost, "note": note, "manifest": manifest()}, indent=2) + "\n")
+    write_text(folder / "cost.json", json.dumps({**cost, "manifest": manifest()}, indent=2) + "\n")

@@ -63,7 +63,7 @@ def write_predictions(
     Parameters
     ----------
     folder
-        `results/experiments/NAME`, made if missing.
+        The experiment's folder `predictions`, made if missing.
     ids
         Ids of the test images, in the order of `index.csv`.
     masks_by_seed
@@ -223,7 +223,7 @@ def write_probabilities(folder: Path, table: pd.DataFrame, part: Part = "test") 
     Parameters
     ----------
     folder
-        `results/experiments/NAME`, made if missing.
+        The experiment's folder `predictions`, made if missing.
     table
         As `Probabilities` describes it; images in the order of `index.csv`, classes in that of their names.
     part

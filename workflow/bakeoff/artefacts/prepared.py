@@ -93,7 +93,7 @@ def open_images(data: Prepared, folder: Path | None, fold: int) -> np.ndarray:
     Parameters
     ----------
     folder
-        `data/inputs/NAME`, which may hold other pictures for every fold; None for the data set's own.
+        `data/prepared/NAME` of derived pictures, which may differ between folds; None for the data set's own.
     fold
         Of the cross-validation.
 

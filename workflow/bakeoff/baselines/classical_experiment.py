@@ -54,7 +54,7 @@ def fit(
     split
         `data/splits/TASK.csv`.
     folder
-        `results/models/NAME`, written whole or not at all: `seedK.skops` and its record `seedK.json`; with
+        The experiment's folder `models`, written whole or not at all: `seedK.skops` and its record `seedK.json`; with
         cross-validation `seedK-foldJ` in place of `seedK`.
 
     Raises
@@ -111,9 +111,9 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     split
         `data/splits/TASK.csv`.
     models
-        `results/models/NAME`, as `fit` wrote it.
+        The experiment's folder `models`, as `fit` wrote it.
     folder
-        `results/experiments/NAME`: `predictions.csv`, `validation.csv` and `cost.json`.
+        The experiment's folder `predictions`: `predictions.csv`, `validation.csv` and `cost.json`.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
     split
         `data/splits/TASK.csv`.
     folder
-        `results/experiments/NAME`.
+        The experiment's folder `predictions`.
 
     Raises
     ------

@@ -1,19 +1,14 @@
 """Claims: what published systems say of themselves, what their own files show, and what Bakeoff finds, side by side."""
 
-import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
-from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.claims import CLAIMS, COMPARED, PARAMETERS, Claim, Conditions, Protocol, PublishedData, read_claims
 from bakeoff.claims.verdict import Estimate, Evidence, judge, words
@@ -35,33 +30,50 @@ MARGINS = {
 }
 
 
+@dataclass(frozen=True)
+class Result:
+    """What was found of an experiment.
+
+    Attributes
+    ----------
+    metrics, cost
+        `metrics.json` and `cost.json`.
+    scores
+        `scores.csv`, with the id as str.
+    trainings
+        The record of every training.
+    about
+        `dataset.json` of its data set.
+    groups
+        Group of every image of that data set, by id.
+    """
+
+    metrics: Mapping[str, Any]
+    cost: Mapping[str, Any]
+    scores: pd.DataFrame
+    trainings: Sequence[Mapping[str, Any]]
+    about: Mapping[str, Any]
+    groups: pd.Series
+
+
 def claims(
     profile: str,
-    experiments: Mapping[str, Mapping[str, Any]],
-    results: Path,
-    prepared: Path,
-    path: Path,
+    results: Mapping[str, Result],
     *,
     margins: Mapping[str, float],
     resamples: int,
     source: Path = CLAIMS,
-) -> None:
-    """Write `claims.csv`, one row a claim in the order of `claims.yaml`.
+) -> pd.DataFrame:
+    """One row a claim in the order of `claims.yaml`.
 
     Parameters
     ----------
     profile
         The configuration's.
-    experiments
-        Every experiment of the configuration by name, with its `dataset` and `task`.
     results
-        The folder that holds `experiments/NAME/{metrics.json,cost.json,scores.csv}` and `models/NAME/`.
-    prepared
-        `data/prepared`, which holds `DATASET/{dataset.json,index.csv}`.
-    path
-        Of the table, usually `results/comparison/claims.csv`.
+        What was found of every experiment, by name.
     margins
-        By kind of task, the difference of its score that is worth nothing.
+        By kind of task, the smallest difference of its score that matters.
     resamples
         Bootstrap resamples an interval.
     source
@@ -70,20 +82,19 @@ def claims(
     Raises
     ------
     BakeoffError
-        If the claims are not right, or an experiment of the configuration that answers to one has no results.
+        If the claims are not right.
     """
-    config = _Findings(experiments, results, prepared, resamples)
-    table = pd.DataFrame([_row(claim, profile, config, margins) for claim in read_claims(source)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, table.to_csv(index=False, float_format="%.10g"))
+    findings = _Findings(results, resamples)
+    table = pd.DataFrame([_row(claim, profile, findings, margins) for claim in read_claims(source)])
     counts = table["verdict"].value_counts()
     log.info("%d claims: %s.", len(table), ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    return table
 
 
-def _row(claim: Claim, profile: str, config: "_Findings", margins: Mapping[str, float]) -> dict[str, Any]:
-    reason = why_not(claim, profile, config)
-    found = _shown_estimate(claim, claim.as_published, config)
-    corrected = _shown_estimate(claim, claim.corrected, config)
+def _row(claim: Claim, profile: str, findings: "_Findings", margins: Mapping[str, float]) -> dict[str, Any]:
+    reason = why_not(claim, profile, findings)
+    found = _shown_estimate(claim, claim.as_published, findings)
+    corrected = _shown_estimate(claim, claim.corrected, findings)
     answer = found if _answering(claim) is claim.as_published else corrected
     verdict = judge(
         Evidence(
@@ -93,7 +104,7 @@ def _row(claim: Claim, profile: str, config: "_Findings", margins: Mapping[str, 
             reason=reason,
             images=claim.published.images if claim.figure in SHARES else None,
             majority=claim.published.majority,
-            inflation=None if reason or not claim.corrected.removes_leak else config.inflation(claim),
+            inflation=None if reason or not claim.corrected.removes_leak else findings.leakage_effect(claim),
             leak=claim.corrected.removes_leak,
             named=claim.data.named,
             explained=claim.as_published.explained,
@@ -137,17 +148,17 @@ def _plain(value: bool | float | None) -> str | None:
     return words(value) if isinstance(value, bool) else f"{value:.10g}"
 
 
-def _shown_estimate(claim: Claim, protocol: Protocol, config: "_Findings") -> Estimate | None:
+def _shown_estimate(claim: Claim, protocol: Protocol, findings: "_Findings") -> Estimate | None:
     """What an experiment found, but for what measures nothing that a claim is about: scores on drawn images, and how
     many parameters are frozen where none is.
     """
-    if not config.holds(protocol) or _thawed(claim, protocol, config):
+    if not findings.holds(protocol) or _thawed(claim, protocol, findings):
         return None
-    if claim.figure not in PARAMETERS and config.data(protocol).synthetic:
+    if claim.figure not in PARAMETERS and findings.data(protocol).synthetic:
         return None
     if claim.figure in PARAMETERS:
-        return config.parameters(str(protocol.experiment), claim.figure)
-    return config.score(claim.figure, protocol)
+        return findings.parameters(str(protocol.experiment), claim.figure)
+    return findings.score(claim.figure, protocol)
 
 
 # -- whether what was run says anything of a claim -------------------------------------------------------------------
@@ -204,28 +215,28 @@ def _answering(claim: Claim) -> Protocol:
     return claim.corrected if claim.as_published.experiment is None and claim.corrected.against else claim.as_published
 
 
-def why_not(claim: Claim, profile: str, config: "_Findings") -> str | None:
+def why_not(claim: Claim, profile: str, findings: "_Findings") -> str | None:
     """Why what was run cannot be compared with a claim; None where it can."""
     protocol = _answering(claim)
     if protocol.experiment is None:
         return claim.as_published.note.rstrip(".")
     needed: tuple[Protocol, ...] = (protocol, claim.corrected) if claim.corrected.removes_leak else (protocol,)
     for each in needed:
-        if not config.holds(each):
-            return f"the configuration no longer has {' and '.join(config.missing(each))}"
+        if not findings.holds(each):
+            return f"the configuration no longer has {' and '.join(findings.missing(each))}"
     if claim.incomparable is not None:
         return claim.incomparable
-    from_random_weights = any(config.random(each) for each in needed)
-    faults = _differences(claim.comparable_when, claim.data, profile, config.data(protocol), from_random_weights)
-    if _thawed(claim, protocol, config):
+    from_random_weights = any(findings.random(each) for each in needed)
+    faults = _differences(claim.comparable_when, claim.data, profile, findings.data(protocol), from_random_weights)
+    if _thawed(claim, protocol, findings):
         faults.append("the encoder is not frozen at this profile")
     return "; ".join(faults) or None
 
 
-def _thawed(claim: Claim, protocol: Protocol, config: "_Findings") -> bool:
+def _thawed(claim: Claim, protocol: Protocol, findings: "_Findings") -> bool:
     """Whether a claim is of what a frozen encoder leaves to learn, and the experiment's encoder learns too."""
     split = claim.figure in ("parameters_trainable", "parameters_frozen")
-    return split and config.frozen(str(protocol.experiment)) == 0
+    return split and findings.frozen(str(protocol.experiment)) == 0
 
 
 def _differences(
@@ -242,56 +253,48 @@ def _differences(
 
 
 # -- what the configuration's experiments found
-# -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Findings:
-    """The results of the configuration's experiments, read when a claim asks for them."""
+    """The results of the experiments, as a claim asks for them."""
 
-    experiments: Mapping[str, Mapping[str, Any]]
-    results: Path
-    prepared: Path
+    results: Mapping[str, Result]
     resamples: int
 
-    @cached_property
-    def _read(self) -> dict[Path, Any]:
-        return {}
-
     def missing(self, protocol: Protocol) -> list[str]:
-        """Experiments that a protocol names and the configuration has not."""
+        """Experiments that a protocol names and the configuration does not have."""
         named = (protocol.experiment, protocol.against)
-        return [f"'{name}'" for name in named if name is not None and name not in self.experiments]
+        return [f"'{name}'" for name in named if name is not None and name not in self.results]
 
     def holds(self, protocol: Protocol) -> bool:
         return protocol.experiment is not None and not self.missing(protocol)
 
     def data(self, protocol: Protocol) -> DataState:
-        dataset = self.experiments[str(protocol.experiment)]["dataset"]
-        return DataState(self._json(self.prepared / dataset / "dataset.json"))
+        return DataState(self.results[str(protocol.experiment)].about)
 
     def random(self, protocol: Protocol) -> bool:
         """Whether a network of the protocol started from random weights in place of pretrained ones."""
         names = [each for each in (protocol.experiment, protocol.against) if each is not None]
-        return any(self._of(name, "cost.json").get("weights") == "random" for name in names)
+        return any(self.results[name].cost.get("weights") == "random" for name in names)
 
     def score(self, figure: str, protocol: Protocol) -> Estimate:
         """The mean over images of a score and its interval, or the lead of one experiment over another."""
         name = str(protocol.experiment)
         if protocol.against:
             return self._lead(name, protocol.against, figure)
-        metrics = self._of(name, "metrics.json")
+        metrics = self.results[name].metrics
         ends = metrics["accuracy" if figure == "error_rate" else figure]
         value, low, high = ends["mean"], ends["low"], ends["high"]
         if figure == "error_rate":
             value, low, high = 1 - value, 1 - high, 1 - low
         return Estimate(value, low, high, metrics["images"])
 
-    def inflation(self, claim: Claim) -> Estimate:
-        """Score with a claim's leak minus score without it, as `inflation.csv` has it."""
+    def leakage_effect(self, claim: Claim) -> Estimate:
+        """Score with a claim's leak minus score without it."""
         leaky, honest = str(claim.as_published.experiment), str(claim.corrected.experiment)
         with_leak, without = self._by_image(leaky, claim.figure), self._by_image(honest, claim.figure)
-        found = leakage_effect(with_leak, without, self._groups(leaky), resamples=self.resamples)
+        found = leakage_effect(with_leak, without, self.results[leaky].groups, resamples=self.resamples)
         return Estimate(found.difference, found.low, found.high, len(with_leak))
 
     def _lead(self, first: str, second: str, figure: str) -> Estimate:
@@ -302,7 +305,7 @@ class _Findings:
         paired = compare_paired(
             one.to_numpy(),
             other.loc[one.index].to_numpy(),
-            groups=self._groups(first).loc[one.index].to_numpy(),
+            groups=self.results[first].groups.loc[one.index].to_numpy(),
             binary=figure == "accuracy",
             resamples=self.resamples,
         )
@@ -310,62 +313,16 @@ class _Findings:
 
     def _by_image(self, name: str, figure: str) -> pd.DataFrame:
         """A score by image and seed, float64, (images, seeds)."""
-        scores = self._table(self.results / "experiments" / name / "scores.csv")
-        return seed_scores(scores, COMPARED[figure])
-
-    def _groups(self, name: str) -> pd.Series:
-        """Group of every image of an experiment's data set, by id."""
-        return self._table(self.prepared / self.experiments[name]["dataset"] / "index.csv").set_index("id")["group"]
+        return seed_scores(self.results[name].scores, COMPARED[figure])
 
     def parameters(self, name: str, figure: str) -> Estimate:
         """A count of parameters as Keras has it: running means and variances too, which never train."""
-        stored, trainable = self._stored(name), self._record(name)["parameters_trainable"]
-        counts = (stored, trainable, stored - trainable)
-        count = float(dict(zip(PARAMETERS, counts, strict=True))[figure])
+        record = self.results[name].trainings[0]
+        stored, trainable = record["numbers_stored"], record["parameters_trainable"]
+        count = float(dict(zip(PARAMETERS, (stored, trainable, stored - trainable), strict=True))[figure])
         return Estimate(count, count, count)
 
     def frozen(self, name: str) -> int:
         """Parameters, without running statistics, that do not learn."""
-        record = self._record(name)
+        record = self.results[name].trainings[0]
         return int(record["parameters"] - record["parameters_trainable"])
-
-    def _stored(self, name: str) -> int:
-        """Numbers in a trained network's file, from its header alone; counters of batches are none of them."""
-        path = next(iter(sorted((self.results / "models" / name).glob("seed0*.safetensors"))), None)
-        if path is None:
-            raise BakeoffError(
-                f"{self.results / 'models' / name} holds no network of seed 0: run `bakeoff fit {name}`."
-            )
-        try:
-            with safe_open(path, framework="numpy") as file:
-                names = [key for key in file.keys() if not key.endswith("num_batches_tracked")]  # noqa: SIM118
-                return sum(prod(file.get_slice(key).get_shape()) for key in names)
-        except SafetensorError as error:
-            raise BakeoffError(f"{path} cannot be read ({error}): run `bakeoff fit {name}` again.") from None
-
-    def _record(self, name: str) -> Any:
-        folder = self.results / "models" / name
-        path = next(iter(sorted(folder.glob("seed0*.json"))), folder / "seed0.json")
-        return self._json(path)
-
-    def _of(self, name: str, file: str) -> Any:
-        return self._json(self.results / "experiments" / name / file)
-
-    def _json(self, path: Path) -> Any:
-        if path not in self._read:
-            self._read[path] = json.loads(_existing(path).read_text(encoding="utf-8"))
-        return self._read[path]
-
-    def _table(self, path: Path) -> pd.DataFrame:
-        if path not in self._read:
-            self._read[path] = pd.read_csv(
-                _existing(path), dtype={"id": str, "group": str, "label": str}, keep_default_na=False
-            )
-        table: pd.DataFrame = self._read[path]
-        return table
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run `dvc repro` to make it.")
-    return path

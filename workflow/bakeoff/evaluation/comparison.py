@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bakeoff.evaluation.areas import compare_areas, measure_areas
 from bakeoff.evaluation.bootstrap import BOUNDS, Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
-from bakeoff.evaluation.figures import BLUE, GREEN, INK, PURPLE, VERMILION, style
+from bakeoff.evaluation.figures import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, style
 from bakeoff.evaluation.paired import (
     Paired,
     compare_paired,
@@ -163,14 +163,13 @@ FAMILY_MARKS = {
     "classical": (PURPLE, "v"),
     "networks": (BLUE, "o"),
     "pretrained": (GREEN, "D"),
-    "classifiers": (BLUE, "o"),
-    "on_inputs": (GREEN, "D"),
+    "derived": (ORANGE, "P"),
 }
 OTHER_MARK = (INK, "^")
 # What the figure calls a family whose name is not clear enough.
 FAMILY_WORDS = {
     "pretrained": "networks, published encoder",
-    "on_inputs": "networks, input made with a mask",
+    "derived": "networks, pictures made with masks",
 }
 # Methods that give the same result from every seed.
 _WITHOUT_SEED = ("majority", "svm", "logistic-regression")
@@ -234,9 +233,9 @@ def _distinction(key: str, experiment: Mapping[str, Any]) -> Any:
     return str(value).removeprefix(f"{experiment['dataset']}-").replace("-", " ")
 
 
-def score_command(name: str, experiment: Mapping[str, Any]) -> str:
+def score_command(experiment: Mapping[str, Any]) -> str:
     """The command that makes an experiment's scores again, with everything before it that has changed."""
-    return f"dvc repro score-{str(experiment['family']).removesuffix('s').replace('_', '-')}@{name}"
+    return f"dvc repro evaluate@{experiment['task']}"
 
 
 def is_oracle(experiment: Mapping[str, Any]) -> bool:

@@ -435,7 +435,7 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
     network: Network
     if clone.runtime == "torch":
         try:
-            from bakeoff.inference.torch_runtime import TorchNetwork
+            from bakeoff.training.torch_network import TorchNetwork
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise

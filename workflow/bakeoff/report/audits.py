@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from bakeoff.report import wording
 from bakeoff.report.reading import Task
 
@@ -62,8 +64,8 @@ def warnings(task: Task) -> list[str]:
     return list(failed.values())
 
 
-def leakage_effects(task: Task) -> list[dict[str, Any]]:
-    """What each leak adds to the score of a method, for tasks with experiments that differ in one leak alone."""
+def leakage_effects(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each leak adds to the score of a method; `table` is of `bakeoff.leakage.effects.leakage_effects`."""
     return [
         {
             "kind": row["kind"],
@@ -77,7 +79,7 @@ def leakage_effects(task: Task) -> list[dict[str, Any]]:
             "shown": _shown(row),
             "words": row["words"],
         }
-        for row in task.leakage_effects.to_dict("records")
+        for row in table.to_dict("records")
     ]
 
 
@@ -89,11 +91,10 @@ def _shown(row: Mapping[Any, Any]) -> str:
     return RAISED if row["low"] > 0 else "✓ lower score"
 
 
-def shown_effects(task: Task) -> list[str]:
+def shown_effects(table: pd.DataFrame) -> list[str]:
     """Leaks that are shown to raise a score, a sentence each, for the index."""
-    mine = {each.name for each in task.experiments}
     return [
         f"{row['kind'][:1].upper()}{row['kind'][1:]} ({row['with_leak']} and {row['without_leak']}): {row['words']}"
-        for row in task.leakage_effects.to_dict("records")
-        if row["with_leak"] in mine and _shown(row) == RAISED
+        for row in table.to_dict("records")
+        if _shown(row) == RAISED
     ]

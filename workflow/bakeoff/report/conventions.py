@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.evaluation.bootstrap import mean_interval
+from bakeoff.evaluation.bootstrap import BOUNDS, mean_interval
 from bakeoff.evaluation.scores import BORDER, seed_scores
 from bakeoff.report.reading import Experiment, Task
 from bakeoff.report.sections import SCORES, estimate
@@ -46,5 +46,7 @@ def _figure(experiment: Experiment, name: str, groups: pd.Series) -> Mapping[str
         interval = experiment.metrics[name]
     else:
         by_seed = seed_scores(experiment.scores, name)
-        interval = mean_interval(by_seed.to_numpy(), groups=groups.loc[by_seed.index].to_numpy())._asdict()
+        interval = mean_interval(
+            by_seed.to_numpy(), groups=groups.loc[by_seed.index].to_numpy(), bounds=BOUNDS[name]
+        )._asdict()
     return {f"{name}_{end}": value for end, value in interval.items()}

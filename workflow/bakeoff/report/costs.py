@@ -1,7 +1,6 @@
 """What each method of a task costs, and what quality is to be had at what cost."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,44 +26,6 @@ AXES = (
     ("latency_ms", "time for one image alone (ms)", "Quality by latency"),
     ("training_seconds", "training time of one seed and fold (s)", "Quality by training time"),
 )
-
-
-# What two networks that work one after the other cost together is the sum of these.
-_ADDED = ("parameters", "multiply_adds", "model_mib", "training_seconds", "latency_ms")
-
-
-def with_segmenters(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks in which the cost of a method has in it that of the network which predicts the masks that it is given."""
-    known = {each.name: each for task in tasks for each in task.experiments}
-    return [replace(task, experiments=[_with_segmenter(each, known) for each in task.experiments]) for task in tasks]
-
-
-def _with_segmenter(experiment: Experiment, known: Mapping[str, Experiment]) -> Experiment:
-    segmenter = known.get(experiment.entry.get("segmenter", ""))
-    if segmenter is None:
-        return experiment
-    return replace(experiment, cost={**added_cost(experiment.cost, segmenter.cost), "segmenter": segmenter.name})
-
-
-def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of `cost.json` of a method and of what works before it, together; None for what one does not know.
-
-    Examples
-    --------
-    >>> both = added_cost({"latency_ms": 30.0, "predict_images_per_second": 40.0}, {"latency_ms": 10.0})
-    >>> both["latency_ms"], both["predict_images_per_second"]
-    (40.0, None)
-    """
-    found = {**cost, **dict.fromkeys((*_ADDED, "predict_images_per_second", "peak_memory_mib"))}
-    for name in _ADDED:
-        if cost.get(name) is not None and before.get(name) is not None:
-            found[name] = cost[name] + before[name]
-    rates = [float(each.get("predict_images_per_second") or 0) for each in (cost, before)]
-    if min(rates) > 0:
-        found["predict_images_per_second"] = 1 / sum(1 / rate for rate in rates)
-    peaks = [each["peak_memory_mib"] for each in (cost, before) if each.get("peak_memory_mib") is not None]
-    found["peak_memory_mib"] = max(peaks) if len(peaks) == 2 else None
-    return found
 
 
 def costs(task: Task) -> dict[str, Any]:
@@ -103,8 +64,8 @@ def _notes(task: Task) -> list[dict[str, str]]:
         if "segmenter" in experiment.cost:
             note = f"with the cost of {experiment.cost['segmenter']}, which predicts its masks"
             notes.setdefault(note, []).append(experiment.label)
-        elif experiment.entry.get("input"):
-            notes.setdefault("without what making the input costs", []).append(experiment.label)
+        elif experiment.entry.get("pictures"):
+            notes.setdefault("without the cost of deriving its pictures", []).append(experiment.label)
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)
     return [{"methods": wording.listed(methods), "note": note} for note, methods in notes.items()]

@@ -113,7 +113,7 @@ def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
     side
         Longer side of the photographs in pixels.
     """
-    networks = [each for each in best(task, len(task.methods)) if each.history][:2]
+    networks = [each for each in best(task, len(task.methods)) if each.has_epochs][:2]
     if len(networks) < 2:
         return []
     methods = [(each, min(each.masks.masks)) for each in networks]

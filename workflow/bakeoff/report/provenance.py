@@ -9,7 +9,7 @@ from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task
 
 # Of an entry of the configuration, what is said elsewhere in its row.
-_SAID = ("weights", "segmenter")
+_SAID = ("name", "weights", "segmenter", "segmenter_cost", "recipe_settings")
 
 
 def anchor(task: Task, experiment: Experiment) -> str:
@@ -17,18 +17,10 @@ def anchor(task: Task, experiment: Experiment) -> str:
     return f"{task.name}-provenance-{experiment.name}"
 
 
-def provenance(task: Task, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The record of every method of a task, the environments that they were made in, and the data.
-
-    Parameters
-    ----------
-    task
-        Of the configuration.
-    recipes
-        By name: how networks are trained at the configuration's profile.
-    """
+def provenance(task: Task) -> dict[str, Any]:
+    """The record of every method of a task, the environments that they were made in, and the data."""
     environments: dict[str, str] = {}
-    rows = [_record(task, experiment, recipes, environments) for experiment in task.experiments]
+    rows = [_record(task, experiment, environments) for experiment in task.experiments]
     about = task.about["provenance"]
     return {
         "rows": rows,
@@ -38,17 +30,15 @@ def provenance(task: Task, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str
     }
 
 
-def _record(
-    task: Task, experiment: Experiment, recipes: Mapping[str, Mapping[str, Any]], environments: dict[str, str]
-) -> dict[str, Any]:
+def _record(task: Task, experiment: Experiment, environments: dict[str, str]) -> dict[str, Any]:
     entry, fits = experiment.entry, experiment.fits
-    recipe = recipes.get(str(entry.get("recipe")), {})
+    recipe = entry["recipe_settings"] or {}
     return {
         "label": experiment.label,
         "experiment": experiment.name,
         "anchor": anchor(task, experiment),
-        "command": score_command(experiment.name, entry),
-        "folder": f"results/experiments/{experiment.name}/",
+        "command": score_command(entry),
+        "folder": f"{experiment.folder.path}/",
         "environments": _environments(experiment, environments),
         "parameters": list(flat({key: value for key, value in entry.items() if key not in _SAID})),
         "recipe": list(flat(recipe)),

@@ -4,52 +4,74 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from io import StringIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bakeoff.artefacts.cost import added_cost
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import ExperimentFolder, Project
 from bakeoff.artefacts.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
-from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle, score_command
+from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment's entry in the configuration, and its results.
+    """One experiment and its results.
 
     Attributes
     ----------
     name, entry
-        As in the configuration; `entry` carries its `family`.
+        Its name and its settings, as `bakeoff.config.Config.experiment` gives them; `entry` carries its `family`.
     row
-        Its row of `results/comparison/TASK.csv`.
-    scores, predictions, cost
-        What `results/experiments/NAME` holds.
-    history
-        By seed: `history.csv`, with cross-validation that of fold 0. Empty for a method that is not trained.
+        Its row of `comparison.csv`.
+    scores, metrics
+        `scores.csv`; and `metrics.json`, the figures of all images together.
+    cost
+        `cost.json`, with the cost of the network that predicts the masks in its pictures, if there is one.
     fits
-        The record of every training. Empty likewise.
-    metrics
-        `metrics.json`: the figures of all images together.
+        The record of every training; of a method that is not trained there are none.
     calibration, class_curves
-        Of a classification `calibration.csv` and `curves.csv`; of a segmentation empty.
+        Of a classification `calibration.csv` and the curves; of a segmentation empty.
+    folder
+        Where its predictions and histories lie, which are read when they are asked for.
     """
 
     name: str
     entry: Mapping[str, Any]
     row: Mapping[str, Any]
     scores: pd.DataFrame
-    predictions: Predictions | Probabilities
-    cost: Mapping[str, Any]
-    history: dict[int, pd.DataFrame]
-    fits: list[dict[str, Any]]
     metrics: Mapping[str, Any]
+    cost: Mapping[str, Any]
+    fits: list[dict[str, Any]]
     calibration: pd.DataFrame
     class_curves: pd.DataFrame
+    folder: ExperimentFolder
+
+    @cached_property
+    def history(self) -> dict[int, pd.DataFrame]:
+        """By seed its `history.csv`, with cross-validation that of fold 0; empty for a method without epochs."""
+        paths = [*self.folder.history.glob("seed?/history.csv"), *self.folder.history.glob("seed?-fold0/history.csv")]
+        return {seed: pd.read_csv(path) for seed, path in sorted((int(each.parent.name[4]), each) for each in paths)}
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it is a network, which is trained epoch by epoch."""
+        return any("epochs_run" in fit for fit in self.fits)
+
+    @cached_property
+    def masks(self) -> Predictions:
+        """What it predicted in a task of segmentation."""
+        return read_predictions(self.folder.predictions)
+
+    @cached_property
+    def probabilities(self) -> Probabilities:
+        """What it predicted in a task of classification."""
+        return read_probabilities(self.folder.predictions)
 
     @property
     def label(self) -> str:
@@ -60,16 +82,6 @@ class Experiment:
     def oracle(self) -> bool:
         """Whether it had the test images' truth in hand."""
         return is_oracle(self.entry)
-
-    @property
-    def masks(self) -> Predictions:
-        """What it predicted in a task of segmentation."""
-        return cast(Predictions, self.predictions)
-
-    @property
-    def probabilities(self) -> Probabilities:
-        """What it predicted in a task of classification."""
-        return cast(Probabilities, self.predictions)
 
 
 @dataclass(frozen=True)
@@ -93,9 +105,9 @@ class Task:
     pairs
         Every two experiments compared, as `pairs_csv` has them.
     checks
-        What the audit of the split found: `results/audits/TASK.csv`.
+        What the audit found, `audit.csv`.
     leakage_effects
-        What leaks add to the scores of its experiments: their rows of `results/audits/inflation.csv`.
+        What leakage adds to the scores of its experiments, `leakage.csv`.
     experiments
         Best first.
     """
@@ -153,183 +165,108 @@ class Task:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared data set, what its audit found, and how its tasks split it."""
+    """A prepared data set, and what its audit found."""
 
     name: str
     prepared: Prepared
     audit: pd.DataFrame
-    splits: dict[str, pd.DataFrame]
 
 
-def read_dataset(name: str, tasks: Mapping[str, Mapping[str, Any]], data: Path) -> Dataset:
-    """Read a data set and the splits of those of the configuration's tasks that are on it.
-
-    Parameters
-    ----------
-    name
-        The data set's name in the configuration.
-    tasks
-        The configuration's tasks by name; those on other data sets are passed over.
-    data
-        The project's folder of data.
+def read_dataset(name: str, project: Project) -> Dataset:
+    """Read a prepared data set.
 
     Raises
     ------
     BakeoffError
         If a file is missing.
     """
-    prepared = open_prepared(data / "prepared" / name)
+    prepared = open_prepared(project.prepared(name))
     audit = prepared.folder / "audit.csv"
-    _read(audit, f"dvc repro prepare@{name}")
-    splits = {task: data / "splits" / f"{task}.csv" for task, entry in tasks.items() if entry["dataset"] == name}
-    for task, path in splits.items():
-        _read(path, f"dvc repro split@{task}")
-    return Dataset(
-        name=name,
-        prepared=prepared,
-        audit=pd.read_csv(audit, dtype=str, keep_default_na=False),
-        splits={task: pd.read_csv(path, dtype={"id": str}, keep_default_na=False) for task, path in splits.items()},
-    )
+    _read(audit, f"prepare@{name}")
+    return Dataset(name, prepared, pd.read_csv(audit, dtype=str, keep_default_na=False))
 
 
-def read_task(
-    name: str,
-    entry: Mapping[str, Any],
-    experiments: Mapping[str, Mapping[str, Any]],
-    data: Path,
-    results: Path,
-    *,
-    margin: float,
-) -> Task:
-    """Read a task and those experiments that the comparison ranks.
+def read_task(name: str, entry: Mapping[str, Any], project: Project, *, margin: float) -> Task:
+    """Read a task that is evaluated.
 
     Parameters
     ----------
     name, entry
         The task in the configuration.
-    experiments
-        The configuration's experiments by name; those in other tasks are passed over.
-    data, results
-        The project's two folders.
     margin
         The difference of the headline score below which two methods are equal in practice.
 
     Raises
     ------
     BakeoffError
-        If a file is missing, or the comparison and the configuration name different experiments.
+        If a file is missing.
     """
-    path, pairs = (results / "comparison" / f"{name}{end}.csv" for end in ("", "-pairs"))
-    command = f"dvc repro compare@{name}"
-    comparison_csv, pairs_csv = _read(path, command), _read(pairs, command)
-    ranking = pd.read_csv(path)
-    mine = {each: settings for each, settings in experiments.items() if settings["task"] == name}
-    if set(mine) != set(ranking["experiment"]):
-        raise BakeoffError(f"{path} ranks other experiments than the configuration has in '{name}': run `{command}`.")
-    if mine and "rank_low" not in ranking:
-        raise BakeoffError(f"{path} is of an older version, which knew no ties: run `{command}`.")
-    compared = pd.read_csv(pairs, dtype={"images_to_decide": "Int64"})
-    if set(zip(compared["first"], compared["second"], strict=True)) != set(combinations(ranking["experiment"], 2)):
-        raise BakeoffError(f"{pairs} compares other experiments than {path} ranks: run `{command}`.")
-    prepared = open_prepared(data / "prepared" / str(entry["dataset"]))
+    folder, stage = project.evaluation(name), f"evaluate@{name}"
+    pairs_csv, ranking = _read(folder / "pairs.csv", stage), _read(folder / "comparison.csv", stage)
+    prepared = open_prepared(project.prepared(str(entry["dataset"])))
+    effects = pd.read_csv(StringIO(_read(folder / "leakage.csv", stage)), dtype={"other_reasons": str})
     return Task(
         name=name,
         kind=str(entry["kind"]),
         target=entry["target"],
         margin=margin,
         prepared=prepared,
-        folds=read_folds(data / "splits" / f"{name}.csv", prepared),
+        folds=read_folds(project.split(name), prepared),
         split=entry["split"],
-        comparison_csv=comparison_csv,
+        comparison_csv=ranking,
         pairs_csv=pairs_csv,
-        comparison_svg=_read(path.with_suffix(".svg"), command),
-        pairs=compared,
-        checks=_audit(results / "audits" / f"{name}.csv", f"dvc repro audit@{name}"),
-        leakage_effects=_leakage_effects(results / "audits" / "inflation.csv", set(mine)),
-        experiments=[
-            _experiment(row["experiment"], mine[row["experiment"]], row, results, entry["target"])
-            for row in _rows(ranking)
-        ],
+        comparison_svg=_read(folder / "comparison.svg", stage),
+        pairs=pd.read_csv(StringIO(pairs_csv), dtype={"images_to_decide": "Int64"}),
+        checks=pd.read_csv(StringIO(_read(folder / "audit.csv", stage)), dtype={"count": "Int64"}),
+        leakage_effects=effects.fillna({"other_reasons": ""}),
+        experiments=[_experiment(row, project, name, entry["target"]) for row in _rows(pd.read_csv(StringIO(ranking)))],
     )
 
 
-def read_claims_table(results: Path) -> pd.DataFrame:
-    """Read what became of published claims, `results/comparison/claims.csv`: words as str, numbers as they are.
-
-    Raises
-    ------
-    BakeoffError
-        If it is missing.
-    """
-    path = results / "comparison" / "claims.csv"
-    _read(path, "dvc repro claims")
+def read_claims(path: Path) -> pd.DataFrame:
+    """Read `claims.csv`: words as str, numbers as they are."""
     numbers = [f"{side}_protocol_{end}" for side in ("published", "corrected") for end in ("value", "low", "high")]
     words = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in numbers}
     return pd.read_csv(path, dtype=words).fillna(dict.fromkeys(words, ""))
-
-
-def _audit(path: Path, command: str) -> pd.DataFrame:
-    _read(path, command)
-    return pd.read_csv(path, dtype={"count": "Int64"})
-
-
-def _leakage_effects(path: Path, experiments: set[str]) -> pd.DataFrame:
-    _read(path, "dvc repro inflation")
-    table = pd.read_csv(path, dtype={"other_reasons": str}).fillna({"other_reasons": ""})
-    mine = table["without_leak"].isin(experiments) | table["with_leak"].isin(experiments)
-    return table[mine].reset_index(drop=True)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
 
 
-def _experiment(
-    name: str, entry: Mapping[str, Any], row: Mapping[str, Any], results: Path, target: str | None
-) -> Experiment:
-    folder = results / "experiments" / name
-    scores = folder / "scores.csv"
-    command = score_command(name, entry)
-    _read(scores, command)
+def _experiment(row: Mapping[str, Any], project: Project, task: str, target: str | None) -> Experiment:
+    name, stage = str(row["experiment"]), f"evaluate@{task}"
+    folder = project.evaluated(task, name)
+    about = json.loads(_read(folder / "experiment.json", stage))
+    entry, cost = about["entry"], about["cost"]
+    if entry["segmenter_cost"] is not None:
+        cost = {**added_cost(cost, entry["segmenter_cost"]), "segmenter": entry["segmenter"]}
+    curves = project.evaluation(task) / "curves" / f"{name}.csv"
     return Experiment(
         name=name,
         entry=entry,
         row=row,
-        scores=pd.read_csv(scores, dtype={"id": str, "label": str, "predicted": str}, keep_default_na=False),
-        predictions=read_predictions(folder) if target is None else read_probabilities(folder),
-        cost=json.loads(_read(folder / "cost.json", command)),
-        history={seed: pd.read_csv(path) for seed, path in _curves(folder / "history")},
-        fits=_fits(results / "models" / name, entry["family"], command),
-        metrics=json.loads(_read(folder / "metrics.json", command)),
-        calibration=pd.DataFrame() if target is None else _table(folder / "calibration.csv", command),
-        class_curves=pd.DataFrame() if target is None else _table(folder / "curves.csv", command),
+        scores=pd.read_csv(
+            StringIO(_read(folder / "scores.csv", stage)),
+            dtype={"id": str, "label": str, "predicted": str},
+            keep_default_na=False,
+        ),
+        metrics=json.loads(_read(folder / "metrics.json", stage)),
+        cost=cost,
+        fits=about["trainings"],
+        calibration=pd.DataFrame() if target is None else _table(folder / "calibration.csv", stage),
+        class_curves=pd.DataFrame() if target is None else _table(curves, stage),
+        folder=project.experiment(task, name, entry["family"]),
     )
 
 
-def _fits(models: Path, family: str, command: str) -> list[dict[str, Any]]:
-    """The records of all trainings; none of a method that is not trained."""
-    if family == "thresholds":
-        return []
-    paths = sorted(models.glob("seed*.json"))
-    if not paths:
-        raise BakeoffError(f"{models} holds no record of a training: run `{command}`.")
-    return [json.loads(path.read_text()) for path in paths]
+def _table(path: Path, stage: str) -> pd.DataFrame:
+    return pd.read_csv(StringIO(_read(path, stage)), dtype={"class": str}, keep_default_na=False)
 
 
-def _table(path: Path, command: str) -> pd.DataFrame:
-    _read(path, command)
-    return pd.read_csv(path, dtype={"class": str}, keep_default_na=False)
-
-
-def _curves(folder: Path) -> list[tuple[int, Path]]:
-    """Seed and `history.csv` of every training, with cross-validation of fold 0 alone."""
-    paths = [*folder.glob("seed?/history.csv"), *folder.glob("seed?-fold0/history.csv")]
-    return sorted((int(path.parent.name[len("seed")]), path) for path in paths)  # seeds have one digit
-
-
-def _read(path: Path, command: str) -> str:
+def _read(path: Path, stage: str) -> str:
     if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run `{command}`.")
+        raise BakeoffError(f"{path} is missing: run `dvc repro {stage}`.")
     return path.read_text(encoding="utf-8")
 
 

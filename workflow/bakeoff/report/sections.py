@@ -78,7 +78,7 @@ def _subset(about: Mapping[str, Any]) -> str:
 
 def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
     """That networks were trained for less than they might be, where real images were scored so."""
-    trained = any(each.history for task in tasks if not task.about["synthetic"] for each in task.experiments)
+    trained = any(each.has_epochs for task in tasks if not task.about["synthetic"] for each in task.experiments)
     if profile == "full" or not trained:
         return []
     return [f"Run at the profile {profile}, not full: networks may do better there."]
@@ -233,7 +233,7 @@ def foreground(experiment: Experiment) -> str:
     """A threshold method's class of grey levels, and who chose it; nothing for other methods."""
     if experiment.entry["family"] != "thresholds":
         return ""
-    table = experiment.predictions.table
+    table = experiment.masks.table
     taken = sorted(set(table["foreground"])) if "foreground" in table else []
     return wording.foreground_choice(experiment.entry["foreground"], taken, experiment.entry.get("classes") or 2)
 
@@ -296,7 +296,7 @@ def _histogram(task: Task, methods: list[Experiment], id_: str, side: int) -> di
 
 def threshold_line(experiment: Experiment, id_: str) -> ThresholdLine:
     """The thresholds that a method found in one image, and the class that it took."""
-    table = experiment.predictions.table
+    table = experiment.masks.table
     row = table[table["id"] == id_].iloc[0]
     levels = tuple(float(level) for level in str(row["thresholds"]).split() if level.lower() != "nan")
     taken = str(row["foreground"])

@@ -63,7 +63,11 @@ def _lead(found: Mapping[str, Any] | None, otherwise: str) -> str:
 
 def _wary(task: Task) -> list[str]:
     found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
-    return [*found, *audits.shown_effects(task), *filter(None, (below_majority(task), random_starts(task)))]
+    return [
+        *found,
+        *audits.shown_effects(task.leakage_effects),
+        *filter(None, (below_majority(task), random_starts(task))),
+    ]
 
 
 def _escaped(words: str) -> str:

@@ -12,7 +12,20 @@ from bakeoff.report.reading import Experiment, Task
 from bakeoff.report.sections import estimate
 
 # What two experiments may differ in and still be one method that learned from other images.
-APART = ("task", "split")
+APART = ("name", "task", "split")
+
+
+def transfers(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """The matrices of all tasks with the same test images, once: `task`, `score_name` and `matrices`."""
+    found: list[dict[str, Any]] = []
+    seen: list[Task] = []
+    for task in tasks:
+        if any(_same_test(task, each) for each in seen):
+            continue
+        seen.append(task)
+        if matrices := transfer(task, tasks):
+            found.append({"task": task.name, "score_name": task.measure.title, "matrices": matrices})
+    return found
 
 
 def transfer(task: Task, tasks: Sequence[Task]) -> list[dict[str, Any]]:
@@ -21,7 +34,7 @@ def transfer(task: Task, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     Parameters
     ----------
     task
-        Whose page it is for; methods that it does not have are left out.
+        Whose methods are shown.
     tasks
         All tasks of the report.
 

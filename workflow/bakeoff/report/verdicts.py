@@ -178,14 +178,14 @@ def _cost_words(experiment: Experiment) -> str:
 
 def _learned_in(experiment: Experiment) -> str:
     seconds = experiment.cost.get("training_seconds")
-    if seconds is None and experiment.history:
+    if seconds is None and experiment.has_epochs:
         return "training time not known"
     if not seconds:
         return "no training"
     folds = len({fit.get("fold", 0) for fit in experiment.fits})
     each = [*(["fold"] if folds > 1 else []), *(["seed"] if experiment.row["seeds"] > 1 else [])]
-    by = f" a {' and '.join(each)}" if experiment.history and each else ""
-    return f"{'trained' if experiment.history else 'fitted'} in {wording.duration(seconds)}{by}"
+    by = f" a {' and '.join(each)}" if experiment.has_epochs and each else ""
+    return f"{'trained' if experiment.has_epochs else 'fitted'} in {wording.duration(seconds)}{by}"
 
 
 def _seed_spread(task: Task, experiment: Experiment) -> str:
@@ -200,7 +200,7 @@ def _seed_spread(task: Task, experiment: Experiment) -> str:
 
 def _fold_spread(task: Task, experiment: Experiment) -> str:
     """How far the networks of the folds, which test different images, are apart."""
-    if len(task.folds) < 2 or not experiment.history:
+    if len(task.folds) < 2 or not experiment.has_epochs:
         return ""
     ids, by_image = task.prepared.index["id"], image_means(experiment.scores, task.measure.column)
     means = [float(by_image.loc[ids.iloc[fold.test]].mean()) for fold in task.folds]
@@ -262,6 +262,7 @@ def pairs(task: Task) -> dict[str, Any] | None:
         "marks": [(mark, name) for name, mark in MARKS.items()],
         "margin": f"{task.margin:g}",
         "comparisons": len(rows),
+        "corrected": int(task.pairs["p_holm"].notna().sum()),
         "oracles": [each.label for each in task.experiments if each not in task.methods],
         "areas": "auc_difference" in task.pairs,
         "csv_uri": f"data:text/csv;base64,{base64.b64encode(task.pairs_csv.encode()).decode('ascii')}",

@@ -139,7 +139,9 @@ def signed(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """ "p = 0.012", of small ones no more than that they are."""
+    """ "p = 0.012", of small ones no more than that they are; a dash for none, as of a pair with an oracle."""
+    if not known(value):
+        return MISSING
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 

@@ -1,65 +1,126 @@
-"""Report: self-contained pages from everything that the other stages wrote."""
+"""The stages of the report: the page of a task, the data card of a data set, and the index of all."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bakeoff.artefacts.atomic import atomic_folder, write_text
-from bakeoff.report.costs import with_segmenters
-from bakeoff.report.page import render
-from bakeoff.report.reading import read_claims_table, read_dataset, read_task
+import pandas as pd
+
+from bakeoff.artefacts.atomic import write_text
+from bakeoff.artefacts.layout import Project
+from bakeoff.claims.table import Result, claims
+from bakeoff.leakage.designs import designs
+from bakeoff.leakage.effects import TaskImages, leakage_effects
+from bakeoff.report.page import claims_page, dataset_page, index_page, task_page
+from bakeoff.report.reading import Task, read_claims, read_dataset, read_task
 from bakeoff.report.summary import summary
 
 log = logging.getLogger(__name__)
 
 
-def report(
+def write_task_page(task: str, entry: Mapping[str, Any], profile: str, project: Project, *, margin: float) -> None:
+    """Write `results/report/TASK.html`.
+
+    Parameters
+    ----------
+    task, entry
+        Its name and its entry in the configuration.
+    profile
+        The configuration's profile.
+    margin
+        The difference in the headline score below which two methods are equal in practice.
+
+    Raises
+    ------
+    BakeoffError
+        If a file that the page reads is missing.
+    """
+    path = project.report / f"{task}.html"
+    _write(path, task_page(profile, read_task(task, entry, project, margin=margin)))
+    log.info("The page is %s: open it in a browser.", path)
+
+
+def write_data_card(dataset: str, profile: str, project: Project) -> None:
+    """Write `results/report/data-DATASET.html`.
+
+    Raises
+    ------
+    BakeoffError
+        If a file of the prepared data set is missing.
+    """
+    _write(project.report / f"data-{dataset}.html", dataset_page(profile, read_dataset(dataset, project)))
+
+
+def write_index(
     profile: str,
     tasks: Mapping[str, Mapping[str, Any]],
-    experiments: Mapping[str, Mapping[str, Any]],
-    data: Path,
-    results: Path,
-    folder: Path,
+    datasets: Iterable[str],
+    project: Project,
     *,
     margins: Mapping[str, float],
-    recipes: Mapping[str, Mapping[str, Any]],
+    resamples: int,
 ) -> None:
-    """Write `index.html`, a page a task that has experiments and a data set, `claims.html` and `summary.md`.
+    """Write `index.html`, `claims.html`, `claims.csv`, `leakage.csv` and `summary.md` into `results/report`.
 
     Parameters
     ----------
     profile
         The configuration's profile.
     tasks
-        The configuration's tasks by name, in the order in which they appear.
-    experiments
-        The configuration's experiments by name, each with its `family`, `dataset` and `task`.
-    data, results
-        The project's two folders.
-    folder
-        Where the pages go, usually `results/report`.
+        By name, in the order in which they appear.
+    datasets
+        Names of the data sets that are not derived.
     margins
-        By kind of task, the difference of its headline score below which two methods are equal in practice.
-    recipes
-        By name: how networks are trained at the profile.
+        By kind of task, the difference in its headline score below which two methods are equal in practice.
+    resamples
+        Bootstrap resamples an interval.
 
     Raises
     ------
     BakeoffError
-        If a file that the report reads is missing.
+        If a file that the pages read is missing.
     """
-    read = [
-        read_task(name, entry, experiments, data, results, margin=margins[entry["kind"]])
-        for name, entry in tasks.items()
-    ]
-    names = dict.fromkeys(str(entry["dataset"]) for entry in tasks.values())
-    datasets = [read_dataset(name, tasks, data) for name in names]
-    read = with_segmenters(read)
-    pages = render(profile, read, datasets, read_claims_table(results), recipes)
-    pages["summary.md"] = summary(profile, read, datasets)
-    with atomic_folder(folder) as beside:
-        for name, page in pages.items():
-            write_text(beside / name, page)
-    size = sum(len(page.encode()) for page in pages.values()) / 1e6
-    log.info("The report is %s (%d files, %.1f MB): open it in a browser.", folder / "index.html", len(pages), size)
+    read = [read_task(name, entry, project, margin=margins[entry["kind"]]) for name, entry in tasks.items()]
+    used = {str(entry["dataset"]) for entry in tasks.values()}
+    cards = [read_dataset(name, project) for name in datasets if name in used]
+    effects = _effects_between_tasks(tasks, read, resamples)
+    claimed = claims(profile, _results(read), margins=margins, resamples=resamples)
+    _write(project.report / "leakage.csv", effects.to_csv(index=False, float_format="%.6g"))
+    _write(project.report / "claims.csv", claimed.to_csv(index=False, float_format="%.10g"))
+    _write(
+        project.report / "claims.html", claims_page(profile, read, cards, read_claims(project.report / "claims.csv"))
+    )
+    _write(project.report / "summary.md", summary(profile, read, cards))
+    _write(project.report / "index.html", index_page(profile, read, cards, effects))
+    log.info("The report is %s: open it in a browser.", project.report / "index.html")
+
+
+def _results(tasks: Iterable[Task]) -> dict[str, Result]:
+    """What claims are compared with, by experiment."""
+    return {
+        each.name: Result(
+            metrics=each.metrics,
+            cost=each.cost,
+            scores=each.scores,
+            trainings=each.fits,
+            about=task.about,
+            groups=task.prepared.index.set_index("id")["group"],
+        )
+        for task in tasks
+        for each in task.experiments
+    }
+
+
+def _effects_between_tasks(tasks: Mapping[str, Mapping[str, Any]], read: list[Task], resamples: int) -> pd.DataFrame:
+    experiments = {each.name: each for task in read for each in task.experiments}
+    entries = {name: each.entry for name, each in experiments.items()}
+    pairs = [pair for pair in designs(entries, tasks) if pair.across_tasks]
+    scores = {name: each.scores for name, each in experiments.items()}
+    images = {task.name: TaskImages(task.prepared.index, task.folds) for task in read}
+    return leakage_effects(pairs, scores, entries, tasks, images, resamples=resamples)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)

@@ -4,7 +4,7 @@ A checkpoint is `epoch-NNNNNN.json` (the history, which files it needs, their ch
 beside it. The JSON is written last, so whatever it names was complete; checksums find what a disk or a power cut tore
 all the same, and then the checkpoint before is taken. So the tensors need not be flushed to the disk, which would cost
 a training of short epochs more than the epochs. A finished training keeps its best weights and its record,
-`finished.json`, so that it need never be done again.
+`finished.json`, until its stage is recorded: a stage that is killed between two seeds trains none of them twice.
 """
 
 import hashlib
@@ -18,16 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from bakeoff.artefacts.checkpoints import FINISHED
 from bakeoff.artefacts.errors import BakeoffError
 
-HOME = Path(".bakeoff/checkpoints")
 KEPT = 2
-FINISHED = "finished.json"
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,6 @@ def key_of(determinants: Mapping[str, Any]) -> str:
     """32 hex digits that change when anything that determines a training changes; its values go through JSON."""
     text = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def digest(content: bytes | np.ndarray) -> str:
-    """SHA-256 of bytes, or of an array with its shape and type."""
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    head = f"{content.dtype} {content.shape} ".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(content).tobytes()).hexdigest()
 
 
 class CheckpointFolder:
@@ -122,9 +112,9 @@ class CheckpointFolder:
                 print(f"Checkpoint {path} is damaged ({error}): taking the one before.", file=sys.stderr, flush=True)
         return None
 
-    def finish(self, best: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-        """Keep the best weights and the record; drop what was needed to go on."""
-        entry = {"record": record, "best": self._write_tensors("finished.safetensors", best)}
+    def finish(self, best: Mapping[str, Tensor], record: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Keep the best weights, the record and what the stage depended on; drop what was needed to go on."""
+        entry = {"record": record, "best": self._write_tensors("finished.safetensors", best), "inputs": inputs}
         _write_whole(self.folder / FINISHED, json.dumps(entry).encode())
         for path in self.folder.iterdir():
             if path.name not in (FINISHED, "finished.safetensors", "lock"):

@@ -1,8 +1,8 @@
 """Train the network of an experiment, once a seed and fold, and keep the best weights of each."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-import bakeoff
 from bakeoff.artefacts import provenance
 from bakeoff.artefacts.atomic import atomic_folder
+from bakeoff.artefacts.checkpoints import HOME
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name
+from bakeoff.artefacts.prepared import Prepared, open_images, open_prepared, read_folds, run_name
 from bakeoff.progress.interruption import stops_when_told
 from bakeoff.training import checkpoint
 from bakeoff.training.device import Runtime, set_up
-from bakeoff.training.loop import State, Task, best_epoch, train
+from bakeoff.training.loop import State, TrainingTask, best_epoch, train
 from bakeoff.training.objective import Examples, Objective, classification, segmentation
 from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, architecture, build_network, parameter_counts, save_network
@@ -39,8 +39,8 @@ COLUMNS = [
 
 def fit(
     name: str,
-    settings: dict[str, Any],
-    recipe: dict[str, Any],
+    settings: Mapping[str, Any],
+    recipe: Mapping[str, Any],
     target: str | None,
     seeds: int,
     prepared: Path,
@@ -49,6 +49,8 @@ def fit(
     weights: Path | None,
     folder: Path,
     history: Path,
+    *,
+    inputs: Mapping[str, Any],
 ) -> None:
     """Train seeds 0 to `seeds - 1`; what was trained before is not trained again, and a killed training goes on.
 
@@ -60,7 +62,7 @@ def fit(
         The experiment: `model`, and `settings` for the model's `build`; `masks`, whether a classifier learns the masks
         too.
     recipe
-        See `bakeoff.training.loop.Task`; and `precision`, `class_weights`, `label_smoothing`.
+        See `bakeoff.training.loop.TrainingTask`; and `precision`, `class_weights`, `label_smoothing`.
     target
         The label to predict of a whole image; None to predict masks.
     prepared
@@ -68,12 +70,14 @@ def fit(
     split
         `data/splits/TASK.csv`.
     images
-        `data/inputs/NAME`, pictures in place of the data set's; None for those.
+        `data/prepared/NAME` of derived pictures in place of the data set's; None for those.
     weights
         `data/weights/NAME`, for the model's encoder; None starts from random weights.
     folder, history
         Written when every training is done, each whole or not at all: `seedK.safetensors` and `seedK.json`;
         `seedK/history.csv`. With cross-validation `seedK-foldJ` in place of `seedK`.
+    inputs
+        What the stage depends on, by which checkpoints are told apart: see `bakeoff.stage_inputs`.
 
     Raises
     ------
@@ -82,30 +86,19 @@ def fit(
     """
     data = open_prepared(prepared)
     folds = read_folds(split, data)
-    about_weights = None if weights is None else json.loads((weights / "weights.json").read_text())
-    experiment = Experiment(
-        name=name,
-        model=settings["model"],
-        # Weights know where their strides are, and the network has to be built the same way.
-        settings={**_strides(about_weights), **settings["settings"]},
-        recipe=_adapted(recipe, about_weights),
-        target=target,
-        masks=target is None or bool(settings.get("masks")),
-        data=data,
-        task=split.stem,
-        images=images,
-        weights=weights,
-        about_weights=about_weights,
-    )
+    experiment = open_experiment(name, settings, recipe, target, data, split.stem, weights)
     runtime = set_up(recipe["precision"])
+    trained: dict[str, tuple[State, dict[str, Any], Description]] = {}
     with stops_when_told():
-        trained = {
-            run_name(seed, fold.number, len(folds)): _fit_fold(
-                experiment, _what(name, seed, fold, folds), seed, fold, runtime
-            )
-            for seed in range(seeds)
-            for fold in folds
-        }
+        for seed in range(seeds):
+            for fold in folds:
+                pictures = open_images(data, images, fold.number)
+                what = f"{name}, seed {seed}" + (f", fold {fold.number}" if len(folds) > 1 else "")
+                best, record, description = train_network(
+                    experiment, what, pictures, fold.train, fold.validation, seed, str(fold.number), runtime, inputs
+                )
+                record |= {"seed": seed, "fold": fold.number}
+                trained[run_name(seed, fold.number, len(folds))] = best, record, description
     _write(folder, history, trained)
 
 
@@ -121,7 +114,6 @@ class Experiment:
     masks: bool
     data: Prepared
     task: str
-    images: Path | None
     weights: Path | None
     about_weights: dict[str, Any] | None
 
@@ -131,30 +123,80 @@ class Experiment:
         return self.data.classes if self.target is None else self.data.targets(self.target)
 
 
-def _adapted(recipe: dict[str, Any], about_weights: dict[str, Any] | None) -> dict[str, Any]:
+def open_experiment(
+    name: str,
+    settings: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    target: str | None,
+    data: Prepared,
+    task: str,
+    weights: Path | None,
+) -> Experiment:
+    """What every training of an experiment has in common; parameters as for `fit`, `task` is its name."""
+    about_weights = None if weights is None else json.loads((weights / "weights.json").read_text())
+    return Experiment(
+        name=name,
+        model=settings["model"],
+        # Weights know where their strides are, and the network has to be built the same way.
+        settings={**_strides(about_weights), **settings["settings"]},
+        recipe=_adapted(recipe, about_weights),
+        target=target,
+        masks=target is None or bool(settings.get("masks")),
+        data=data,
+        task=task,
+        weights=weights,
+        about_weights=about_weights,
+    )
+
+
+def _adapted(recipe: Mapping[str, Any], about_weights: Mapping[str, Any] | None) -> dict[str, Any]:
     """The recipe; an encoder of random stand-ins has nothing to preserve, so it learns like the rest of the network."""
     if not (about_weights or {}).get("random"):
-        return recipe
+        return dict(recipe)
     return {**recipe, "frozen_epochs": 0, "encoder_learning_rate_factor": 1.0, "discriminative": False}
 
 
-def _strides(about_weights: dict[str, Any] | None) -> dict[str, Any]:
+def _strides(about_weights: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (about_weights or {}).items() if key == "stride_in"}
 
 
-Trained = tuple[State, dict[str, Any], Description]
+def train_network(
+    experiment: Experiment,
+    what: str,
+    images: np.ndarray,
+    training_rows: np.ndarray,
+    validation_rows: np.ndarray,
+    seed: int,
+    part: str,
+    runtime: Runtime,
+    inputs: Mapping[str, Any],
+) -> tuple[State, dict[str, Any], Description]:
+    """Train one network, going on from its checkpoint if there is one.
 
+    Parameters
+    ----------
+    what
+        What messages call the training.
+    images
+        uint8, (n, height, width, channels), in the order of the data set's index.
+    training_rows, validation_rows
+        Positions in it, int64.
+    part
+        What tells trainings of one stage and seed apart: the fold, or a part of it.
+    inputs
+        As for `fit`.
 
-def _what(name: str, seed: int, fold: Fold, folds: list[Fold]) -> str:
-    """What messages call a training."""
-    return f"{name}, seed {seed}" + (f", fold {fold.number}" if len(folds) > 1 else "")
-
-
-def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime: Runtime) -> Trained:
-    """Best weights, the record of the training with its history, and the network's description."""
-    images = open_images(experiment.data, experiment.images, fold.number)
-    training, validation = (_examples(experiment, images, rows) for rows in (fold.train, fold.validation))
-    task = Task(
+    Returns
+    -------
+    best
+        The weights of the best epoch.
+    record
+        What is written beside them, without seed and fold.
+    description
+        What their file carries.
+    """
+    training, validation = (_examples(experiment, images, rows) for rows in (training_rows, validation_rows))
+    task = TrainingTask(
         what,
         training,
         validation,
@@ -163,6 +205,7 @@ def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime:
         seed,
         experiment.weights is not None,
     )
+    runtime.reset_peak_memory()
     torch.manual_seed(seed)
     network = build_network(
         experiment.model,
@@ -184,18 +227,32 @@ def _fit_fold(experiment: Experiment, what: str, seed: int, fold: Fold, runtime:
         std=list(network.std),  # type: ignore[arg-type]
         precision=runtime.precision,
     )
-
-    key = checkpoint.key_of(_determinants(experiment, seed, task, runtime))
-    checkpoints = checkpoint.CheckpointFolder(checkpoint.HOME / key)
+    key = checkpoint.key_of(_determinants(inputs, seed, part, runtime))
+    checkpoints = checkpoint.CheckpointFolder(HOME / key)
     with checkpoints.held(what):
         if (done := checkpoints.finished()) is None:
             best, history = train(task, network, runtime, checkpoints)
-            record = _record(history, network, task, runtime)
-            checkpoints.finish(best, record)
+            record = {**_record(history, network, best, task, runtime), **_entry(experiment)}
+            checkpoints.finish(best, record, inputs)
         else:
             best, record = done
-    # Another entry of the configuration may have trained the very same network, as another fold of its own.
-    return best, {**record, **_entry(experiment, seed, fold)}, description
+    return best, record, description
+
+
+def _determinants(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runtime) -> dict[str, Any]:
+    """What the bits of a trained network follow from; how many other seeds there are is none of it."""
+    params = {key: value for key, value in inputs.get("params", {}).items() if not key.startswith("seeds.")}
+    return {
+        **inputs,
+        "params": params,
+        "seed": seed,
+        "part": part,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": runtime.device.type,
+        "instruction_set": runtime.instruction_set,
+        "precision": runtime.precision,
+    }
 
 
 def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
@@ -220,30 +277,6 @@ def _examples(experiment: Experiment, images: np.ndarray, rows: np.ndarray) -> E
     return Examples(channels_first(images[rows]), masks, labels)
 
 
-def _determinants(experiment: Experiment, seed: int, task: Task, runtime: Runtime) -> dict[str, Any]:
-    """Everything that the bits of a trained network follow from."""
-    package = Path(bakeoff.__file__).parent
-    shared = [path for folder in ("training", "models/encoders") for path in sorted((package / folder).glob("*.py"))]
-    sources = [*shared, package / "models" / f"{experiment.model}.py"]
-    arrays = [*task.training.parts(), *task.validation.parts()]
-    weights = experiment.weights
-    return {
-        "model": experiment.model,
-        "settings": experiment.settings,
-        "recipe": experiment.recipe,
-        "seed": seed,
-        "classes": experiment.classes,
-        "data": [checkpoint.digest(each.numpy()) for each in arrays],
-        "weights": None if weights is None else checkpoint.digest((weights / "model.safetensors").read_bytes()),
-        "sources": {path.name: checkpoint.digest(path.read_bytes()) for path in sources},
-        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "segmentation-models-pytorch")},
-        "threads": torch.get_num_threads(),
-        "device": runtime.device.type,
-        "instruction_set": runtime.instruction_set,
-        "precision": runtime.precision,
-    }
-
-
 def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
     path = folder / "model.safetensors"
     if not hasattr(architecture(model), "load_encoder"):
@@ -261,21 +294,21 @@ def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
         ) from None
 
 
-def _entry(experiment: Experiment, seed: int, fold: Fold) -> dict[str, Any]:
+def _entry(experiment: Experiment) -> dict[str, Any]:
     """What a network was trained for and on, whoever copies it."""
     return {
         "experiment": experiment.name,
         "dataset": experiment.data.about["name"],
         "synthetic": experiment.data.about["synthetic"],
         "task": experiment.task,
-        "seed": seed,
-        "fold": fold.number,
         "recipe": experiment.recipe,
         "weights": experiment.about_weights,
     }
 
 
-def _record(history: list[dict[str, float]], network: nn.Module, task: Task, runtime: Runtime) -> dict[str, Any]:
+def _record(
+    history: list[dict[str, float]], network: nn.Module, best_weights: State, task: TrainingTask, runtime: Runtime
+) -> dict[str, Any]:
     parameters, trainable = parameter_counts(network)
     best = best_epoch(history)
     return {
@@ -288,6 +321,10 @@ def _record(history: list[dict[str, float]], network: nn.Module, task: Task, run
         "peak_memory_mib": runtime.peak_memory_mib(),
         "parameters": parameters,
         "parameters_trainable": trainable,
+        # As Keras counts: running means and variances too, which are never trained.
+        "numbers_stored": sum(
+            value.numel() for key, value in best_weights.items() if not key.endswith("num_batches_tracked")
+        ),
         "device": runtime.name,
         "precision": runtime.precision,
         "threads": torch.get_num_threads(),
@@ -296,7 +333,7 @@ def _record(history: list[dict[str, float]], network: nn.Module, task: Task, run
     }
 
 
-def _write(folder: Path, history: Path, trained: dict[str, Trained]) -> None:
+def _write(folder: Path, history: Path, trained: Mapping[str, tuple[State, dict[str, Any], Description]]) -> None:
     with atomic_folder(folder) as models, atomic_folder(history) as curves:
         for run, (best, record, description) in trained.items():
             save_network(models / f"{run}.safetensors", best, description)

@@ -42,11 +42,11 @@ def predict(name: str, prepared: Path, split: Path, images: Path | None, models:
     split
         `data/splits/TASK.csv`.
     images
-        `data/inputs/NAME`, pictures in place of the data set's; None for those.
+        `data/prepared/NAME` of derived pictures in place of the data set's; None for those.
     models
-        `results/models/NAME`, as `fit` wrote it.
+        The experiment's folder `models`, as `fit` wrote it.
     folder
-        `results/experiments/NAME`.
+        The experiment's folder `predictions`.
 
     Raises
     ------

@@ -114,17 +114,28 @@ def load_network(path: Path) -> tuple[nn.Module, Description]:
         raise BakeoffError(f"{path} is missing: run the stage that fits first.") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise BakeoffError(f"{path} is no network of Bakeoff ({error}): delete it and fit again.") from None
+    return restored(weights, description, str(path)), description
+
+
+def restored(weights: Mapping[str, Tensor], description: Description, where: str) -> nn.Module:
+    """A network with its weights, ready to predict, on the processor; `where` they come from, for messages.
+
+    Raises
+    ------
+    BakeoffError
+        If they do not fit the model's present code.
+    """
     network = build_network(
-        description.architecture, description.in_channels, len(description.classes), description.settings, str(path)
+        description.architecture, description.in_channels, len(description.classes), description.settings, where
     )
     try:
         network.load_state_dict(weights)
     except RuntimeError:
         raise BakeoffError(
-            f"{path} does not fit workflow/bakeoff/models/{description.architecture}.py as it is now: fit again."
+            f"{where} does not fit workflow/bakeoff/models/{description.architecture}.py as it is now: fit again."
         ) from None
     network.mean, network.std = tuple(description.mean), tuple(description.std)  # type: ignore[assignment]
-    return network.eval(), description
+    return network.eval()
 
 
 def parameter_counts(network: nn.Module) -> tuple[int, int]:

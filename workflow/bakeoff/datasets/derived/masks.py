@@ -1,72 +1,96 @@
-"""Draw inputs from masks predicted by networks that never saw the images that a classifier is tested on."""
+"""Masks that networks predict for a data set, for pictures that are derived from them.
+
+A network's masks of the images that it was trained on are better than those of new images. A classifier that learns
+from the first and is tested on the second learns to trust masks too much. So the masks of training images are
+cross-fitted: each comes from a network that was not trained on that image. The in-sample masks are kept beside them,
+to show the difference.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from bakeoff.artefacts.arrays import allocate
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.experiments import read_json
+from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, run_name
-from bakeoff.datasets.derived.drawing import drawn
 from bakeoff.training.device import set_up
-from bakeoff.training.inference import predict_masks
-from bakeoff.training.preprocessing import channels_first
-from bakeoff.training.saved import load_network
+from bakeoff.training.fit import open_experiment, train_network
+from bakeoff.training.torch_network import TorchNetwork
 
+# Share of a network's training images that its weights are chosen by.
+INNER_VALIDATION = 0.15
 IMAGES_AT_A_TIME = 64
 
 
-def predicted(
-    name: str, settings: dict[str, Any], prepared: Path, split: Path, models: Path, masks_split: Path, folder: Path
+def predict_masks_of(
+    name: str,
+    settings: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    inner_folds: int,
+    project: Project,
+    inputs: Mapping[str, Any],
 ) -> None:
-    """Write `foldJ.npy`, uint8 (n, H, W, 3) in the order of `index.csv`, for every fold of the task, and `input.json`.
+    """Write masks of all images of a data set, one file a fold and variant, and `dataset.json`.
 
-    In fold J every mask, of training and of test images, comes from the network (of seed 0) that was trained on the
-    training images of fold J alone.
+    In fold J the masks of test images are those of the segmenter's network (seed 0) of fold J, in both variants. In
+    `foldJ-in-sample.npy` so are all others. In `foldJ-cross-fitted.npy` those of training images come from networks
+    that were trained on the other parts of the fold's training images, groups kept together, and validation images are
+    dealt out to these networks in turn.
 
     Parameters
     ----------
     name
-        The input's name.
+        Of the entry in the configuration's `predicted_masks`.
     settings
-        See `bakeoff.datasets.derived.drawing.drawn`; and `segmenter`, the experiment whose networks predict.
-    prepared
-        `data/prepared/DATASET`.
-    split
-        `data/splits/TASK.csv` of the task that the input is for.
-    models
-        `results/models/EXPERIMENT` of the segmenter.
-    masks_split
-        `data/splits/TASK.csv` of the segmenter's task.
-    folder
-        The input; it appears whole or not at all.
+        Its entry: `dataset`, `task` (whose folds), `segmenter` (an experiment's entry and its name `experiment`).
+    recipe
+        How the segmenter is trained, at the profile.
+    inner_folds
+        How many parts the training images of a fold are divided into.
+    inputs
+        What the stage depends on, by which checkpoints are told apart: see `bakeoff.stage_inputs`.
 
     Raises
     ------
     BakeoffError
-        If a network was trained on images that the task tests, is missing, or predicts other classes.
+        If the segmenter was trained on images that the task tests, is missing, or predicts other classes.
     """
-    data = open_prepared(prepared)
-    folds, trained = read_folds(split, data), read_folds(masks_split, data)
+    segmenter = settings["segmenter"]
+    data = open_prepared(project.prepared(settings["dataset"]))
+    folds = read_folds(project.split(settings["task"]), data)
+    trained = read_folds(project.split(segmenter["task"]), data)
     _require_unseen(name, folds, trained)
-    with atomic_folder(folder) as beside:
+    folder = project.experiment(segmenter["task"], segmenter["experiment"], "networks")
+    cost = read_json(folder.predictions / "cost.json", f"train@{segmenter['experiment']}")
+    target = project.prepared(name)
+    quality: list[dict[str, Any]] = []
+    with atomic_folder(target) as beside:
         for fold in folds:
-            path = models / f"{run_name(0, fold.number, len(trained))}.safetensors"
-            _draw_fold(settings, data, path, beside / f"fold{fold.number}.npy")
+            own = _masks_by(folder.models / f"{run_name(0, fold.number, len(trained))}.safetensors", data)
+            fitted = _cross_fitted(name, settings, recipe, inner_folds, data, fold, own, project, inputs)
+            for variant, masks in (("in-sample", own), ("cross-fitted", fitted)):
+                array = allocate(beside / masks_file(fold.number, variant), np.uint8, masks.shape)
+                array[:] = masks
+                array.flush()
+                quality += _quality(data, fold, variant, masks)
         about = {
             "name": name,
-            "kind": settings["kind"],
-            "settings": settings,
-            "dataset": data.about["name"],
+            "title": f"{data.about['title']}, masks predicted by {segmenter['experiment']}",
+            "derived_from": data.about["name"],
             "synthetic": data.about["synthetic"],
-            "note": f"Drawn from masks predicted by {settings['segmenter']['experiment']}, trained on the training "
-            "images of the same fold: of those its masks are better than of the images that are tested.",
+            "segmenter": segmenter["experiment"],
+            "segmenter_cost": cost,
+            "inner_folds": inner_folds,
+            "quality": quality,
         }
-        write_text(beside / "input.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+        write_text(beside / "dataset.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
 
 def _require_unseen(name: str, folds: list[Fold], trained: list[Fold]) -> None:
@@ -74,20 +98,104 @@ def _require_unseen(name: str, folds: list[Fold], trained: list[Fold]) -> None:
     same = len(folds) == len(trained)
     if not same or any(np.isin(a.test, [*b.train, *b.validation]).any() for a, b in zip(folds, trained, strict=True)):
         raise BakeoffError(
-            f"params.yaml: predicted_inputs.{name}: the segmenter was trained on images that the task tests: give both "
+            f"params.yaml: predicted_masks.{name}: the segmenter was trained on images that the task tests: give both "
             "tasks the same split."
         )
 
 
-def _draw_fold(settings: dict[str, Any], data: Prepared, path: Path, target: Path) -> None:
-    network, description = load_network(path)
-    if (description.target, description.classes) != (None, data.classes):
+def _masks_by(path: Path, data: Prepared) -> np.ndarray:
+    """Masks of all images by the network in a file, uint8 (n, H, W)."""
+    network = TorchNetwork.open(path)
+    if (network.description["target"], network.description["classes"]) != (None, data.classes):
         raise BakeoffError(f"{path} does not predict the masks of {data.folder}: name another segmenter.")
-    runtime = set_up(description.precision)
-    network.to(runtime.device).to(memory_format=torch.channels_last)
-    images = allocate(target, np.uint8, (*data.images.shape[:3], 3))
-    for start in range(0, len(images), IMAGES_AT_A_TIME):
-        rows = slice(start, start + IMAGES_AT_A_TIME)
-        masks = predict_masks(network, channels_first(data.images[rows]), runtime)
-        images[rows] = drawn(settings, data.images[rows], masks, len(data.classes))
-    images.flush()
+    return _predicted(network, data.images)
+
+
+def _predicted(network: TorchNetwork, images: np.ndarray) -> np.ndarray:
+    starts = range(0, len(images), IMAGES_AT_A_TIME)
+    return np.concatenate([network.masks(np.asarray(images[start : start + IMAGES_AT_A_TIME])) for start in starts])
+
+
+def inner_parts(rows: np.ndarray, groups: np.ndarray, parts: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows divided into parts, groups kept together: of each part the rows outside and the rows inside it.
+
+    Parameters
+    ----------
+    rows
+        Positions in the data set, int64 (n,).
+    groups
+        The group of every image of the data set.
+    parts
+        How many; fewer where there are fewer groups.
+    seed
+        Of the division.
+
+    Raises
+    ------
+    ValueError
+        If all rows are of one group.
+    """
+    count = min(parts, len(np.unique(groups[rows])))
+    division = GroupKFold(count, shuffle=True, random_state=seed).split(rows, groups=groups[rows])
+    return [(rows[outside], rows[inside]) for outside, inside in division]
+
+
+def _cross_fitted(
+    name: str,
+    settings: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    inner_folds: int,
+    data: Prepared,
+    fold: Fold,
+    own: np.ndarray,
+    project: Project,
+    inputs: Mapping[str, Any],
+) -> np.ndarray:
+    """Masks of all images in a fold; those of test images are `own`'s."""
+    segmenter = settings["segmenter"]
+    weights = None if segmenter["weights"] == "none" else project.weights(segmenter["weights"])
+    experiment = open_experiment(name, segmenter, recipe, None, data, segmenter["task"], weights)
+    runtime = set_up(recipe["precision"])
+    groups = data.index["group"].to_numpy(str)
+    try:
+        parts = inner_parts(fold.train, groups, inner_folds, fold.number)
+    except ValueError:
+        raise BakeoffError(
+            f"params.yaml: predicted_masks.{name}: the training images of fold {fold.number} are one group of "
+            "near-duplicates: use a split with more groups."
+        ) from None
+    masks = own.copy()
+    for number, (outside, inside) in enumerate(parts):
+        holdout = GroupShuffleSplit(1, test_size=INNER_VALIDATION, random_state=fold.number)
+        training, validation = next(holdout.split(outside, groups=groups[outside]))
+        what = f"{name}, fold {fold.number}, part {number + 1} of {len(parts)}"
+        best, _, description = train_network(
+            experiment,
+            what,
+            data.images,
+            outside[training],
+            outside[validation],
+            0,
+            f"{fold.number}-inner{number}",
+            runtime,
+            inputs,
+        )
+        unseen = np.concatenate([inside, fold.validation[number :: len(parts)]])
+        masks[unseen] = _predicted(TorchNetwork.of(best, description), data.images[unseen])
+    return masks
+
+
+def _quality(data: Prepared, fold: Fold, variant: str, masks: np.ndarray) -> list[dict[str, Any]]:
+    """Mean Dice of the foreground with the true masks, of each part of a fold."""
+    truth = data.true_masks() > 0
+    found = []
+    for part in ("train", "validation", "test"):
+        rows = getattr(fold, part)
+        pairs = [(truth[row], masks[row] > 0) for row in rows]
+        dice = [
+            1.0 if not (a.any() or b.any()) else 2 * np.count_nonzero(a & b) / (a.sum() + b.sum()) for a, b in pairs
+        ]
+        found.append(
+            {"fold": fold.number, "variant": variant, "part": part, "images": len(rows), "dice": float(np.mean(dice))}
+        )
+    return found

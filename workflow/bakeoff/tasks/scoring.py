@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ from bakeoff.artefacts.predictions import (
 )
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.artefacts.provenance import thread_count
-from bakeoff.cards import card
-from bakeoff.cards.notes import medical_note
 from bakeoff.evaluation import classification
 from bakeoff.evaluation.calibration import calibrate
 from bakeoff.evaluation.curves import curves, optimal_aurc
@@ -31,7 +28,9 @@ from bakeoff.evaluation.scores import dataset_headline, headline, score_masks
 logger = logging.getLogger(__name__)
 
 
-def score(name: str, target: str | None, prepared: Path, split: Path, folder: Path, *, resamples: int) -> None:
+def score(
+    name: str, target: str | None, prepared: Path, split: Path, predictions: Path, folder: Path, *, resamples: int
+) -> dict[str, Any]:
     """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv`,
     `classification_report.csv`, `calibration.csv` and `curves.csv` too.
 
@@ -45,10 +44,17 @@ def score(name: str, target: str | None, prepared: Path, split: Path, folder: Pa
         `data/prepared/DATASET`.
     split
         `data/splits/TASK.csv`.
+    predictions
+        The experiment's folder `predictions`.
     folder
-        `results/experiments/NAME`, which holds the predictions.
+        Where the files go; it has to exist.
     resamples
         Of the bootstrap behind the intervals.
+
+    Returns
+    -------
+    dict
+        The contents of `metrics.json`.
 
     Raises
     ------
@@ -58,71 +64,15 @@ def score(name: str, target: str | None, prepared: Path, split: Path, folder: Pa
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     if target is None:
-        _score_masks(name, data, tested_rows(folds), folder, resamples)
-    else:
-        _score_classes(name, target, data, folds, folder, resamples)
+        return _score_masks(name, data, tested_rows(folds), predictions, folder, resamples)
+    return _score_classes(name, target, data, folds, predictions, folder, resamples)
 
 
-def describe(
-    name: str,
-    settings: Mapping[str, Any],
-    task: Mapping[str, Any],
-    prepared: Path,
-    split: Path,
-    folder: Path,
-    audit: Path,
-    *,
-    source: str | None,
-    recipe: Mapping[str, Any] | None,
-    shown: Mapping[str, Any] | None,
-) -> None:
-    """Write `card.md`, the model card of an experiment that is scored.
-
-    Parameters
-    ----------
-    name, settings, task
-        The experiment and its task, as in the configuration.
-    prepared, split, folder
-        As for `score`.
-    audit
-        `results/audits/TASK.json`.
-    source
-        The package of the data set; None for a folder of one's own.
-    recipe
-        What its networks were trained by; None where there is none.
-    shown
-        The configuration's entry of the pictures that it sees in place of the data set's; None for those.
-
-    Raises
-    ------
-    BakeoffError
-        If the experiment's cost or its task's audit is missing.
-    """
-    data = open_prepared(prepared)
-    metrics, cost = (folder / "metrics.json", folder / "cost.json")
-    for path, stage in ((cost, "predicts"), (audit, "audits the task")):
-        if not path.is_file():
-            raise BakeoffError(f"{path} is missing: run the stage that {stage} first.")
-    text = card(
-        name,
-        settings,
-        data.about,
-        json.loads(metrics.read_text()),
-        json.loads(cost.read_text()),
-        task=task,
-        folds=read_folds(split, data),
-        audit=json.loads(audit.read_text()),
-        source=source,
-        note=medical_note(source),
-        recipe=recipe,
-        shown=shown,
-    )
-    write_text(folder / "card.md", text)
-
-
-def _score_masks(name: str, data: Prepared, rows: np.ndarray, folder: Path, resamples: int) -> None:
-    predictions, index = read_predictions(folder), data.index.iloc[rows]
-    _check_same_images(predictions, data, index["id"].tolist(), folder)
+def _score_masks(
+    name: str, data: Prepared, rows: np.ndarray, source: Path, folder: Path, resamples: int
+) -> dict[str, Any]:
+    predictions, index = read_predictions(source), data.index.iloc[rows]
+    _check_same_images(predictions, data, index["id"].tolist(), source)
 
     by_seed = score_masks(
         data.true_masks()[rows], list(predictions.masks.values()), classes=data.classes, threads=thread_count()
@@ -140,14 +90,17 @@ def _score_masks(name: str, data: Prepared, rows: np.ndarray, folder: Path, resa
     metrics = {**headline(scores, groups, resamples=resamples), **over_all}
     _write(folder, scores, metrics)
     _say(name, "Dice", metrics["dice"], metrics["images"])
+    return metrics
 
 
-def _score_classes(name: str, target: str, data: Prepared, folds: list[Fold], folder: Path, resamples: int) -> None:
-    predictions, validation = read_probabilities(folder), read_probabilities(folder, "validation")
-    _check_same_classes(predictions, data, target, folds, folder, "test")
-    _check_same_classes(validation, data, target, folds, folder, "validation")
+def _score_classes(
+    name: str, target: str, data: Prepared, folds: list[Fold], source: Path, folder: Path, resamples: int
+) -> dict[str, Any]:
+    predictions, validation = read_probabilities(source), read_probabilities(source, "validation")
+    _check_same_classes(predictions, data, target, folds, source, "test")
+    _check_same_classes(validation, data, target, folds, source, "validation")
     if validation.seeds != predictions.seeds:
-        raise BakeoffError(f"{folder} holds other seeds in validation.csv: run the stage that predicts again.")
+        raise BakeoffError(f"{source} holds other seeds in validation.csv: run the stage that predicts again.")
     index = data.index.iloc[tested_rows(folds)]
 
     classes, truth = np.array(predictions.classes), predictions.truth
@@ -179,6 +132,7 @@ def _score_classes(name: str, target: str, data: Prepared, folds: list[Fold], fo
     write_text(folder / "curves.csv", found.to_csv(index=False, float_format="%.5g"))
     _write(folder, scores, metrics)
     _say(name, "accuracy", metrics["accuracy"], metrics["images"])
+    return metrics
 
 
 def _write(folder: Path, scores: pd.DataFrame, metrics: dict[str, Any]) -> None:

@@ -1,21 +1,22 @@
 """A trained network on torch, with the arithmetic that the evaluation used."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bakeoff.training.device import Runtime, set_up
 from bakeoff.training.inference import predict_masks, predict_probabilities
 from bakeoff.training.preprocessing import channels_first
-from bakeoff.training.saved import load_network
+from bakeoff.training.saved import Description, load_network, restored
 
 
 class TorchNetwork:
-    """A network of `results/models`; its answers are, bit for bit, those that the predict stage records.
+    """A network of an experiment; its answers are, bit for bit, those that the predict stage records.
 
     Attributes
     ----------
@@ -39,7 +40,15 @@ class TorchNetwork:
         BakeoffError
             If the file is missing, damaged, or does not fit the model's present code.
         """
-        network, description = load_network(path)
+        return cls._ready(*load_network(path))
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Tensor], description: Description) -> "TorchNetwork":
+        """A network that has just been trained, from its weights and what their file would say."""
+        return cls._ready(restored(weights, description, f"the network of {description.architecture}"), description)
+
+    @classmethod
+    def _ready(cls, network: nn.Module, description: Description) -> "TorchNetwork":
         runtime = set_up(description.precision)
         network.to(runtime.device).to(memory_format=torch.channels_last)
         return cls(network, asdict(description), runtime)

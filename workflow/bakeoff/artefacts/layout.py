@@ -1,0 +1,129 @@
+"""Where everything lies: the folders `data/` and `results/` of a project."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# What tells that a folder of results is an experiment's; see `ExperimentFolder`.
+ABOUT = "experiment.json"
+BASELINES = "baselines"
+
+
+def masks_file(fold: int | str, variant: str) -> str:
+    """Name of the file of a fold's predicted masks; `variant` is cross-fitted or in-sample."""
+    return f"fold{fold}-{variant}.npy"
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """What an experiment leaves: `results/TASK/NAME`, of thresholds and classical methods
+    `results/TASK/baselines/NAME`.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.path.name
+
+    @property
+    def models(self) -> Path:
+        """`seedK.safetensors` (of a classical method `seedK.skops`) and `seedK.json`; of thresholds there are none."""
+        return self.path / "models"
+
+    @property
+    def history(self) -> Path:
+        """`seedK/history.csv`; of networks."""
+        return self.path / "history"
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions, `cost.json`, and `experiment.json`, the experiment's settings."""
+        return self.path / "predictions"
+
+    @property
+    def about(self) -> Path:
+        """The experiment's settings."""
+        return self.predictions / ABOUT
+
+
+@dataclass(frozen=True)
+class Project:
+    """A clone of the project.
+
+    Attributes
+    ----------
+    root
+        Its folder, which holds `params.yaml`.
+    """
+
+    root: Path = Path()
+
+    @property
+    def data(self) -> Path:
+        """All that is prepared for experiments."""
+        return self.root / "data"
+
+    @property
+    def results(self) -> Path:
+        """All that experiments and their evaluation leave."""
+        return self.root / "results"
+
+    def raw(self, dataset: str) -> Path:
+        """Archives of a data set."""
+        return self.data / "raw" / dataset
+
+    def weights(self, name: str) -> Path:
+        """Pretrained weights."""
+        return self.data / "weights" / name
+
+    def prepared(self, dataset: str) -> Path:
+        """A prepared data set, a derived one, or predicted masks."""
+        return self.data / "prepared" / dataset
+
+    def split(self, task: str) -> Path:
+        """Which images train, validate and test."""
+        return self.data / "splits" / f"{task}.csv"
+
+    def task(self, task: str) -> Path:
+        """What the experiments of a task leave."""
+        return self.results / task
+
+    def evaluation(self, task: str) -> Path:
+        """Scores, comparison and audit of a task."""
+        return self.results / "evaluation" / task
+
+    def evaluated(self, task: str, experiment: str) -> Path:
+        """Scores, metrics and card of an experiment."""
+        return self.evaluation(task) / "experiments" / experiment
+
+    def exports(self, experiment: str) -> Path:
+        """ONNX files of an experiment's networks."""
+        return self.results / "exports" / experiment
+
+    @property
+    def report(self) -> Path:
+        """Pages."""
+        return self.results / "report"
+
+    def experiment(self, task: str, name: str, family: str) -> ExperimentFolder:
+        """What an experiment leaves, or will leave."""
+        group = (BASELINES,) if family in ("thresholds", "classical") else ()
+        return ExperimentFolder(self.task(task).joinpath(*group, name))
+
+    def experiments(self, task: str) -> dict[str, ExperimentFolder]:
+        """What every experiment of a task has left, by name."""
+        return {folder.name: folder for folder in _experiments(self.task(task))}
+
+
+def _experiments(folder: Path) -> Iterator[ExperimentFolder]:
+    for path in sorted(folder.glob("*/predictions")) + sorted((folder / BASELINES).glob("*/predictions")):
+        found = ExperimentFolder(path.parent)
+        if found.about.is_file():
+            yield found

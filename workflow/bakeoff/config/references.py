@@ -1,0 +1,219 @@
+"""Whether what the configuration names exists, and whether its entries agree with each other."""
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bakeoff.config.messages import bare_sentences
+from bakeoff.config.naming import nearest
+from bakeoff.config.schema import PROFILES, Classical, Config, Derived, Network, PredictedMasks, Training
+
+PACKAGE = Path(__file__).parent.parent
+# Folders of results that are no task's, and pages of the report that are no task's.
+RESERVED = ("evaluation", "exports", "report", "index", "claims", "baselines")
+
+
+def wrong_references(config: Config) -> Iterable[str]:
+    """One sentence a mistake, without the file's name."""
+    yield from _wrong_data(config)
+    yield from _wrong_tasks(config)
+    yield from _wrong_recipes(config)
+    for name in config.weights:
+        yield from _unknown(f"weights.{name}", name, _modules("weights/networks"), "weights")
+    yield from _wrong_experiments(config)
+    for name, predicted in config.predicted_masks.items():
+        yield from _wrong_masks(config, f"predicted_masks.{name}", predicted)
+    for name, derived in config.derived.items():
+        yield from _wrong_derived(config, f"derived.{name}", derived)
+    yield from _wrong_exports(config)
+
+
+def _unknown(key: str, name: str, known: Iterable[str], kind: str) -> Iterable[str]:
+    if name not in list(known):
+        yield f"{key} names {kind} '{name}', which does not exist{nearest(name, known)}."
+
+
+def _contradicted(key: str, given: Mapping[str, object], owner: str, own: Mapping[str, object]) -> Iterable[str]:
+    """Keys that repeat what another entry says, which DVC needs, and say something else."""
+    for field, value in given.items():
+        if value != own[field]:
+            yield f"{key}.{field} is {_quoted(value)}, and {owner} has {_quoted(own[field])}: use that."
+
+
+def _quoted(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _modules(folder: str) -> list[str]:
+    return sorted({each.stem for each in (PACKAGE / folder).glob("[!_]*.py")})
+
+
+def _sources() -> list[str]:
+    found = {each.parent.name for each in (PACKAGE / "datasets" / "sources").glob("*/__init__.py")}
+    return sorted(found - {"folder"})  # which the section `folders` is for
+
+
+def _targets(config: Config, dataset: str) -> tuple[str, ...]:
+    """Labels of a data set that can be predicted: read from its package and not imported, which would take longer."""
+    if dataset in config.folders:
+        return ("class",)
+    package = PACKAGE / "datasets" / "sources" / config.datasets[dataset].source / "__init__.py"
+    for statement in ast.parse(package.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TARGETS":
+            return tuple(ast.literal_eval(statement.value))
+    return ()
+
+
+def _wrong_data(config: Config) -> Iterable[str]:
+    for name, dataset in config.datasets.items():
+        yield from _unknown(f"datasets.{name}.source", dataset.source, _sources(), "data source")
+    sections: dict[str, Mapping[str, object]] = {
+        "datasets": config.datasets,
+        "folders": config.folders,
+        "derived": config.derived,
+        "predicted_masks": config.predicted_masks,
+    }
+    names = [(name, section) for section, entries in sections.items() for name in entries]
+    for position, (name, section) in enumerate(names):
+        for other, before in names[:position]:
+            if other == name:
+                yield f"{before} and {section} both have '{name}': rename one."
+
+
+def _wrong_tasks(config: Config) -> Iterable[str]:
+    used = {*config.experiments.baselines, *(network.task for network in config.networks.values())}
+    for name, task in config.tasks.items():
+        yield from _unknown(f"tasks.{name}.dataset", task.dataset, config.dataset_names(), "data set")
+        read = task.dataset in config.folders or (
+            task.dataset in config.datasets and config.datasets[task.dataset].source in _sources()
+        )
+        if task.target and read:
+            yield from _unknown(f"tasks.{name}.target", task.target, _targets(config, task.dataset), "label")
+        if name in RESERVED or name.startswith("data-"):
+            yield f"tasks.{name}: a folder or page of this name is Bakeoff's own: rename the task."
+        if name not in used:
+            yield f"tasks.{name} has no experiment: add one to experiments, or take the task out."
+
+
+def _wrong_recipes(config: Config) -> Iterable[str]:
+    for name, recipe in config.recipes.items():
+        for profile in PROFILES:
+            try:
+                Training.model_validate(recipe.at(profile))
+            except ValidationError as error:
+                yield from bare_sentences(error, ("recipes", name, profile))
+
+
+def _wrong_experiments(config: Config) -> Iterable[str]:
+    names = config.experiment_names()
+    yield from (
+        f"two experiments are called '{name}': rename one." for name in sorted(set(names)) if names.count(name) > 1
+    )
+    for task, group in config.experiments.baselines.items():
+        key = f"experiments.baselines.{task}"
+        yield from _unknown(key, task, config.tasks, "task")
+        if task not in config.tasks:
+            continue
+        yield from _contradicted(
+            key, {"dataset": group.dataset}, f"task '{task}'", {"dataset": config.tasks[task].dataset}
+        )
+        for name, method in group.methods.items():
+            kind = "classification" if isinstance(method, Classical) else "segmentation"
+            if config.tasks[task].kind != kind:
+                yield (
+                    f"{key}.methods.{name} is a method of {kind}, and task '{task}' is a {config.tasks[task].kind}: "
+                    "name one of that kind."
+                )
+    for name, network in config.networks.items():
+        yield from _wrong_network(config, f"experiments.networks.{name}", network)
+
+
+def _wrong_network(config: Config, key: str, network: Network) -> Iterable[str]:
+    yield from _unknown(f"{key}.model", network.model, _modules("models"), "model")
+    yield from _unknown(f"{key}.recipe", network.recipe, config.recipes, "recipe")
+    yield from _unknown(f"{key}.weights", network.weights, config.weights, "weights")
+    if network.recipe in config.recipes and network.weights == "none":
+        recipe = config.recipes[network.recipe].at(config.profile)
+        if recipe.get("frozen_epochs"):
+            yield (
+                f"{key} freezes its encoder (recipes.{network.recipe}: frozen_epochs) and starts from no pretrained "
+                "weights: name weights, or a recipe whose frozen_epochs is 0."
+            )
+    if network.task not in config.tasks:
+        yield from _unknown(f"{key}.task", network.task, config.tasks, "task")
+        return
+    task = config.tasks[network.task]
+    if task.dataset not in config.dataset_names():
+        return  # said of the task
+    yield from _contradicted(key, {"dataset": network.dataset}, f"task '{network.task}'", {"dataset": task.dataset})
+    if network.masks and task.kind == "segmentation":
+        yield f"{key}.masks is for classifiers, and task '{network.task}' is a segmentation: take it out."
+    yield from _wrong_images(config, key, network)
+
+
+def _wrong_images(config: Config, key: str, network: Network) -> Iterable[str]:
+    if network.images == network.dataset:
+        return
+    yield from _unknown(f"{key}.images", network.images, [network.dataset, *config.derived], "pictures")
+    derived = config.derived.get(network.images)
+    if derived is None:
+        return
+    if derived.dataset != network.dataset:
+        yield f"{key}.images is '{network.images}', which is derived from another data set: use its own."
+    # In another task's folds the masks may be by a network that was trained on the images to test.
+    predicted = config.predicted_masks.get(derived.masks)
+    if predicted and predicted.task != network.task:
+        yield (
+            f"{key}.task is '{network.task}', and '{network.images}' has masks predicted for '{predicted.task}': use "
+            "that, or pictures of its own."
+        )
+
+
+def _wrong_masks(config: Config, key: str, predicted: PredictedMasks) -> Iterable[str]:
+    yield from _unknown(f"{key}.dataset", predicted.dataset, config.dataset_names(), "data set")
+    yield from _unknown(f"{key}.task", predicted.task, config.tasks, "task")
+    segmenter = predicted.segmenter
+    known = {
+        name: network
+        for name, network in config.networks.items()
+        if network.task in config.tasks and config.tasks[network.task].kind == "segmentation"
+    }
+    yield from _unknown(f"{key}.segmenter.experiment", segmenter.experiment, known, "network for masks")
+    if predicted.dataset in config.dataset_names() and predicted.task in config.tasks:
+        own = {"dataset": config.tasks[predicted.task].dataset}
+        yield from _contradicted(key, {"dataset": predicted.dataset}, f"task '{predicted.task}'", own)
+    if segmenter.experiment in known:
+        own = known[segmenter.experiment].model_dump()
+        given = {field: value for field, value in segmenter.model_dump().items() if field != "experiment"}
+        yield from _contradicted(f"{key}.segmenter", given, f"'{segmenter.experiment}'", own)
+        if predicted.dataset in config.dataset_names():
+            yield from _contradicted(key, {"dataset": predicted.dataset}, f"'{segmenter.experiment}'", own)
+
+
+def _wrong_derived(config: Config, key: str, derived: Derived) -> Iterable[str]:
+    yield from _unknown(f"{key}.dataset", derived.dataset, config.dataset_names(), "data set")
+    if derived.dataset not in config.dataset_names():
+        return
+    if derived.masks == derived.dataset:
+        if derived.variant not in ("true", "shuffled"):
+            yield f"{key}.variant is '{derived.variant}', and its masks are the true ones: make it true or shuffled."
+        return
+    yield from _unknown(f"{key}.masks", derived.masks, [derived.dataset, *config.predicted_masks], "masks")
+    predicted = config.predicted_masks.get(derived.masks)
+    if predicted is None:
+        return
+    if predicted.dataset != derived.dataset:
+        yield f"{key}.masks is '{derived.masks}', whose masks are of another data set: use its own."
+    if derived.variant not in ("cross-fitted", "in-sample"):
+        yield f"{key}.variant is '{derived.variant}', and its masks are predicted: make it cross-fitted or in-sample."
+
+
+def _wrong_exports(config: Config) -> Iterable[str]:
+    for name, export in config.exports.items():
+        key = f"exports.{name}"
+        yield from _unknown(key, name, config.networks, "network")
+        if name in config.networks:
+            given = {field: value for field, value in export.model_dump().items() if field != "int8"}
+            yield from _contradicted(key, given, f"'{name}'", config.networks[name].model_dump())

@@ -1,0 +1,532 @@
+"""What keys the configuration has, of what types, and in what ranges.
+
+Everything that affects a result stands in the configuration itself; the models here have no defaults for such keys,
+since DVC tracks the file and not this module.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.config.naming import named, nearest
+
+CONFIG_FILE = Path("params.yaml")
+PROFILES = ("sample", "small", "full")
+THRESHOLD_METHODS = ("otsu", "isodata", "li", "mean", "minimum", "triangle", "yen", "multiotsu")
+CLASSICAL_METHODS = ("majority", "svm", "random-forest", "gradient-boosting", "logistic-regression")
+MAX_SEEDS = 5
+
+Profile = Literal["sample", "small", "full"]
+Share = Annotated[float, Field(ge=0, le=1, strict=False)]
+Size = Annotated[int, Field(ge=16, le=4096)]
+Seeds = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+# DVC addresses a stage by it, and files and pages are called by it.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """A part of the configuration: no key but those named, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+
+class SeedCounts(Section):
+    """How many seeds at each profile."""
+
+    sample: Seeds
+    small: Seeds
+    full: Seeds
+
+
+class Download(Section):
+    """Where to look first, and how patiently."""
+
+    mirror: str | None
+    attempts: Annotated[int, Field(ge=1, le=100)]
+    timeout: Annotated[float, Field(gt=0, le=3600, strict=False)]
+
+
+class LabelValue(Section):
+    """A label and one of its values."""
+
+    label: str
+    value: str
+
+
+class StratifiedSplit(Section):
+    """Shares of the images, drawn from a seed within every combination of labels, look-alikes together."""
+
+    name: Literal["stratified"]
+    train: Share
+    validation: Share
+    test: Share
+    stratify: list[str]
+    seed: int
+    learn_from: LabelValue | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "StratifiedSplit":
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            raise ValueError("train, validation and test must add up to 1")
+        if min(self.train, self.validation, self.test) == 0:
+            raise ValueError("train, validation and test must each be above 0")
+        return self
+
+
+class RandomSplit(Section):
+    """A share of all images, drawn from a seed one by one, as published protocols do it: look-alikes part."""
+
+    name: Literal["random"]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+
+
+class PublishedSplit(Section):
+    """Every 14th file of the sorted list, as one of the systems reproduced did it."""
+
+    name: Literal["every-14th"]
+
+
+class LabelledSplit(Section):
+    """Train on the images of some values of a label, test on those of others: official lists, hospitals."""
+
+    name: Literal["by-label"]
+    label: str
+    train: Annotated[list[str], Field(min_length=1)]
+    test: Annotated[list[str], Field(min_length=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    stratify: list[str]
+    straddling: Literal["drop", "keep"]
+    seed: int
+
+
+FoldCount = Annotated[int, Field(ge=2, le=20)]
+
+
+class FoldCounts(Section):
+    """How many folds at each profile."""
+
+    sample: FoldCount
+    small: FoldCount
+    full: FoldCount
+
+
+class FoldedSplit(Section):
+    """Cross-validation: every image is tested once, by the fold that did not see it."""
+
+    name: Literal["folds"]
+    folds: FoldCounts
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    stratify: list[str]
+    grouped: bool
+    seed: int
+
+
+AnySplit = StratifiedSplit | RandomSplit | PublishedSplit | LabelledSplit | FoldedSplit
+
+
+class Task(Section):
+    """What methods compete in: a data set, what is to be predicted, and which images train and test."""
+
+    dataset: str
+    kind: Literal["segmentation", "classification"]
+    target: str | None = None
+    split: Annotated[AnySplit, Field(discriminator="name")]
+
+    @model_validator(mode="after")
+    def _target_of_classification(self) -> "Task":
+        if (self.kind == "classification") != (self.target is not None):
+            raise ValueError("'target', the label to predict, goes with kind classification and no other")
+        return self
+
+
+class Duplicates(Section):
+    """When two pictures are suspected to be one."""
+
+    distance: Annotated[int, Field(ge=0, le=64)]
+
+
+class Synthetic(Section):
+    """How many pictures to draw, their longest side in pixels, and the seed."""
+
+    images: Annotated[int, Field(ge=20, le=100_000)]
+    size: Annotated[int, Field(ge=64, le=4096)]
+    seed: int
+
+
+class SyntheticArchive(Section):
+    """An archive that is drawn and not downloaded."""
+
+    synthetic: Synthetic
+
+
+class DatasetSize(Section):
+    """What differs between profiles."""
+
+    size: Size
+    archive: Literal["official"] | SyntheticArchive
+
+
+class Dataset(Section):
+    """A data set that a package of `bakeoff.datasets` reads from its archives."""
+
+    source: str
+    duplicates: Duplicates
+    sample: DatasetSize
+    small: DatasetSize
+    full: DatasetSize
+
+
+class Folder(Section):
+    """A folder of one's own images, with masks or sorted into classes."""
+
+    path: str
+    size: Size
+    channels: Literal[1, 3]
+    duplicates: Duplicates
+    title: str | None = None
+    classes: Annotated[list[str], Field(min_length=2)] | None = None
+    licence: str | None = None
+    citation: str | None = None
+
+
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
+class Derived(Section):
+    """A data set whose pictures are made from another one's images and masks."""
+
+    dataset: str
+    masks: str
+    variant: Literal["true", "shuffled", "cross-fitted", "in-sample"]
+    seed: int
+
+
+class Overlay(Derived):
+    """Images with a mask drawn in."""
+
+    kind: Literal["overlay"]
+    style: Literal["outline", "tint"]
+    colour: Annotated[list[Level], Field(min_length=3, max_length=3)]
+    opacity: Share
+    width: Annotated[int, Field(ge=1, le=64)]
+
+
+class MaskOnly(Derived):
+    """Masks in place of images."""
+
+    kind: Literal["mask"]
+
+
+class Region(Derived):
+    """What a mask covers: cut out and enlarged, or with all else grey."""
+
+    kind: Literal["region"]
+    keep: Literal["crop", "masked"]
+    margin: Annotated[float, Field(ge=0, le=0.5, strict=False)]
+
+
+AnyDerived = Annotated[Overlay | MaskOnly | Region, Field(discriminator="kind")]
+
+
+class NoWeights(Section):
+    """No weights: a network that names this entry starts from random values."""
+
+    from_: Literal["nothing"] = Field(alias="from")
+
+
+class RandomWeights(Section):
+    """Weights from a seed."""
+
+    from_: Literal["random"] = Field(alias="from")
+    seed: int
+
+
+class OfficialWeights(Section):
+    """Published weights."""
+
+    from_: Literal["official"] = Field(alias="from")
+    otherwise: Literal["fail", "random"]
+    seed: int = 0
+    stride_in: Literal["1x1", "3x3"] | None = None
+
+
+AnyWeights = Annotated[NoWeights | RandomWeights | OfficialWeights, Field(discriminator="from_")]
+
+
+class Weights(Section):
+    """A set of pretrained weights at each profile."""
+
+    sample: AnyWeights
+    small: AnyWeights
+    full: AnyWeights
+
+
+class Augmentation(Section):
+    """How far a training image may be changed."""
+
+    rotate: Annotated[float, Field(ge=0, le=180, strict=False)]
+    scale: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    translate: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    brightness: Annotated[float, Field(ge=0, le=1, strict=False)]
+    contrast: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    gamma: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    flip: bool
+
+
+class Training(Section):
+    """A recipe, resolved for a profile."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    frozen_epochs: Annotated[int, Field(ge=0, le=100_000)]
+    patience: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    optimizer: Literal["adamw", "adam", "rmsprop"]
+    schedule: Literal["cosine", "one-cycle", "constant"]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    warmup_epochs: Annotated[float, Field(ge=0, strict=False)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    encoder_learning_rate_factor: Annotated[float, Field(gt=0, le=1, strict=False)]
+    discriminative: bool
+    class_weights: Literal["none", "balanced"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    precision: Literal["auto", "bf16", "fp32"]
+    augmentation: Augmentation
+
+
+class Recipe(Section):
+    """A budget and its settings: what holds always, and what a profile changes."""
+
+    always: dict[str, Any]
+    sample: dict[str, Any]
+    small: dict[str, Any]
+    full: dict[str, Any]
+
+    def at(self, profile: str) -> dict[str, Any]:
+        """The recipe's keys at a profile."""
+        return {**self.always, **getattr(self, profile)}
+
+
+class Threshold(Section):
+    """A global threshold."""
+
+    method: Literal[THRESHOLD_METHODS]  # type: ignore[valid-type]
+    foreground: Literal["dark", "bright", "train", "oracle"] | Annotated[int, Field(ge=0)]
+    classes: Annotated[int, Field(ge=3, le=8)] | None = None
+
+    @model_validator(mode="after")
+    def _classes_for_multiotsu(self) -> "Threshold":
+        if (self.method == "multiotsu") != (self.classes is not None):
+            raise ValueError("'classes' goes with method multiotsu and no other")
+        if isinstance(self.foreground, int) and self.foreground >= (self.classes or 2):
+            raise ValueError(f"foreground must be below the number of classes, {self.classes or 2}")
+        return self
+
+
+class Classical(Section):
+    """A classifier on features that are not learned."""
+
+    method: Literal[CLASSICAL_METHODS]  # type: ignore[valid-type]
+    features: Literal["none", "grey", "rgb", "hog"]
+    side: Annotated[int, Field(ge=8, le=1024)]
+    settings: dict[str, Any]
+
+
+def _kind_of_baseline(value: Any) -> str:
+    """Which of the two an entry is: told by its method, so that a mistake in it is reported once."""
+    method = value.get("method") if isinstance(value, Mapping) else getattr(value, "method", None)
+    keys = value if isinstance(value, Mapping) else ()
+    return "classical" if method in CLASSICAL_METHODS or "features" in keys else "threshold"
+
+
+AnyBaseline = Annotated[
+    Annotated[Threshold, Tag("threshold")] | Annotated[Classical, Tag("classical")], Discriminator(_kind_of_baseline)
+]
+
+
+class Baselines(Section):
+    """Thresholds or classical methods of a task."""
+
+    dataset: str
+    methods: Annotated[dict[Name, AnyBaseline], Field(min_length=1)]
+
+
+class Network(Section):
+    """A network that is trained in a task."""
+
+    dataset: str
+    task: str
+    images: str
+    model: str
+    weights: str
+    recipe: str
+    settings: dict[str, Any]
+    masks: bool = False
+
+
+class Experiments(Section):
+    """Every experiment: thresholds and classical methods by task, and networks."""
+
+    baselines: dict[Name, Baselines]
+    networks: dict[Name, Network]
+
+
+class Segmenter(Network):
+    """Whose masks are predicted: an experiment's name and its entry."""
+
+    experiment: str
+
+
+class InnerFolds(Section):
+    """How many parts the training images are divided into at each profile."""
+
+    sample: Annotated[int, Field(ge=2, le=20)]
+    small: Annotated[int, Field(ge=2, le=20)]
+    full: Annotated[int, Field(ge=2, le=20)]
+
+
+class PredictedMasks(Section):
+    """Masks that a network predicts for the images of a task."""
+
+    dataset: str
+    task: str
+    inner_folds: InnerFolds
+    segmenter: Segmenter
+
+
+class Export(Section):
+    """An experiment whose networks are written as ONNX: its entry's keys that DVC needs."""
+
+    task: str
+    dataset: str
+    images: str
+    model: str
+    int8: bool
+
+
+class Margins(Section):
+    """Differences of the headline score, 0 to 1, below which two methods of a kind of task are equivalent."""
+
+    segmentation: Annotated[float, Field(gt=0, lt=1)]
+    classification: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    profile: Profile
+    seeds: SeedCounts
+    download: Download
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
+    margins: Margins
+    datasets: dict[Name, Dataset]
+    folders: dict[Name, Folder]
+    tasks: dict[Name, Task]
+    weights: dict[Name, Weights]
+    recipes: dict[Name, Recipe]
+    experiments: Experiments
+    predicted_masks: dict[Name, PredictedMasks]
+    derived: dict[Name, AnyDerived]
+    exports: dict[Name, Export]
+
+    @property
+    def seed_count(self) -> int:
+        """Seeds at the profile."""
+        return int(getattr(self.seeds, self.profile))
+
+    def dataset_size(self, name: str) -> DatasetSize:
+        """What the profile says of a data set."""
+        size: DatasetSize = getattr(self.datasets[name], self.profile)
+        return size
+
+    def dataset_names(self) -> list[str]:
+        """Names of all data sets that are not derived, those of archives first."""
+        return [*self.datasets, *self.folders]
+
+    def task(self, name: str) -> dict[str, Any]:
+        """Settings of a task as plain values, resolved for the profile.
+
+        Raises
+        ------
+        BakeoffError
+            If there is no such task.
+        """
+        settings: dict[str, Any] = named(self.tasks, name, "task").model_dump()
+        if settings["split"]["name"] == "folds":
+            settings["split"]["folds"] = settings["split"]["folds"][self.profile]
+        return settings
+
+    def recipe(self, name: str) -> dict[str, Any]:
+        """A recipe's keys at the profile."""
+        return self.recipes[name].at(self.profile)
+
+    def baselines(self, task: str) -> dict[str, dict[str, Any]]:
+        """The settings of every threshold or classical method of a task, by name, as `experiment` gives them.
+
+        Raises
+        ------
+        BakeoffError
+            If the task has none.
+        """
+        return {name: self.experiment(name) for name in named(self.experiments.baselines, task, "baselines").methods}
+
+    def experiment_names(self) -> list[str]:
+        """Names of all experiments, in the configuration's order."""
+        return [*(name for each in self.experiments.baselines.values() for name in each.methods), *self.networks]
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        """The experiments that train networks, by name."""
+        return self.experiments.networks
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        """An experiment as plain values.
+
+        Returns
+        -------
+        dict
+            Its entry, and `family` (thresholds, classical, networks, pretrained, or derived for a network that sees
+            derived pictures), `dataset`, `task`, `target` (the label that is predicted, None for masks), `pictures`
+            (the entry of the derived pictures that it sees, None for the data set's own), `segmenter` (the experiment
+            that predicts the masks in these pictures, if any), and `oracle`: whether it sees the truth of the images
+            that it is tested on.
+
+        Raises
+        ------
+        BakeoffError
+            If there is no such experiment.
+        """
+        if name in self.networks:
+            return self._network(self.networks[name])
+        for task, group in self.experiments.baselines.items():
+            if name in group.methods:
+                method = group.methods[name]
+                return {
+                    **method.model_dump(),
+                    "family": "thresholds" if isinstance(method, Threshold) else "classical",
+                    "dataset": group.dataset,
+                    "task": task,
+                    "images": group.dataset,
+                    "target": self.tasks[task].target,
+                    "pictures": None,
+                    "segmenter": None,
+                    "oracle": isinstance(method, Threshold) and method.foreground == "oracle",
+                }
+        raise BakeoffError(f"{CONFIG_FILE} has no experiment '{name}'{nearest(name, self.experiment_names())}.")
+
+    def _network(self, network: Network) -> dict[str, Any]:
+        derived = self.derived.get(network.images)
+        masks = self.predicted_masks.get(derived.masks) if derived else None
+        family = "derived" if derived else "networks" if network.weights == "none" else "pretrained"
+        return {
+            **network.model_dump(),
+            "family": family,
+            "target": self.tasks[network.task].target,
+            "pictures": derived.model_dump() if derived else None,
+            "segmenter": masks.segmenter.experiment if masks else None,
+            "oracle": derived is not None and derived.variant == "true",
+        }

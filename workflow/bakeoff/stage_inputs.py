@@ -1,0 +1,136 @@
+"""What a stage depends on, as `dvc.yaml` names it and as DVC hashes it.
+
+A checkpoint is keyed by this, so that a training which DVC would run again does not get its old weights back. A stage
+cannot ask DVC from inside its own command, since DVC holds its lock then; so `dvc.yaml` is read and the files are
+hashed here, to the values that `dvc.lock` will hold.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from bakeoff.artefacts.checkpoints import FINISHED, HOME, drop_finished
+from bakeoff.artefacts.errors import BakeoffError
+
+IGNORED = re.compile(r"^(\.snakemake_timestamp|__pycache__|.*\.pyc)$")  # as .dvcignore has it
+
+
+def stage_inputs(stage: str, root: Path = Path()) -> dict[str, Any]:
+    """Dependencies with their MD5 and parameters with their values, of a stage in the `dvc.yaml` of a folder.
+
+    Parameters
+    ----------
+    stage
+        As DVC addresses it, `GROUP` or `GROUP@KEY`.
+    root
+        The folder of `dvc.yaml` and `params.yaml`.
+
+    Returns
+    -------
+    dict
+        `stage`; `deps`: by path its MD5, which of a folder is that of its list of files and ends in `.dir`; `params`:
+        by key its value.
+
+    Raises
+    ------
+    BakeoffError
+        If there is no such stage, or a dependency or a parameter is missing.
+    """
+    params = _read(root / "params.yaml")
+    group, _, key = stage.partition("@")
+    template = _read(root / "dvc.yaml")["stages"].get(group)
+    if template is None:
+        raise BakeoffError(f"dvc.yaml has no stage '{stage}': call bakeoff with the name of a stage that it has.")
+    values: dict[str, Any] = {**_flat(params), "key": key}
+    if "foreach" in template:
+        item = _at(params, str(template["foreach"]).strip("${}"), "dvc.yaml")[key]
+        values |= {f"item.{name}": value for name, value in _flat(item).items()}
+        template = template["do"]
+    deps = sorted({_filled(dep, values) for dep in template.get("deps", [])})
+    keys = [_filled(param, values) for param in template.get("params", [])]
+    return {
+        "stage": stage,
+        "deps": {dep: md5(root / dep) for dep in deps},
+        "params": {each: _at(params, each, stage) for each in keys},
+    }
+
+
+def is_recorded(inputs: Mapping[str, Any], lock: Mapping[str, Any]) -> bool:
+    """Whether `dvc.lock`, read as `lock`, says that the stage was run with these inputs."""
+    entry = lock.get("stages", {}).get(inputs["stage"])
+    if entry is None:
+        return False
+    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
+    return deps == inputs["deps"] and entry.get("params", {}).get("params.yaml", {}) == inputs["params"]
+
+
+def drop_recorded(root: Path = Path()) -> None:
+    """Remove finished trainings whose stage `dvc.lock` has recorded: the cache has their weights."""
+    home = root / HOME
+    lock_file = root / "dvc.lock"
+    if not lock_file.is_file() or not any(home.glob(f"*/{FINISHED}")):
+        return
+    lock = _read(lock_file) or {}
+    drop_finished(home, lambda inputs: is_recorded(inputs, lock))
+
+
+def md5(path: Path) -> str:
+    """DVC's hash of a file, or of a folder: of the JSON of its files' hashes and names, sorted.
+
+    Raises
+    ------
+    BakeoffError
+        If there is no such file or folder.
+    """
+    if path.is_file():
+        return _md5_of_file(path)
+    if not path.is_dir():
+        raise BakeoffError(f"{path} is missing: run the pipeline, which makes it first.")
+    files = sorted((each.relative_to(path).parts, each) for each in _files(path))
+    listing = [{"md5": _md5_of_file(each), "relpath": "/".join(parts)} for parts, each in files]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if IGNORED.match(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _files(entry)
+        else:
+            yield entry
+
+
+def _md5_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _read(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value that is no mapping, by its dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _filled(text: str, values: Mapping[str, Any]) -> str:
+    return re.sub(r"\$\{([^}]+)\}", lambda found: str(values[found.group(1).strip()]), text)
+
+
+def _at(params: Any, key: str, where: str) -> Any:
+    node = params
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            raise BakeoffError(f"params.yaml has no key '{key}', which {where} depends on: add it.")
+        node = node[part]
+    return node

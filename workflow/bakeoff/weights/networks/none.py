@@ -1,0 +1,1 @@
+"""No pretrained weights: what networks name that start from random values."""

@@ -1,0 +1,77 @@
+# A rule for every group of stages in dvc.yaml: threads, memory, time and GPUs are here, all else is read from there.
+
+# The sample's networks are so small that a second core hardly helps: each takes one core and no GPU of its own, and as
+# many run at once as there are cores. Those of full size have a GPU to themselves.
+SAMPLE = settings.profile == "sample"
+NETWORK = dict(
+    threads=1 if SAMPLE else 8,
+    gpu=0 if SAMPLE else 1,
+    mem_mb=8000,
+    runtime=1440,
+    priority=1,  # all else waits for what takes longest
+)
+GROUPS = {
+    "download": dict(runtime=240),
+    "pack": dict(runtime=60),
+    "prepare": dict(threads=4, mem_mb=2500, runtime=120),
+    "prepare-folder": dict(threads=4, mem_mb=2500, runtime=120),
+    "split": dict(runtime=10),
+    "weights": dict(mem_mb=2000, runtime=60),
+    "train": NETWORK,
+    "masks": NETWORK,
+    "baselines": dict(threads=1 if SAMPLE else 4, mem_mb=4000, runtime=240),
+    "derive": dict(mem_mb=1500),
+    "evaluate": dict(threads=1 if SAMPLE else 4, mem_mb=4000, runtime=120),
+    "export": dict(mem_mb=8000, runtime=60),
+    "card": dict(mem_mb=2000),
+    "card-folder": dict(mem_mb=2000),
+    "report": dict(mem_mb=2000),
+    "index": dict(mem_mb=2000),
+}
+
+
+def in_report(caption, category, **more):
+    return dict(caption=f"../report/{caption}.rst", category=category, **more)
+
+
+# What Snakemake's own report shows, by the end of a path; the first that fits is taken.
+IN_REPORT = {
+    "history": in_report("history", "Training", patterns=["{seed}/{curve}.csv"]),
+    "comparison.csv": in_report("ranking", "Comparison"),
+    "comparison.svg": in_report("comparison", "Comparison"),
+    "pairs.csv": in_report("pairs", "Comparison"),
+    "leakage.csv": in_report("leakage", "Comparison"),
+    "claims.csv": in_report("claims", "Comparison"),
+    "curves": in_report("curves", "Classification", patterns=["{experiment}.csv"]),
+    "confusion": in_report(
+        "confusion", "Classification", patterns=["{experiment}.csv"]
+    ),
+}
+
+for group, needs in GROUPS.items():
+
+    rule:
+        name:
+            group.replace("-", "_")
+        input:
+            stages.inputs(group),
+        output:
+            stages.outputs(group, IN_REPORT),
+        log:
+            f"{stages.log(group)}.log",
+        benchmark:
+            f"{stages.log(group)}.benchmark.tsv"
+        wildcard_constraints:
+            **stages.constraints(group),
+        priority: needs.get("priority", 0)
+        conda:
+            "../../envs/bakeoff.yaml"
+        threads: needs.get("threads", 1)
+        resources:
+            gpu=needs.get("gpu", 0),
+            mem_mb=needs.get("mem_mb", 1000),
+            runtime=needs.get("runtime", 30),
+        params:
+            repro=stages.repro(group),
+        shell:
+            "{params.repro} > {log} 2>&1"
