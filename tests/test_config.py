@@ -82,7 +82,7 @@ ON_INPUT = "experiments.on_inputs.ultrasound-overlay"
         ("tasks.lungs.split={name: random, test: 0.2, seed: 0}", "tasks.lungs.split.validation is missing", "add it"),
         ("tasks.lungs-every-14th.split.seed=0", "tasks.lungs-every-14th.split.seed", "does not belong there"),
         ("tasks.pets-breeds-random.split.test=1.0", "tasks.pets-breeds-random.split.test", "less than 1"),
-        ("tasks.pets-masks.split.straddling=dorp", "tasks.pets-masks.split.straddling", "did you mean 'drop'"),
+        ("tasks.pets-masks.split.grouped=maybe", "tasks.pets-masks.split.grouped", "valid boolean"),
         ("tasks.pets-masks.split.test=[]", "tasks.pets-masks.split.test", "at least 1 item"),
         ("tasks.ultrasound.split.folds.full=1", "tasks.ultrasound.split.folds.full", "greater than or equal to 2"),
         ("tasks.ultrasound.split.grouped=maybe", "tasks.ultrasound.split.grouped", "valid boolean"),
@@ -291,13 +291,13 @@ def test_nothing_is_set_unless_all_of_it_is_valid(config: Path) -> None:
 def test_setting_a_value_keeps_every_comment_and_the_order(config: Path) -> None:
     before = config.read_text().splitlines()
     set_values(["profile=small", "download.mirror=../images", "recipes.fine-tune.small.epochs=9"], config)
-    set_values(["tasks.pets-masks.split.straddling=keep"], config)
+    set_values(["tasks.pets-masks.split.grouped=false"], config)
     after = config.read_text().splitlines()
     changed = {(old, new) for old, new in zip(before, after, strict=True) if old != new}
     assert changed == {
         ("profile: sample", "profile: small"),
         ("  mirror: null", "  mirror: ../images"),
-        ("      straddling: drop", "      straddling: keep"),
+        ("      grouped: true", "      grouped: false"),
         ("    small: {epochs: 6, patience: 6}", "    small: {epochs: 9, patience: 6}"),
     }
 

@@ -29,9 +29,9 @@ def stratified(seed: int = 0) -> Settings:
     return {"name": "stratified", **shares, "stratify": STRATA, "seed": seed}
 
 
-def by_label(straddling: str = "drop", seed: int = 0, **changes: Any) -> Settings:
+def by_label(grouped: bool = True, seed: int = 0, **changes: Any) -> Settings:
     settings = {"label": "hospital", "train": ["m"], "test": ["s"], "validation": 0.15, "stratify": ["diagnosis"]}
-    return {"name": "by-label", **settings, "straddling": straddling, "seed": seed, **changes}
+    return {"name": "by-label", **settings, "grouped": grouped, "seed": seed, **changes}
 
 
 def folds(count: int = 5, *, grouped: bool = True, seed: int = 0) -> Settings:
@@ -45,8 +45,8 @@ def at_random(seed: int = 42) -> Settings:
 EVERY_14TH: Settings = {"name": "every-14th"}
 ALL = {
     "stratified": stratified(),
-    "by-label, drop": by_label("drop"),
-    "by-label, keep": by_label("keep"),
+    "by-label, drop": by_label(True),
+    "by-label, keep": by_label(False),
     "folds, grouped": folds(grouped=True),
     "folds, ungrouped": folds(grouped=False),
     "random": at_random(),
@@ -246,7 +246,7 @@ def straddled() -> pd.DataFrame:
 
 def test_training_images_that_look_like_a_test_image_are_dropped() -> None:
     index = straddled()
-    chosen = parts_of(index, by_label("drop"))
+    chosen = parts_of(index, by_label(True))
     assert chosen[index["id"] == "m_tb_0002"].item() == ""
     assert count(chosen) == {"train": 33, "validation": 6, "test": 10, "": 6}
     assert torn(index, chosen) == {}
@@ -254,7 +254,7 @@ def test_training_images_that_look_like_a_test_image_are_dropped() -> None:
 
 def test_training_images_that_look_like_a_test_image_are_kept_where_the_book_says_so() -> None:
     index = straddled()
-    chosen = parts_of(index, by_label("keep"))
+    chosen = parts_of(index, by_label(False))
     assert count(chosen) == {"train": 34, "validation": 6, "test": 10, "": 5}
     assert torn(index, chosen) == {"m_tb_0002": ["test", chosen[index["id"] == "m_tb_0002"].item()]}
 
@@ -266,7 +266,7 @@ def test_a_value_that_trains_and_tests_only_tests() -> None:
 
 @given(tangled, st.integers(0, 5))
 def test_who_tests_is_fixed_and_only_look_alikes_of_a_test_image_are_dropped(index: pd.DataFrame, seed: int) -> None:
-    chosen = parts_of(index, by_label("drop", seed))
+    chosen = parts_of(index, by_label(True, seed))
     assert ((chosen == "test") == (index["hospital"] == "s")).all()
     like_a_test = index["group"].isin(index.loc[index["hospital"] == "s", "group"])
     learns = chosen.isin(["train", "validation"])
@@ -276,7 +276,7 @@ def test_who_tests_is_fixed_and_only_look_alikes_of_a_test_image_are_dropped(ind
 
 @given(tangled, st.integers(0, 5))
 def test_kept_look_alikes_of_a_test_image_still_train_or_choose_together(index: pd.DataFrame, seed: int) -> None:
-    chosen = parts_of(index, by_label("keep", seed))
+    chosen = parts_of(index, by_label(False, seed))
     assert (chosen.isin(["train", "validation"]) == (index["hospital"] == "m")).all()
     learns = index["hospital"] == "m"
     assert torn(index[learns], chosen[learns]) == {}
@@ -362,7 +362,7 @@ ALIKE = index_of({("m", "tb"): 8, ("s", "tb"): 1}).assign(group="all")
         (index_of({("m", "tb"): 4}), at_random(), "'random' has no images for validation and test in fold 0"),
         (index_of({("m", "tb"): 1}), EVERY_14TH, "'every-14th' has no images for train and test in fold 0"),
         (ALIKE, folds(2), "'folds' has no images for train and validation in fold 0 of 9 images"),
-        (ALIKE, by_label("drop"), "'by-label' has no images for train and validation in fold 0 of 9 images"),
+        (ALIKE, by_label(True), "'by-label' has no images for train and validation in fold 0 of 9 images"),
         (
             index_of(REAL),
             {**stratified(), "learn_from": {"label": "hospital", "value": "x"}},

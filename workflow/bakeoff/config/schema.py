@@ -100,7 +100,7 @@ class LabelledSplit(Section):
     test: Annotated[list[str], Field(min_length=1)]
     validation: Annotated[float, Field(gt=0, lt=1)]
     stratify: list[str]
-    straddling: Literal["drop", "keep"]
+    grouped: bool
     seed: int
 
 

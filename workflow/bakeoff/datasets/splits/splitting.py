@@ -82,8 +82,6 @@ def keeps_groups(settings: Mapping[str, Any]) -> bool:
 
     Splits that assign images one by one, as published ones do, do not.
     """
-    if "straddling" in settings:
-        return bool(settings["straddling"] == "drop")
     return settings["name"] not in ("random", "every-14th") and bool(settings.get("grouped", True))
 
 
