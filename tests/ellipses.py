@@ -1,7 +1,8 @@
-"""A tiny project on drawn ellipses: the files that every stage before the comparison would have left."""
+"""A tiny project on drawn ellipses: the files that the stages before the report leave."""
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,23 @@ import cv2
 import numpy as np
 import pandas as pd
 from bakeoff.artefacts import provenance
-from bakeoff.artefacts.predictions import write_predictions
+from bakeoff.artefacts.experiments import write_settings
+from bakeoff.artefacts.layout import ExperimentFolder, Project
+from bakeoff.artefacts.predictions import PROBABILITY_FILES, write_predictions, write_probabilities
 from bakeoff.artefacts.prepared import open_prepared, read_folds, tested_rows
-from bakeoff.baselines.threshold_experiment import threshold
-from bakeoff.claims.table import claims
+from bakeoff.baselines.group import run_baselines
 from bakeoff.datasets.splits.split import split
-from bakeoff.tasks.comparing import compare
-from bakeoff.tasks.scoring import score
 from bakeoff.leakage.audit import COLUMNS
 from bakeoff.leakage.check import Check
 from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
+from bakeoff.report.write import write_data_card, write_index, write_task_page
+from bakeoff.tasks.evaluate import evaluate
 
 RESAMPLES = 300
 MARGIN = 0.01
+MARGINS = {"segmentation": MARGIN, "classification": MARGIN}
 SEEDS = 2
-# What `report` asks for beside the files.
-SETTINGS: dict[str, Any] = {
-    "margins": {"segmentation": MARGIN, "classification": MARGIN},
-    "recipes": {"r": {"epochs": 8, "augmentation": {"rotate": 10}}},
-}
+RECIPE: dict[str, Any] = {"epochs": 8, "augmentation": {"rotate": 10}}
 TASKS: dict[str, dict[str, Any]] = {
     "lungs": {
         "dataset": "lungs",
@@ -43,7 +42,6 @@ TASKS: dict[str, dict[str, Any]] = {
             "seed": 0,
         },
     },
-    # A task that nothing competes in yet.
     "lungs-diagnosis": {
         "dataset": "lungs",
         "kind": "classification",
@@ -58,20 +56,29 @@ TASKS: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+def settings(family: str, task: str = "lungs", target: str | None = None, **entry: Any) -> dict[str, Any]:
+    """An experiment's settings, as the configuration gives them."""
+    where = {"dataset": "lungs", "task": task, "images": "lungs", "family": family, "target": target}
+    return {**where, "pictures": None, "segmenter": None, "oracle": False, **entry}
+
+
+def network(family: str, **entry: Any) -> dict[str, Any]:
+    """A network's settings."""
+    return settings(family, **{"weights": "none", "recipe": "r", "settings": {}, "masks": False, **entry})
+
+
 THRESHOLDS: dict[str, dict[str, Any]] = {
     **{f"lungs-{method}": {"method": method} for method in ("otsu", "li", "minimum", "triangle", "yen")},
-    "lungs-otsu-oracle": {"method": "otsu", "foreground": "oracle"},
+    "lungs-otsu-oracle": {"method": "otsu", "foreground": "oracle", "oracle": True},
     "lungs-otsu-bright": {"method": "otsu", "foreground": "bright"},
     **{f"lungs-multiotsu{classes}": {"method": "multiotsu", "classes": classes} for classes in (3, 4, 5)},
 }
-NETWORKS: dict[str, dict[str, Any]] = {
-    "lungs-unet": {"family": "networks", "model": "unet"},
-    "lungs-deeplabv3plus": {"family": "pretrained", "model": "deeplabv3plus", "weights": "resnet50"},
-}
-WHERE = {"dataset": "lungs", "task": "lungs"}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
-    **{name: {**WHERE, "family": "thresholds", "foreground": "train", **each} for name, each in THRESHOLDS.items()},
-    **{name: {**WHERE, "recipe": "r", "settings": {}, **each} for name, each in NETWORKS.items()},
+    **{name: settings("thresholds", **{"foreground": "train", **each}) for name, each in THRESHOLDS.items()},
+    "lungs-unet": network("networks", model="unet"),
+    "lungs-deeplabv3plus": network("pretrained", model="deeplabv3plus", weights="resnet50"),
 }
 # How far, in pixels, a stand-in for a network misses the truth's edge: the smaller, the better.
 MISSES = {"lungs-unet": 1.0, "lungs-deeplabv3plus": 1.4}
@@ -127,12 +134,18 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
     ).to_csv(folder / "audit.csv", index=False)
     about = {
         "name": "lungs",
+        "source": "lungs",
         "title": "Chest X-rays of ellipses",
         "classes": ["background", "lung"],
         "targets": ["diagnosis"],
         "strata": ["hospital", "diagnosis"],
         "size": side,
-        "counts": {"listed": images + 3, "used": images, "dropped": 3},
+        "counts": {
+            "listed": images + 3,
+            "used": images,
+            "dropped": 3,
+            "by_label": {"diagnosis": {name: int((diagnoses == name).sum()) for name in np.unique(diagnoses)}},
+        },
         "published": None,
         "provenance": {
             "synthetic": synthetic,
@@ -154,14 +167,15 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
     (folder / "dataset.json").write_text(json.dumps(about))
 
 
-def write_network(name: str, prepared: Path, split: Path, results: Path, *, random: bool = True) -> None:
-    """What `fit` and `predict` leave of a network: here, the truth with its edge moved about."""
-    data = open_prepared(prepared)
-    test = tested_rows(read_folds(split, data))
+def write_network(name: str, project: Project, *, random: bool = True) -> None:
+    """What `train` leaves of a network: here, the truth with its edge moved about."""
+    entry = EXPERIMENTS[name]
+    data = open_prepared(project.prepared(entry["dataset"]))
+    test = tested_rows(read_folds(project.split(entry["task"]), data))
     truth = data.true_masks()[test]
-    folder, models = results / "experiments" / name, results / "models" / name
-    models.mkdir(parents=True)
-    masks, records = {}, []
+    folder = project.experiment(entry["task"], name, entry["family"])
+    folder.models.mkdir(parents=True)
+    masks = {}
     for seed in range(SEEDS):
         rng = np.random.default_rng([len(name), seed])
         masks[seed] = np.stack([_with_moved_edge(mask, MISSES[name], rng) for mask in truth])
@@ -177,13 +191,12 @@ def write_network(name: str, prepared: Path, split: Path, results: Path, *, rand
                 "seconds": 1.5,
             }
         )
-        (folder / "history" / f"seed{seed}").mkdir(parents=True)
-        history.to_csv(folder / "history" / f"seed{seed}" / "history.csv", index=False)
-        records.append(_fit_record(name, seed, random))
-        (models / f"seed{seed}.json").write_text(json.dumps(records[-1]))
-    write_predictions(folder, data.index["id"].iloc[test].tolist(), masks)
+        (folder.history / f"seed{seed}").mkdir(parents=True)
+        history.to_csv(folder.history / f"seed{seed}" / "history.csv", index=False)
+        (folder.models / f"seed{seed}.json").write_text(json.dumps(_fit_record(name, seed, random)))
+    write_predictions(folder.predictions, data.index["id"].iloc[test].tolist(), masks)
     cost = {
-        "parameters": records[0]["parameters"],
+        "parameters": _fit_record(name, 0, random)["parameters"],
         "model_mib": 32.9,
         "training_seconds": 12.4,
         "predict_images_per_second": 148.2,
@@ -194,7 +207,50 @@ def write_network(name: str, prepared: Path, split: Path, results: Path, *, rand
         "note": "means over 2 seeds",
         "manifest": provenance.manifest(),
     }
-    (folder / "cost.json").write_text(json.dumps(cost))
+    (folder.predictions / "cost.json").write_text(json.dumps(cost))
+    write_settings(folder.predictions, name, entry, recipe=RECIPE)
+
+
+def write_classifier(
+    name: str,
+    entry: Mapping[str, Any],
+    project: Project,
+    *,
+    knows: float,
+    seeds: int = SEEDS,
+    segmenter_cost: Mapping[str, Any] | None = None,
+) -> None:
+    """What the stages leave of a classifier of the diagnosis, whose probabilities know so much of the truth."""
+    index = pd.read_csv(project.prepared("lungs") / "index.csv")
+    split_of = pd.read_csv(project.split(entry["task"]))
+    folder = project.experiment(entry["task"], name, entry["family"])
+    rng = np.random.default_rng(len(name))
+    for part in PROBABILITY_FILES:
+        images = index.merge(split_of[split_of["split"] == part], on="id")
+        side = np.where(images["diagnosis"] == "tuberculosis", 1.0, -1.0)
+        tables = []
+        for seed in range(seeds):
+            logits = knows * side + rng.normal(0, 1, len(images)) if knows else np.full(len(images), -0.1)
+            sick = 1 / (1 + np.exp(-logits))
+            columns = {"id": images["id"], "seed": seed, "fold": images["fold"], "label": images["diagnosis"]}
+            tables.append(pd.DataFrame({**columns, "p_normal": 1 - sick, "p_tuberculosis": sick}))
+        write_probabilities(folder.predictions, pd.concat(tables), part)
+    cost = {"parameters": 1000, "training_seconds": 3.0, "predict_images_per_second": 20.0, "peak_memory_mib": 50.0}
+    cost |= {"latency_ms": 12.0, "multiply_adds": None, "model_mib": 1.0}
+    text = json.dumps({**cost, "device": "cpu", "manifest": provenance.manifest()})
+    (folder.predictions / "cost.json").write_text(text)
+    folder.models.mkdir(parents=True)
+    trained = entry["family"] != "classical"
+    for seed in range(seeds):
+        record: dict[str, Any] = {"seed": seed, "fold": 0, "weights": None}
+        if trained:
+            (folder.history / f"seed{seed}-fold0").mkdir(parents=True)
+            history = {"epoch": [1, 2], "train_loss": [0.9, 0.5], "validation_loss": [0.8, 0.6]}
+            table = pd.DataFrame({**history, "validation_score": [0.6, 0.7]})
+            table.to_csv(folder.history / f"seed{seed}-fold0" / "history.csv", index=False)
+            record |= {"epochs_run": 2, "best_epoch": 2, "best_validation_score": 0.7, "score": "balanced accuracy"}
+        (folder.models / f"seed{seed}-fold0.json").write_text(json.dumps(record))
+    write_settings(folder.predictions, name, entry, recipe=RECIPE if trained else None, segmenter_cost=segmenter_cost)
 
 
 def _with_moved_edge(mask: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
@@ -220,32 +276,38 @@ def _fit_record(name: str, seed: int, random: bool) -> dict[str, Any]:
 
 
 def build(root: Path, *, synthetic: bool = True, random: bool = True, side: int = 64, images: int = 60) -> None:
-    """`data/` and `results/` under `root`, up to the comparison, every number by the real stages."""
-    prepared, results = root / "data" / "prepared" / "lungs", root / "results"
-    write_prepared(prepared, synthetic=synthetic, side=side, images=images)
-    splits = {task: root / "data" / "splits" / f"{task}.csv" for task in TASKS}
-    for task, settings in TASKS.items():
-        split(task, settings, prepared, splits[task])
-    for name, entry in EXPERIMENTS.items():
-        if entry["family"] == "thresholds":
-            threshold(name, entry, prepared, splits["lungs"], results / "experiments" / name)
-        else:
-            write_network(name, prepared, splits["lungs"], results, random=random)
-        score(name, None, prepared, splits["lungs"], results / "experiments" / name, resamples=RESAMPLES)
-    for task, path in splits.items():
-        mine = {name: entry for name, entry in EXPERIMENTS.items() if entry["task"] == task}
-        compare(
-            task,
-            TASKS[task]["kind"],
-            mine,
-            results,
-            prepared,
-            path,
-            results / "comparison",
-            resamples=RESAMPLES,
-            margin=MARGIN,
-        )
+    """`data/` and `results/` under `root`, up to the evaluation of the task lungs."""
+    project = Project(root)
+    write_prepared(project.prepared("lungs"), synthetic=synthetic, side=side, images=images)
+    split("lungs", TASKS["lungs"], project.prepared("lungs"), project.split("lungs"))
+    run_baselines("lungs", {name: EXPERIMENTS[name] for name in THRESHOLDS}, SEEDS, project)
+    for name in EXPERIMENTS:
+        if name not in THRESHOLDS:
+            write_network(name, project, random=random)
+    evaluate_again(root)
+
+
+def evaluate_again(root: Path) -> None:
+    """The evaluation of the task lungs, whose audit and leakage effects are then written by hand."""
+    evaluate("lungs", TASKS["lungs"], EXPERIMENTS, Project(root), resamples=RESAMPLES, margin=MARGIN)
     write_trust(root)
+
+
+def write_pages(
+    root: Path,
+    profile: str = "sample",
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    claimed: str | None = None,
+) -> dict[str, str]:
+    """Every page of the report, by file name; `claimed` in place of claims.yaml, by default `CLAIMS`."""
+    project, mine = Project(root), {"lungs": TASKS["lungs"]} if tasks is None else tasks
+    source = root / "claims.yaml"
+    source.write_text(CLAIMS if claimed is None else claimed)
+    write_data_card("lungs", profile, project)
+    for task, entry in mine.items():
+        write_task_page(task, entry, profile, project, margin=MARGIN)
+    write_index(profile, mine, ["lungs"], project, margins=MARGINS, resamples=RESAMPLES, source=source)
+    return {path.name: path.read_text() for path in project.report.glob("*.html")}
 
 
 # One check a verdict.
@@ -289,25 +351,10 @@ claims:
 
 
 def write_trust(root: Path) -> None:
-    """What audits, leakage effects and claims leave: the first two by hand, so that every case occurs."""
-    audits = root / "results" / "audits"
-    audits.mkdir(parents=True, exist_ok=True)
-    for task, checks in {"lungs": CHECKS, "lungs-diagnosis": CHECKS[:1]}.items():
-        pd.DataFrame([asdict(check) for check in checks])[COLUMNS].to_csv(audits / f"{task}.csv", index=False)
-    pd.DataFrame([LEAK], columns=EFFECT_COLUMNS).to_csv(audits / "inflation.csv", index=False)
-    source, table = root / "claims.yaml", root / "results" / "comparison" / "claims.csv"
-    source.write_text(CLAIMS)
-    prepared, margins = root / "data" / "prepared", SETTINGS["margins"]
-    claims(
-        "sample",
-        EXPERIMENTS,
-        root / "results",
-        prepared,
-        table,
-        margins=margins,
-        resamples=RESAMPLES,
-        source=source,
-    )
+    """What audit and leakage effects leave, by hand, so that every case occurs."""
+    folder = Project(root).evaluation("lungs")
+    pd.DataFrame([asdict(check) for check in CHECKS])[COLUMNS].to_csv(folder / "audit.csv", index=False)
+    pd.DataFrame([LEAK], columns=EFFECT_COLUMNS).to_csv(folder / "leakage.csv", index=False)
 
 
 def copy(source: Path, target: Path) -> Path:

@@ -16,15 +16,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.artefacts.cost import added_cost
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.tasks.comparing import compare
+from bakeoff.artefacts.layout import Project
 from bakeoff.evaluation.comparison import KINDS, draw
-from bakeoff.tasks.scoring import score
 from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
-from bakeoff.report.costs import pareto_front, with_segmenters
+from bakeoff.report.costs import costs, pareto_front
 from bakeoff.report.gallery import extremes
-from bakeoff.report.page import LARGEST_PAGE, LARGEST_REPORT, LARGEST_REPORT_ELSEWHERE, PICTURE_SIDES, fitting
+from bakeoff.report.page import LARGEST_PAGE, LARGEST_PAGE_ELSEWHERE, PICTURE_SIDES, fitting
 from bakeoff.report.pictures import (
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
@@ -39,22 +39,32 @@ from bakeoff.report.reading import Task, read_task
 from bakeoff.report.sections import threshold_line
 from bakeoff.report.transfer import transfer
 from bakeoff.report.verdicts import answer, matrix
-from bakeoff.report.write import report
-from ellipses import CHECKS, EXPERIMENTS, MARGIN, SETTINGS, TASKS, build, copy
+from ellipses import CHECKS, EXPERIMENTS, MARGIN, TASKS, build, copy, evaluate_again
+from ellipses import write_pages as write
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 PAGES = ("index.html", "claims.html", "lungs.html", "data-lungs.html")
 
 
-def write(root: Path, profile: str = "sample") -> dict[str, str]:
-    """Every page of the report, by file name."""
-    folder = root / "results" / "report"
-    report(profile, TASKS, EXPERIMENTS, root / "data", root / "results", folder, **SETTINGS)
-    return {path.name: path.read_text() for path in folder.glob("*.html")}
+EVALUATION = "results/evaluation/lungs"
+UNET = f"{EVALUATION}/experiments/lungs-unet"
 
 
-def read(root: Path, task: str = "lungs", experiments: dict[str, dict[str, Any]] = EXPERIMENTS) -> Task:
-    return read_task(task, TASKS[task], experiments, root / "data", root / "results", margin=MARGIN)
+def read(root: Path) -> Task:
+    return read_task("lungs", TASKS["lungs"], Project(root), margin=MARGIN)
+
+
+BOTH = ("lungs-unet", "lungs-deeplabv3plus")
+
+
+def ranking(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / EVALUATION / "comparison.csv")
+
+
+def changed_about(root: Path, name: str, **changes: Any) -> None:
+    """Other contents of an experiment's `experiment.json`."""
+    path = root / EVALUATION / "experiments" / name / "experiment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +112,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def test_an_index_a_page_a_task_that_has_experiments_and_a_page_a_data_set(pages: dict[str, str]) -> None:
+def test_an_index_a_page_a_task_and_a_page_a_data_set(pages: dict[str, str]) -> None:
     assert set(pages) == set(PAGES)
 
 
@@ -142,7 +152,7 @@ def test_the_matrix_of_who_learned_from_whom(project: Path) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_small_and_loads_nothing(pages: dict[str, str], name: str) -> None:
     html = pages[name]
-    assert len(html.encode()) < LARGEST_PAGE
+    assert len(html.encode()) < LARGEST_PAGE["sample"]
     page = Page(html)
     assert page.loaded
     assert all(uri.startswith("data:") for uri in page.loaded)
@@ -171,7 +181,7 @@ def test_the_index_links_to_every_page_and_every_page_back(pages: dict[str, str]
 
 def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: Path, pages: dict[str, str]) -> None:
     text = Page(pages["index.html"]).text
-    best = pd.read_csv(project / "results" / "comparison" / "lungs.csv").iloc[0]
+    best = ranking(project).iloc[0]
     found = pairs(project).set_index(["first", "second"]).loc[("lungs-unet", "lungs-deeplabv3plus")]
     score = f"Dice {best['dice_mean']:.3f} {best['dice_low']:.3f} to {best['dice_high']:.3f}; n = 24, 2 seeds"
     ends = wording.interval(found["low"], found["high"])
@@ -185,36 +195,6 @@ def test_the_index_says_of_every_task_and_data_set_what_its_page_says(project: P
     assert "lungs Chest X-rays of ellipses 60 3 4 " in text  # used, dropped, findings
 
 
-def test_a_task_without_experiments_says_so(project: Path, pages: dict[str, str]) -> None:
-    text = Page(pages["index.html"]).text
-    asks = "classification by diagnosis (2 classes); 2-fold cross-validation, look-alikes kept together"
-    assert f"lungs-diagnosis Chest X-rays of ellipses: {asks}; 0 experiments no experiment in the configuration" in text
-    assert read(project, "lungs-diagnosis").experiments == []
-    assert "lungs-diagnosis.html" not in "".join(pages.values())
-    assert "lungs-diagnosis" in Page(pages["data-lungs.html"]).text, "its split is on the data card"
-
-
-def test_a_book_whose_tasks_have_no_experiments_gets_its_data_pages(project: Path, tmp_path: Path) -> None:
-    empty = copy(project, tmp_path / "p")
-    for task in TASKS:
-        compare(
-            task,
-            TASKS[task]["kind"],
-            {},
-            empty / "results",
-            Path(),
-            Path(),
-            empty / "results" / "comparison",
-            resamples=10,
-            margin=0.01,
-        )
-    folder = tmp_path / "report"
-    report("sample", TASKS, {}, empty / "data", empty / "results", folder, **SETTINGS)
-    files = sorted(path.name for path in folder.iterdir())
-    assert files == ["claims.html", "data-lungs.html", "index.html", "summary.md"]
-    assert (folder / "index.html").read_text().count("no experiment in the configuration yet") == len(TASKS)
-
-
 def test_every_picture_and_chart_can_be_read_aloud(pages: dict[str, str]) -> None:
     charts = {name: re.findall(r"<svg[^>]*>", html) for name, html in pages.items()}
     assert len(charts["lungs.html"]) == 1 + 2 + 2 + 2  # comparison, two histograms, two networks, two of cost
@@ -226,7 +206,7 @@ def test_every_picture_and_chart_can_be_read_aloud(pages: dict[str, str]) -> Non
 
 def test_every_method_stands_in_the_ranking_with_its_interval(project: Path, html: str) -> None:
     text = Page(html).text
-    for _, row in pd.read_csv(project / "results" / "comparison" / "lungs.csv").iterrows():
+    for _, row in ranking(project).iterrows():
         assert row["label"] in text
         assert f"{row['dice_mean']:.3f} {row['dice_low']:.3f} to {row['dice_high']:.3f}" in text
         assert f"{row['dice_montgomery_mean']:.3f} {row['dice_montgomery_low']:.3f} to" in text
@@ -234,11 +214,11 @@ def test_every_method_stands_in_the_ranking_with_its_interval(project: Path, htm
 
 
 def pairs(project: Path) -> pd.DataFrame:
-    return pd.read_csv(project / "results" / "comparison" / "lungs-pairs.csv")
+    return pd.read_csv(project / EVALUATION / "pairs.csv")
 
 
 def test_the_first_screen_answers(project: Path, html: str) -> None:
-    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")
+    table = ranking(project).set_index("experiment")
     answer = Page(html[: html.index('id="lungs-ranking"')]).text
     found = pairs(project).set_index(["first", "second"])
     cheap = next(name for name in table.index if "oracle" not in name and EXPERIMENTS[name]["family"] == "thresholds")
@@ -261,9 +241,9 @@ def test_the_first_screen_answers(project: Path, html: str) -> None:
 
 
 def test_ties_are_shown_as_ties(project: Path, html: str) -> None:
-    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
-    ranking = html[html.index('id="lungs-ranking-table"') : html.index('id="lungs-pairs"')]
-    shown = re.findall(r'<td class="number" data-sort="\d+">([^<]*)</td>\s*<th', ranking)
+    table = ranking(project)
+    rows = html[html.index('id="lungs-ranking-table"') : html.index('id="lungs-pairs"')]
+    shown = re.findall(r'<td class="number" data-sort="\d+">([^<]*)</td>\s*<th', rows)
     ranks = [wording.rank(row["rank_low"], row["rank_high"]) or "oracle" for _, row in table.iterrows()]
     assert shown == ranks
     assert any(wording.EN_DASH in each for each in shown)
@@ -274,7 +254,7 @@ def test_ties_are_shown_as_ties(project: Path, html: str) -> None:
 def test_every_two_methods_are_compared_in_a_table_and_at_a_glance(project: Path, html: str) -> None:
     section = html[html.index('id="lungs-pairs"') : html.index('id="lungs-strata"')]
     text = Page(section).text
-    labels = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")["label"]
+    labels = ranking(project).set_index("experiment")["label"]
     for _, row in pairs(project).iterrows():
         ends = wording.interval(row["low"], row["high"])
         assert f"{labels[row['first']]} {labels[row['second']]} {row['difference']:+.3f} {ends}" in text
@@ -299,20 +279,22 @@ def test_pareto_front_holds_what_nothing_surpasses() -> None:
     assert pareto_front([1.0, 1.2, 2.0], [0.5, 0.6, 0.7], noise=1.25).tolist() == [False, True, True]
 
 
-def test_a_method_that_is_given_masks_costs_what_they_cost_too(project: Path) -> None:
-    task = read(project)
-    unet = next(each for each in task.experiments if each.name == "lungs-unet")
-    other = next(each for each in task.experiments if each.name == "lungs-deeplabv3plus")
-    given = replace(other, entry={**other.entry, "segmenter": "lungs-unet"})
-    (both,) = with_segmenters([replace(task, experiments=[unet, given])])
-    assert both.experiments[0].cost == unet.cost
+def test_a_method_that_is_given_masks_costs_what_they_cost_too(project: Path, tmp_path: Path) -> None:
+    told = copy(project, tmp_path / "p")
+    about = {name: json.loads((told / EVALUATION / f"experiments/{name}/experiment.json").read_text()) for name in BOTH}
+    unet, other = (about[name]["cost"] for name in BOTH)
+    given = {"segmenter": "lungs-segmenter", "segmenter_cost": unet}
+    changed_about(told, BOTH[1], entry={**about[BOTH[1]]["entry"], **given})
+    both = next(each for each in read(told).experiments if each.name == BOTH[1])
+    assert {**added_cost(other, unet), "segmenter": "lungs-segmenter"} == both.cost
     for name in ("parameters", "latency_ms", "training_seconds"):
-        assert both.experiments[1].cost[name] == unet.cost[name] + other.cost[name]
+        assert both.cost[name] == unet[name] + other[name]
     rate = "predict_images_per_second"
-    assert 1 / both.experiments[1].cost[rate] == pytest.approx(1 / unet.cost[rate] + 1 / other.cost[rate])
-    assert "with lungs-unet, which predicts" in answer(replace(both, experiments=[both.experiments[1]]))["cost"]
-    (alone,) = with_segmenters([replace(task, experiments=[given])])
-    assert alone.experiments[0].cost == given.cost, "what is not in the report cannot be added"
+    assert 1 / both.cost[rate] == pytest.approx(1 / unet[rate] + 1 / other[rate])
+    task = read(told)
+    note = "with the cost of lungs-segmenter, which predicts its masks"
+    assert {"methods": "DeepLabV3+", "note": note} in costs(task)["notes"]
+    assert "with lungs-segmenter, which predicts" in answer(replace(task, experiments=[both]))["cost"]
 
 
 def test_numbers_of_crowded_points_stand_apart() -> None:
@@ -328,7 +310,7 @@ def test_numbers_of_crowded_points_stand_apart() -> None:
 
 
 def test_cost_stands_beside_quality(html: str) -> None:
-    text = Page(html[html.index('id="lungs-cost"') : html.index('id="lungs-audit"')]).text
+    text = Page(html[html.index('id="lungs-cost"') : html.index('id="lungs-split"')]).text
     assert "U-Net 8,629,921 1.79 G 32.9 12.4 s 148 29.7" in text
     front = re.findall(r"No method is both cheaper and better than ([^.]*)\.", text)
     assert front
@@ -337,7 +319,7 @@ def test_cost_stands_beside_quality(html: str) -> None:
 
 def test_overlap_is_shown_as_others_count_it(project: Path, html: str) -> None:
     text = Page(html[html.index('id="lungs-conventions"') : html.index('id="lungs-thresholds"')]).text
-    metrics = json.loads((project / "results" / "experiments" / "lungs-unet" / "metrics.json").read_text())
+    metrics = json.loads((project / UNET / "metrics.json").read_text())
     for name in ("iou", "boundary_iou", "dataset_iou"):
         figure = metrics[name]
         assert f"{figure['mean']:.3f} {figure['low']:.3f} to {figure['high']:.3f}" in text
@@ -386,7 +368,7 @@ def test_the_colours_of_masks_are_named() -> None:
 
 
 def test_an_oracle_is_marked_in_the_figure_unless_its_name_says_so(project: Path) -> None:
-    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+    table = ranking(project)
     unet = table["experiment"] == "lungs-unet"
     bound = table.assign(rank_low=table["rank_low"].where(~unet))
     names = [each.get_text() for each in draw(KINDS["segmentation"], bound, "Lungs").axes[0].get_yticklabels()]
@@ -394,11 +376,9 @@ def test_an_oracle_is_marked_in_the_figure_unless_its_name_says_so(project: Path
     assert "Otsu, oracle" in names
 
 
-@pytest.mark.parametrize(
-    "families", [("networks", "pretrained", "thresholds"), ("classical", "classifiers", "on_inputs")]
-)
+@pytest.mark.parametrize("families", [("networks", "pretrained", "thresholds"), ("classical", "pretrained", "derived")])
 def test_the_legend_of_a_comparison_fits_its_figure(project: Path, families: tuple[str, ...]) -> None:
-    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").head(6)
+    table = ranking(project).head(6)
     figure = draw(KINDS["segmentation"], table.assign(family=[*families, *families], label="U"), "Lungs")
     FigureCanvasAgg(figure).draw()
     (legend,) = figure.legends
@@ -409,7 +389,7 @@ def test_the_legend_of_a_comparison_fits_its_figure(project: Path, families: tup
 
 def test_a_leak_that_the_split_has_not_is_not_called_one(project: Path, tmp_path: Path) -> None:
     other = copy(project, tmp_path / "p")
-    path = other / "results" / "audits" / "inflation.csv"
+    path = other / EVALUATION / "leakage.csv"
     pd.read_csv(path).assign(other_reasons="It also trained on more images.").to_csv(path, index=False)
     html = write(other)["lungs.html"]
     text = Page(html[html.index('id="lungs-audit"') :]).text
@@ -422,15 +402,13 @@ def test_a_border_is_counted_in_three_ways(project: Path, tmp_path: Path) -> Non
     folder = bordered / "data" / "prepared" / "lungs"
     about = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps({**about, "classes": ["background", "lung", "border"]}))
-    split = bordered / "data" / "splits" / "lungs.csv"
-    for name in EXPERIMENTS:
-        score(name, None, folder, split, bordered / "results" / "experiments" / name, resamples=100)
+    evaluate_again(bordered)
     html = write(bordered)["lungs.html"]
     text = Page(html[html.index('id="lungs-conventions"') : html.index('id="lungs-thresholds"')]).text
     assert (
         "IoU IoU, border counted in IoU, border ignored Mean IoU of classes Boundary IoU Dice over the data set" in text
     )
-    scores = pd.read_csv(bordered / "results" / "experiments" / "lungs-unet" / "scores.csv")
+    scores = pd.read_csv(bordered / UNET / "scores.csv")
     row = text[text.index("U-Net") :]
     shown = [float(each) for each in re.findall(r"(\d\.\d{3}) \d\.\d{3} to", row)[:3]]
     columns = ["iou", "iou_border_as_foreground", "iou_border_ignored"]
@@ -466,7 +444,7 @@ def test_claims_stand_beside_what_their_files_show_and_what_is_found(pages: dict
 
 def test_the_summary_is_markdown_that_says_the_same(project: Path, pages: dict[str, str]) -> None:
     text = (project / "results" / "report" / "summary.md").read_text()
-    best = pd.read_csv(project / "results" / "comparison" / "lungs.csv").iloc[0]
+    best = ranking(project).iloc[0]
     lines = text.splitlines()
     row = next(line for line in lines if line.startswith("| lungs |"))
     score = f"{best['dice_mean']:.3f} ({best['dice_low']:.3f} to {best['dice_high']:.3f})"
@@ -474,18 +452,17 @@ def test_the_summary_is_markdown_that_says_the_same(project: Path, pages: dict[s
     assert row.count("|") == lines[lines.index(row) - 1].count("|")
     assert "over DeepLabV3+: undecided; more images alone would not decide" in row
     assert "- **lungs**: ✗ near-duplicates: 2 of 24 tested images &lt;b>look&lt;/b> alike." in text
-    assert "lungs-diagnosis |" not in text, "nothing was run"
     assert len(text) < 4000
 
 
 def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) -> None:
     spoilt = copy(project, tmp_path / "p")
-    path = spoilt / "results" / "comparison" / "lungs.csv"
+    path = spoilt / EVALUATION / "comparison.csv"
     table = pd.read_csv(path)
     oracle = table["experiment"] == "lungs-otsu-oracle"
     table.loc[oracle, "dice_mean"] = 0.999
     table.sort_values("dice_mean", ascending=False).to_csv(path, index=False)
-    compared = path.with_name("lungs-pairs.csv")
+    compared = path.with_name("pairs.csv")
     found = pd.read_csv(compared)
     turned = found["second"] == "lungs-otsu-oracle"
     found.loc[turned, ["first", "second"]] = found.loc[turned, ["second", "first"]].to_numpy()
@@ -522,28 +499,34 @@ def test_what_forbids_trust_is_said_first(
 
 def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path) -> None:
     honest = copy(project, tmp_path / "p")
-    checks = honest / "results" / "audits" / "lungs.csv"
+    checks = honest / EVALUATION / "audit.csv"
     pd.read_csv(checks).query("verdict != 'fail'").to_csv(checks, index=False)
     path = honest / "data" / "prepared" / "lungs" / "dataset.json"
     about = json.loads(path.read_text())
     about["synthetic"] = False
     about["provenance"]["files"][0]["official"] = True
     path.write_text(json.dumps(about))
-    for fit in (honest / "results" / "models").glob("*/seed*.json"):
-        record = json.loads(fit.read_text())
-        fit.write_text(json.dumps({**record, "weights": record["weights"] and {"official": True, "random": False}}))
+    for name in EXPERIMENTS:
+        fits = json.loads((honest / EVALUATION / f"experiments/{name}/experiment.json").read_text())["trainings"]
+        official = [{**fit, "weights": fit["weights"] and {"official": True, "random": False}} for fit in fits]
+        changed_about(honest, name, trainings=official)
     assert not any('class="warning"' in html for html in write(honest, "full").values())
     warned = {name for name, html in write(honest, "small").items() if "at the profile small, not full" in html}
     assert warned == {"index.html", "lungs.html"}
 
 
-def test_the_audit_the_splits_and_the_provenance_are_on_the_page_of_the_data(pages: dict[str, str]) -> None:
+def test_the_audit_and_the_provenance_are_on_the_page_of_the_data(pages: dict[str, str]) -> None:
     text = Page(pages["data-lungs.html"]).text
     assert re.search(r"missing mask dropped 2 CHNCXR_0901_1.png.* CHNCXR_0902_1.png", text)
-    assert "Images by split and part" in text
-    assert "lungs test 24 40.0 24" in text  # images, their share, groups
     assert "https://example.org/ellipses.zip" in text
     assert "Nobody (2024), Ellipses & other ovals." in text
+
+
+def test_the_split_is_on_the_page_of_the_task(pages: dict[str, str]) -> None:
+    text = Page(pages["lungs.html"]).text
+    assert "Images by split and part" in text
+    assert "lungs test 24 40.0 24" in text  # images, their share, groups
+    assert "Images by split and part" not in Page(pages["data-lungs.html"]).text
 
 
 def test_what_files_say_is_never_markup(pages: dict[str, str]) -> None:
@@ -551,13 +534,10 @@ def test_what_files_say_is_never_markup(pages: dict[str, str]) -> None:
 
 
 def test_every_number_says_how_to_make_it_again(project: Path, html: str) -> None:
-    for name, command in {
-        "lungs-otsu": "dvc repro score-threshold@lungs-otsu",
-        "lungs-unet": "dvc repro score-network@lungs-unet",
-        "lungs-deeplabv3plus": "dvc repro score-pretrained@lungs-deeplabv3plus",
-    }.items():
-        assert f"<code>{command}</code>" in html
-        cost = json.loads((project / "results" / "experiments" / name / "cost.json").read_text())
+    assert "<code>dvc repro evaluate@lungs</code>" in html
+    for name in ("lungs-otsu", *BOTH):
+        folder = Project(project).experiment("lungs", name, EXPERIMENTS[name]["family"])
+        cost = json.loads((folder.predictions / "cost.json").read_text())
         assert cost["manifest"]["packages"]["numpy"] in html
         assert cost["manifest"]["cpu"] in html
         record = Page(html[html.index(f'id="lungs-provenance-{name}"') :].split("</details>")[0]).text
@@ -575,9 +555,8 @@ def test_more_pictures_than_fit_make_them_smaller(
     project: Path, pages: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_pictures = ("lungs.html", "data-lungs.html")
-    monkeypatch.setattr(
-        "bakeoff.report.page.LARGEST_PAGE", min(len(pages[name].encode()) for name in with_pictures) - 1
-    )
+    least = min(len(pages[name].encode()) for name in with_pictures)
+    monkeypatch.setitem(LARGEST_PAGE, "sample", least - 1)
     smaller = write(copy(project, tmp_path / "p"))
     assert all(len(smaller[name]) < len(pages[name]) for name in with_pictures)
 
@@ -587,64 +566,32 @@ def sized(fixed: int, *, pictures: int) -> Callable[[int], str]:
     return lambda side: "x" * (fixed + pictures * side)
 
 
-def test_pictures_become_smaller_until_all_pages_together_fit() -> None:
-    pages = {
-        "large.html": sized(0, pictures=10),
-        "small.html": sized(0, pictures=1),
-        "text.html": sized(500, pictures=0),
-    }
-    # 2560 + 256 + 500; the largest page comes first, and all once before one a second time.
-    for room, sides in ((3316, (256, 256)), (3315, (192, 256)), (2675, (192, 192)), (2611, (128, 192))):
-        found = fitting(pages, room=room, largest=10_000)
-        assert (len(found["large.html"]), len(found["small.html"])) == (10 * sides[0], sides[1]), room
-        assert sum(map(len, found.values())) <= room
+@pytest.mark.parametrize(("largest", "side"), [(3060, 256), (3059, 192), (2420, 192), (2419, 128), (980, 48)])
+def test_a_page_gets_the_largest_pictures_with_which_it_fits(largest: int, side: int) -> None:
+    assert len(fitting(sized(500, pictures=10), largest=largest, name="a.html")) == 500 + 10 * side
 
 
-def test_one_page_that_is_too_large_alone_gets_smaller_pictures() -> None:
-    pages = {"large.html": sized(0, pictures=10), "small.html": sized(0, pictures=1)}
-    found = fitting(pages, room=10_000, largest=1000)
-    assert (len(found["large.html"]), len(found["small.html"])) == (960, 256)
+def test_a_page_that_no_pictures_make_fit_is_said_to_be_large(caplog: pytest.LogCaptureFixture) -> None:
+    found = fitting(sized(500, pictures=1), largest=100, name="text.html")
+    assert len(found) == 500 + PICTURE_SIDES[-1]
+    assert "text.html is large" in caplog.text
 
 
-def test_a_report_that_no_pictures_make_fit_is_said_to_be_too_large(caplog: pytest.LogCaptureFixture) -> None:
-    found = fitting({"text.html": sized(500, pictures=1)}, room=100, largest=10_000)
-    assert len(found["text.html"]) == 500 + PICTURE_SIDES[-1]
-    assert "too large" in caplog.text
-
-
-@pytest.mark.parametrize(("profile", "bar"), [("sample", 5_000_000), ("small", 25_000_000), ("full", 25_000_000)])
-def test_the_whole_report_has_a_budget_below_its_bar(profile: str, bar: int) -> None:
-    assert LARGEST_REPORT.get(profile, LARGEST_REPORT_ELSEWHERE) <= 0.9 * bar
-
-
-def test_the_whole_report_keeps_to_its_budget(
-    project: Path, pages: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = sum(len(page.encode()) for page in pages.values())
-    monkeypatch.setitem(LARGEST_REPORT, "sample", whole - 1)
-    smaller = write(copy(project, tmp_path / "p"))
-    assert sum(len(page.encode()) for page in smaller.values()) < whole
-
-
-def test_a_ranking_of_other_experiments_is_refused(project: Path) -> None:
-    fewer = {name: entry for name, entry in EXPERIMENTS.items() if name != "lungs-li"}
-    with pytest.raises(
-        BakeoffError, match=r"ranks other experiments than the configuration .*`dvc repro compare@lungs`"
-    ):
-        read(project, experiments=fewer)
+def test_every_page_can_be_mailed() -> None:
+    assert max(*LARGEST_PAGE.values(), LARGEST_PAGE_ELSEWHERE) <= 5_000_000
 
 
 @pytest.mark.parametrize(
     ("file", "command"),
     [
-        ("results/comparison/lungs.svg", "compare@lungs"),
-        ("results/comparison/lungs-diagnosis.csv", "compare@lungs-diagnosis"),
-        ("results/comparison/lungs-pairs.csv", "compare@lungs"),
-        ("results/audits/lungs-diagnosis.csv", "audit@lungs-diagnosis"),
-        ("results/audits/inflation.csv", "inflation"),
-        ("results/comparison/claims.csv", "claims"),
-        ("results/experiments/lungs-unet/cost.json", "score-network@lungs-unet"),
-        ("data/splits/lungs-diagnosis.csv", "split@lungs-diagnosis"),
+        (f"{EVALUATION}/comparison.svg", "evaluate@lungs"),
+        (f"{EVALUATION}/comparison.csv", "evaluate@lungs"),
+        (f"{EVALUATION}/pairs.csv", "evaluate@lungs"),
+        (f"{EVALUATION}/audit.csv", "evaluate@lungs"),
+        (f"{EVALUATION}/leakage.csv", "evaluate@lungs"),
+        (f"{UNET}/experiment.json", "evaluate@lungs"),
+        (f"{UNET}/metrics.json", "evaluate@lungs"),
+        ("data/splits/lungs.csv", "split@lungs"),
         ("data/prepared/lungs/audit.csv", "prepare@lungs"),
     ],
 )
@@ -657,33 +604,16 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(
         write(spoilt)
 
 
-def test_a_comparison_of_an_older_version_is_refused(project: Path, tmp_path: Path) -> None:
-    older = copy(project, tmp_path / "p")
-    path = older / "results" / "comparison" / "lungs.csv"
-    pd.read_csv(path).drop(columns=["rank_low", "rank_high"]).to_csv(path, index=False)
-    with pytest.raises(BakeoffError, match=r"lungs.csv is of an older version, .*`dvc repro compare@lungs`"):
-        read(older)
-
-
-def test_pairs_of_another_ranking_are_refused(project: Path, tmp_path: Path) -> None:
-    stale = copy(project, tmp_path / "p")
-    path = stale / "results" / "comparison" / "lungs-pairs.csv"
-    pd.read_csv(path).iloc[1:].to_csv(path, index=False)
-    with pytest.raises(BakeoffError, match=r"compares other experiments than .*`dvc repro compare@lungs`"):
-        read(stale)
-
-
 def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_named(
     project: Path, tmp_path: Path
 ) -> None:
     folded = copy(project, tmp_path / "p")
-    models, history = (folded / "results" / place for place in ("models/lungs-unet", "experiments/lungs-unet/history"))
+    history = Project(folded).experiment("lungs", "lungs-unet", "networks").history
+    fits = json.loads((folded / UNET / "experiment.json").read_text())["trainings"]
+    with_folds = [{**fit, "fold": fold, "best_epoch": 3 + fold} for fit in fits for fold in (0, 1)]
+    changed_about(folded, "lungs-unet", trainings=with_folds)
     for seed in (0, 1):
-        record = json.loads((models / f"seed{seed}.json").read_text())
-        (models / f"seed{seed}.json").unlink()
         for fold in (0, 1):
-            changed = {**record, "fold": fold, "best_epoch": 3 + fold}
-            (models / f"seed{seed}-fold{fold}.json").write_text(json.dumps(changed))
             shutil.copytree(history / f"seed{seed}", history / f"seed{seed}-fold{fold}")
         shutil.rmtree(history / f"seed{seed}")
         # Curves of the second fold that would be drawn, were they read.
@@ -713,8 +643,8 @@ def test_best_median_and_worst_are_rows_of_the_scores() -> None:
 
 
 def test_the_pictures_of_the_best_case_are_its_mask(project: Path, html: str) -> None:
-    folder = project / "results" / "experiments" / "lungs-unet"
-    scores = pd.read_csv(folder / "scores.csv")
+    folder = Project(project).experiment("lungs", "lungs-unet", "networks").predictions
+    scores = pd.read_csv(project / UNET / "scores.csv")
     best = scores.sort_values(["dice", "id", "seed"], ascending=[False, True, True]).iloc[0]
     ids = scores.loc[scores["seed"] == best["seed"], "id"].tolist()
     mask = np.load(folder / f"seed{best['seed']}" / "masks.npy")[ids.index(best["id"])]
@@ -730,7 +660,7 @@ def decoded(uri: str | None) -> np.ndarray:
 
 def test_thresholds_are_those_of_the_predictions(project: Path) -> None:
     experiment = next(each for each in read(project).experiments if each.name == "lungs-multiotsu4")
-    row = experiment.predictions.table.iloc[0]
+    row = experiment.masks.table.iloc[0]
     line = threshold_line(experiment, row["id"])
     assert line.thresholds == tuple(round(float(level), 1) for level in row["thresholds"].split())
     assert len(line.thresholds) == 3
@@ -995,9 +925,6 @@ class TestEveryPageInABrowser:
         window.wait_for_url(address(project, "lungs.html"))
         window.locator("nav a", has_text="Data").click()
         window.wait_for_url(address(project, "data-lungs.html"))
-        window.locator("nav details", has_text="Tasks").locator("summary").click()
-        window.locator("nav details a", has_text="lungs").first.click()
-        window.wait_for_url(address(project, "lungs.html"))
         window.locator("nav a.brand").click()
         window.wait_for_url(address(project, "index.html"))
 
@@ -1053,16 +980,16 @@ class TestInABrowser:
         with opened.expect_download() as caught:
             opened.locator("#lungs-ranking .save").click()
         table = pd.read_csv(io.StringIO(Path(caught.value.path()).read_text()))
-        ranking = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+        ranked = ranking(project)
         assert caught.value.suggested_filename == "lungs-ranking-table.csv"
-        assert table["Method"].tolist() == ranking["label"].tolist()
-        assert table["Dice"].tolist() == ranking["dice_mean"].round(3).tolist()
-        assert table["Dice 95 % interval"][0] == f"{ranking['dice_low'][0]:.3f} to {ranking['dice_high'][0]:.3f}"
+        assert table["Method"].tolist() == ranked["label"].tolist()
+        assert table["Dice"].tolist() == ranked["dice_mean"].round(3).tolist()
+        assert table["Dice 95 % interval"][0] == f"{ranked['dice_low'][0]:.3f} to {ranked['dice_high'][0]:.3f}"
 
     def test_the_unrounded_table_is_the_comparisons_own_file(self, opened: Any, project: Path) -> None:
         with opened.expect_download() as caught:
             opened.locator("a[download='lungs.csv']").click()
-        assert Path(caught.value.path()).read_bytes() == (project / "results" / "comparison" / "lungs.csv").read_bytes()
+        assert Path(caught.value.path()).read_bytes() == (project / EVALUATION / "comparison.csv").read_bytes()
 
     def test_links_of_the_bar_lead_to_their_sections(self, opened: Any) -> None:
         opened.locator("nav a", has_text="Provenance").click()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.layout import Project
+from bakeoff.claims import CLAIMS
 from bakeoff.claims.table import Result, claims
 from bakeoff.leakage.designs import designs
 from bakeoff.leakage.effects import TaskImages, leakage_effects
@@ -60,6 +61,7 @@ def write_index(
     *,
     margins: Mapping[str, float],
     resamples: int,
+    source: Path = CLAIMS,
 ) -> None:
     """Write `index.html`, `claims.html`, `claims.csv`, `leakage.csv` and `summary.md` into `results/report`.
 
@@ -75,6 +77,8 @@ def write_index(
         By kind of task, the difference in its headline score below which two methods are equal in practice.
     resamples
         Bootstrap resamples an interval.
+    source
+        The published claims.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def write_index(
     used = {str(entry["dataset"]) for entry in tasks.values()}
     cards = [read_dataset(name, project) for name in datasets if name in used]
     effects = _effects_between_tasks(tasks, read, resamples)
-    claimed = claims(profile, _results(read), margins=margins, resamples=resamples)
+    claimed = claims(profile, _results(read), margins=margins, resamples=resamples, source=source)
     _write(project.report / "leakage.csv", effects.to_csv(index=False, float_format="%.6g"))
     _write(project.report / "claims.csv", claimed.to_csv(index=False, float_format="%.10g"))
     _write(
