@@ -178,7 +178,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
             columns = {"id": images["id"], "seed": seed, "fold": images["fold"], "label": images["diagnosis"]}
             tables.append(pd.DataFrame({**columns, "p_normal": 1 - sick, "p_tuberculosis": sick}))
         write_probabilities(root / "results", pd.concat(tables), part)
-    score("x", "diagnosis", root / "prepared", root / "split.csv", root / "results", resamples=300)
+    results = root / "results"
+    score("x", "diagnosis", root / "prepared", root / "split.csv", results, results, resamples=300)
     return root
 
 
@@ -215,7 +216,7 @@ def test_temperatures_come_from_validation_images_alone(scored: Path, tmp_path: 
         ["p_tuberculosis", "p_normal"]
     ].to_numpy()  # all that was right is wrong
     table.to_csv(tmp_path / "predictions.csv", index=False)
-    score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=50)
+    score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, tmp_path, resamples=50)
     columns = ["seed", "fold", "temperature"]
     before, after = (pd.read_csv(folder / "calibration.csv") for folder in (scored / "results", tmp_path))
     pd.testing.assert_frame_equal(after[columns], before[columns])

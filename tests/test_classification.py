@@ -490,7 +490,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
             columns = {"id": images["id"], "seed": seed, "fold": images["fold"], "label": images["diagnosis"]}
             tables.append(pd.DataFrame({**columns, "p_normal": 1 - sick, "p_tuberculosis": sick}))
         write_probabilities(root / "results", pd.concat(tables), part)
-    score("x", "diagnosis", root / "prepared", root / "split.csv", root / "results", resamples=200)
+    results = root / "results"
+    score("x", "diagnosis", root / "prepared", root / "split.csv", results, results, resamples=200)
     return root
 
 
@@ -553,24 +554,24 @@ def test_predictions_of_another_split_are_refused(scored: Path, tmp_path: Path, 
             shutil.copy(scored / "results" / name, tmp_path)
         spoil(pd.read_csv(tmp_path / spoilt)).to_csv(tmp_path / spoilt, index=False)
         with pytest.raises(BakeoffError, match=rf"{spoilt} .*{message}"):
-            score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
+            score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, tmp_path, resamples=200)
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PROBABILITY_FILES.values())
 
 
 def test_what_calibration_needs_is_asked_for(scored: Path, tmp_path: Path) -> None:
     shutil.copy(scored / "results" / "predictions.csv", tmp_path)
     with pytest.raises(BakeoffError, match=r"validation\.csv is missing: run the stage that predicts first"):
-        score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
+        score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, tmp_path, resamples=200)
     validation = pd.read_csv(scored / "results" / "validation.csv")
     validation[validation["seed"] == 0].to_csv(tmp_path / "validation.csv", index=False)
     with pytest.raises(BakeoffError, match=r"other seeds in validation\.csv"):
-        score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
+        score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, tmp_path, resamples=200)
 
 
 def test_the_same_predictions_give_the_same_bytes(scored: Path, tmp_path: Path) -> None:
     for name in PROBABILITY_FILES.values():
         shutil.copy(scored / "results" / name, tmp_path)
-    score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, resamples=200)
+    score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, tmp_path, resamples=200)
     names = ["calibration.csv", "classification_report.csv", "confusion.csv", "curves.csv", "metrics.json"]
     names += ["predictions.csv", "scores.csv", "validation.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bakeoff.artefacts.cost import (
-    OF_A_FORK,
-    SECONDS_OF_TIMING,
-    TIMED,
-    WARM_UPS,
-    cost_of_trainings,
-    latency_ms,
-    write_cost,
-)
+from bakeoff.artefacts.cost import SECONDS_OF_TIMING, TIMED, WARM_UPS, cost_of_trainings, latency_ms, write_cost
 from bakeoff.training.predict import multiply_adds
 from torch import nn
 
@@ -86,11 +78,3 @@ def test_figures_of_trainings_are_means_and_memory_the_highest(tmp_path: Path) -
         "device": "cpu",
         "note": "means",
     }
-
-
-def test_memory_of_a_fork_is_said_to_include_what_it_was_forked_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BAKEOFF_FORKED", "1")
-    write_cost(tmp_path, {"note": "means"})
-    assert json.loads((tmp_path / "cost.json").read_text())["note"] == f"means; {OF_A_FORK}"

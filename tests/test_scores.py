@@ -12,8 +12,8 @@ from bakeoff.artefacts.predictions import write_predictions
 from bakeoff.evaluation.bootstrap import SHARE, mean_interval
 from bakeoff.evaluation.overlap import OVERLAP_SCORES, class_confusion, confusion_counts, iou
 from bakeoff.evaluation.scores import HEADLINES, dataset_headline, headline, score_masks
-from bakeoff.tasks.scoring import score
 from bakeoff.evaluation.surface import boundary_band, hd95_and_assd
+from bakeoff.tasks.scoring import score
 
 SCORES = ["tp", "fp", "fn", "tn", "dice", "iou", "precision", "recall", "pixel_accuracy", "hd95", "assd"]
 SCORES += ["boundary_iou"]
@@ -174,7 +174,7 @@ def test_the_stage_writes_one_row_an_image_and_seed(
     prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
 ) -> None:
     write_predictions(tmp_path, TEST_IDS, predicted)
-    score("lungs-any", None, prepared, split, tmp_path, resamples=500)
+    score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=500)
     table = pd.read_csv(tmp_path / "scores.csv")
     assert table.columns.tolist() == ["id", "seed", "hospital", *SCORES]
     assert table["id"].tolist() == TEST_IDS * 2
@@ -191,7 +191,7 @@ def test_the_headlines_are_means_over_images_with_groups_resampled_together(
     prepared: Path, split: Path, tmp_path: Path, predicted: dict[int, np.ndarray]
 ) -> None:
     write_predictions(tmp_path, TEST_IDS, predicted)
-    score("lungs-any", None, prepared, split, tmp_path, resamples=500)
+    score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=500)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     over_images = ["dice", "iou", "boundary_iou", "pixel_accuracy", "hd95", "assd"]
     assert list(metrics) == [*over_images, "images", "seeds", "dataset_dice", "dataset_iou"]
@@ -212,7 +212,7 @@ def test_the_headlines_of_a_trimap_tell_the_conventions_apart(
     trimaps[:, :, 3][truth[:, :, 3] == 1] = 2  # the first of each object's five columns
     np.save(prepared / "masks.npy", trimaps)
     write_predictions(tmp_path, TEST_IDS, {0: truth[[1, 2, 4, 5]]})  # of two classes, the border taken for the pet
-    score("pets-any", None, prepared, split, tmp_path, resamples=100)
+    score("pets-any", None, prepared, split, tmp_path, tmp_path, resamples=100)
     table = pd.read_csv(tmp_path / "scores.csv")
     assert table.columns.tolist() == ["id", "seed", "hospital", *SCORES, *OF_CLASSES, *OF_BORDER]
     assert table["iou"].tolist() == pytest.approx([4 / 5, 4 / 5, 4 / 5, 1])  # the last is empty
@@ -240,7 +240,7 @@ def test_the_same_predictions_give_the_same_bytes(
     write_predictions(tmp_path, TEST_IDS, predicted)
     written = []
     for _ in range(2):
-        score("lungs-any", None, prepared, split, tmp_path, resamples=100)
+        score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=100)
         written.append([(tmp_path / name).read_bytes() for name in ("scores.csv", "metrics.json")])
     assert written[0] == written[1]
 
@@ -250,10 +250,10 @@ def test_predictions_of_another_split_or_size_are_refused(
 ) -> None:
     write_predictions(tmp_path, ["x2", "x1", "x4", "x5"], predicted)
     with pytest.raises(BakeoffError, match=r"predictions.csv was made from another test split"):
-        score("lungs-any", None, prepared, split, tmp_path, resamples=10)
+        score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=10)
     write_predictions(tmp_path, TEST_IDS, {seed: masks[:, :5] for seed, masks in predicted.items()})
     with pytest.raises(BakeoffError, match="another test split or size"):
-        score("lungs-any", None, prepared, split, tmp_path, resamples=10)
+        score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=10)
     assert not (tmp_path / "scores.csv").exists()
 
 
@@ -269,7 +269,7 @@ def test_with_folds_every_image_that_one_tests_is_scored_once_in_the_order_of_th
     masks = truth[tested].copy()
     masks[1] = 0  # x1, which the second fold tests
     write_predictions(tmp_path, [f"x{place}" for place in tested], {0: masks})
-    score("lungs-any", None, prepared, split, tmp_path, resamples=100)
+    score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=100)
     table = pd.read_csv(tmp_path / "scores.csv")
     assert table["id"].tolist() == ["x0", "x1", "x3", "x4"]
     assert table["dice"].tolist() == [1, 0, 1, 1]
@@ -282,7 +282,7 @@ def test_a_data_set_without_masks_is_refused(
     write_predictions(tmp_path, TEST_IDS, predicted)
     (prepared / "masks.npy").unlink()
     with pytest.raises(BakeoffError, match="prepared has no masks"):
-        score("lungs-any", None, prepared, split, tmp_path, resamples=10)
+        score("lungs-any", None, prepared, split, tmp_path, tmp_path, resamples=10)
 
 
 def test_headline_refuses_an_image_that_a_seed_did_not_score() -> None:

@@ -23,9 +23,10 @@ import timm
 import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
-from bakeoff.tasks.scoring import score
 from bakeoff.models import resnet50_unet, timm_classifier, unet
 from bakeoff.progress.interruption import is_alive
+from bakeoff.stage_inputs import md5
+from bakeoff.tasks.scoring import score
 from bakeoff.training.augmentation import adjust_levels, affine_matrices, augment, warp
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import set_up
@@ -81,8 +82,8 @@ RECIPE: dict[str, Any] = {
 RECORD = {
     *("experiment", "dataset", "synthetic", "task", "recipe"),
     *("seed", "fold", "epochs_run", "best_epoch", "best_validation_score", "score", "training_seconds"),
-    *("images_per_second", "peak_memory_mib", "parameters", "parameters_trainable", "device", "precision", "threads"),
-    *("weights", "manifest"),
+    *("images_per_second", "peak_memory_mib", "parameters", "parameters_trainable", "numbers_stored", "device"),
+    *("precision", "threads", "weights", "manifest"),
 }
 HISTORY = [
     "epoch",
@@ -170,8 +171,14 @@ def run_fit(
     images: Path | None = None,
     **recipe: Any,
 ) -> None:
-    inputs = (Path(data), Path(f"{data}.csv"), images, weights)
-    fit("discs", experiment, {**RECIPE, **recipe}, target, seeds, *inputs, Path("models"), Path("history"))
+    places = (Path(data), Path(f"{data}.csv"), images, weights)
+    settings = {**RECIPE, **recipe}
+    inputs = {
+        "stage": "train@discs",
+        "deps": {str(path): md5(path) for path in places if path is not None and path.exists()},
+        "params": {"experiment": {**experiment, "target": target}, "recipe": settings, "seeds.sample": seeds},
+    }
+    fit("discs", experiment, settings, target, seeds, *places, Path("models"), Path("history"), inputs=inputs)
 
 
 def run_predict(folder: str = "experiment", images: Path | None = None) -> Path:
@@ -933,7 +940,7 @@ def test_every_fold_learns_from_and_is_tested_on_its_own_pictures(
 def test_predictions_of_all_folds_are_scored_as_one(folded: Path) -> None:
     run_fit(epochs=12)
     folder = run_predict()
-    score("discs", None, Path("prepared"), Path("prepared.csv"), folder, resamples=100)
+    score("discs", None, Path("prepared"), Path("prepared.csv"), folder, folder, resamples=100)
     table = pd.read_csv(folder / "scores.csv", dtype={"id": str})
     assert table["id"].tolist() == [f"{n:03d}" for n in range(20)]
     assert table["seed"].unique().tolist() == [0]
@@ -944,15 +951,15 @@ def test_predictions_of_all_folds_are_scored_as_one(folded: Path) -> None:
     assert cost["note"].startswith("means over 2 trainings")
 
 
-def test_a_fold_whose_images_change_trains_alone(folded: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_where_a_split_changes_every_fold_trains_again(folded: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run_fit(epochs=1)
     capfd.readouterr()
-    # Images of the second fold change sides; the first fold is as it was.
+    # Images of the second fold change sides. The first fold is as it was, and the stage's inputs are not.
     write_split(folded / "prepared.csv", FOLDS[0], "v" * 3 + "t" * 7 + "e" * 10 + "-")
+    first = Path("models/seed0-fold0.safetensors").read_bytes()
     run_fit(epochs=1)
-    told = capfd.readouterr().err
-    assert "fold 1: epoch 1/1" in told
-    assert told.count("epoch 1/1") == 1
+    assert capfd.readouterr().err.count("epoch 1/1") == 2
+    assert Path("models/seed0-fold0.safetensors").read_bytes() == first
 
 
 def test_a_fold_whose_network_is_missing_is_named(folded: Path) -> None:
@@ -1096,7 +1103,7 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
     settings = {"model": "unet", "settings": {"channels": [512, 8]}}
     data = (Path("prepared"), Path("prepared.csv"))
-    fit("discs", settings, recipe, None, 1, *data, None, None, Path("models"), Path("history"))
+    fit("discs", settings, recipe, None, 1, *data, None, None, Path("models"), Path("history"), inputs={"stage": "t"})
 except BakeoffError as error:
     print(error)
 """
@@ -1110,7 +1117,7 @@ def test_memory_that_runs_out_names_batch_and_size(place: Path) -> None:
     recipe = json.dumps({**RECIPE, "batch_size": 400, "precision": "fp32"})
     done = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, recipe], capture_output=True, text=True, timeout=300)
     assert re.fullmatch(
-        r"discs, seed 0: memory ran out at 400 images of 32 pixels a step: lower .*\.\n", done.stdout
+        r"discs, seed 0: memory ran out at 400 images of 32 pixels per step: lower .*\.\n", done.stdout
     ), done.stdout + done.stderr
 
 
@@ -1125,7 +1132,8 @@ from bakeoff.training.fit import fit
 timm_classifier.BACKBONES["tiny"] = "test_resnet"
 settings, recipe, target, seeds, weights = json.loads(sys.argv[1])
 data = (Path("prepared"), Path("prepared.csv"), None, weights and Path(weights))
-fit("discs", settings, recipe, target, seeds, *data, Path("models"), Path("history"))
+inputs = {"stage": "train@discs", "deps": {}, "params": {"recipe": recipe, "experiment": settings}}
+fit("discs", settings, recipe, target, seeds, *data, Path("models"), Path("history"), inputs=inputs)
 """
 LONG = {**RECIPE, "epochs": 30, "patience": 25}
 
@@ -1226,7 +1234,7 @@ def test_a_killed_classifier_ends_in_the_same_bits_frozen_or_thawed(
 
 DVC = """
 import os, subprocess, sys
-os.environ["DVC_STAGE"] = "fit-network@discs"
+os.environ["DVC_STAGE"] = "train@discs"
 subprocess.run(sys.argv[1:])
 """
 
