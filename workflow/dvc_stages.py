@@ -127,9 +127,7 @@ class Stages:
         name = f"{group}@{key}" if key else group
         values = self._values(group, name) if name in self._stages else None
         if values is None or any(getattr(wildcards, wildcard) != value for wildcard, value in values.items()):
-            raise ValueError(
-                f"dvc.yaml has no stage '{name}' with {dict(wildcards.items())}: ask for an output it has."
-            )
+            raise ValueError(f"dvc.yaml has no stage '{name}' that makes {dict(wildcards.items())}.")
         return name
 
     @cached_property
