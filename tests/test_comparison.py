@@ -1,7 +1,6 @@
 """The comparison: ranked by Dice, with intervals over images, from the scores alone."""
 
 import json
-import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -9,10 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.tasks.comparing import compare
+from bakeoff.artefacts.layout import Project
+from bakeoff.config import read_config
+from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels, with_areas
 from bakeoff.evaluation.paired import compare_paired, holm
-from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, build, copy
+from bakeoff.tasks.comparing import compare
+from bakeoff.tasks.evaluate import evaluate
+from conftest import ROOT
+from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build, copy
 
 OTSU = {"family": "thresholds", "method": "otsu", "foreground": "train"}
 UNET = {"family": "networks", "model": "unet"}
@@ -206,12 +210,12 @@ def test_equal_labels_are_told_apart() -> None:
 def test_equal_labels_are_told_apart_by_what_differs() -> None:
     def resnet(**entry: object) -> dict:
         settings = {"backbone": "resnet101", **entry.pop("settings", {})}  # type: ignore[dict-item]
-        named = {"family": "pretrained", "dataset": "scans", "model": "timm_classifier", "recipe": "a"}
-        return {**named, "settings": settings, **entry}
+        named = {"family": "pretrained", "dataset": "scans", "images": "scans", "model": "timm_classifier"}
+        return {**named, "recipe": "a", "settings": settings, **entry}
 
-    drawn = resnet(input="scans-predicted-overlay")
+    drawn = resnet(images="scans-predicted-overlay")
     assert labels({"raw": resnet(), "drawn": drawn})["drawn"] == "ResNet101, predicted overlay"
-    assert labels({"raw": resnet(), "drawn": resnet(input="overlay"), "plain": UNET}) == {
+    assert labels({"raw": resnet(), "drawn": resnet(images="overlay"), "plain": UNET}) == {
         "raw": "ResNet101, the image itself",
         "drawn": "ResNet101, overlay",
         "plain": "U-Net",
@@ -221,13 +225,27 @@ def test_equal_labels_are_told_apart_by_what_differs() -> None:
         "b": "U-Net, no norm",
     }
     # One distinction alone does not do for three.
-    assert labels({"a": resnet(), "b": resnet(recipe="b"), "c": resnet(input="overlay")}) == {
+    assert labels({"a": resnet(), "b": resnet(recipe="b"), "c": resnet(images="overlay")}) == {
         "a": "ResNet101, the image itself, a",
         "b": "ResNet101, the image itself, b",
         "c": "ResNet101, overlay, a",
     }
-    same = labels({"a": resnet(), "b": resnet(), "c": resnet(input="overlay")})
+    same = labels({"a": resnet(), "b": resnet(), "c": resnet(images="overlay")})
     assert same["a"] == "ResNet101, the image itself (a)"
+
+
+def test_the_bundled_configurations_labels_say_what_differs() -> None:
+    config = read_config(ROOT / "params.yaml")
+    by_task: dict[str, dict[str, dict]] = {}
+    for name in config.experiment_names():
+        entry = config.experiment(name)
+        by_task.setdefault(entry["task"], {})[name] = entry
+    for experiments in by_task.values():
+        found = labels(experiments)
+        assert not any(f"({name})" in each for name, each in found.items()), found
+    ultrasound = labels(by_task["ultrasound"])
+    assert ultrasound["ultrasound-raw"] == "ResNet101, the image itself"
+    assert ultrasound["ultrasound-in-sample-overlay"] == "ResNet101, in-sample overlay"
 
 
 @pytest.fixture(scope="module")
@@ -237,28 +255,35 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(project: Path, folder: Path) -> None:
-    prepared, split = project / "data" / "prepared" / "lungs", project / "data" / "splits" / "lungs.csv"
+EVALUATION = "results/evaluation/lungs"
+
+
+def run(root: Path) -> None:
+    """The comparison alone, in place."""
+    project = Project(root)
+    folders = project.experiments("lungs")
+    costs = {name: json.loads((each.predictions / "cost.json").read_text()) for name, each in folders.items()}
     compare(
         "lungs",
         "segmentation",
         EXPERIMENTS,
-        project / "results",
-        prepared,
-        split,
-        folder,
+        costs,
+        {name: each.predictions for name, each in folders.items()},
+        project.prepared("lungs"),
+        project.split("lungs"),
+        project.evaluation("lungs"),
         resamples=RESAMPLES,
         margin=MARGIN,
     )
 
 
 def test_the_table_agrees_with_each_experiments_own_metrics(project: Path) -> None:
-    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv").set_index("experiment")
+    table = pd.read_csv(project / EVALUATION / "comparison.csv").set_index("experiment")
     assert set(table.index) == set(EXPERIMENTS)
     assert table["dice_mean"].is_monotonic_decreasing
     assert table.index[0] == "lungs-unet"
     for name, row in table.iterrows():
-        metrics = json.loads((project / "results" / "experiments" / str(name) / "metrics.json").read_text())
+        metrics = json.loads((project / EVALUATION / "experiments" / str(name) / "metrics.json").read_text())
         for score in ("dice", "iou", "pixel_accuracy", "hd95", "assd"):
             for end in ("mean", "low", "high"):
                 assert row[f"{score}_{end}"] == pytest.approx(metrics[score][end], rel=1e-4, abs=2e-6), (
@@ -272,16 +297,19 @@ def test_the_table_agrees_with_each_experiments_own_metrics(project: Path) -> No
 
 
 def test_the_same_scores_give_the_same_bytes(project: Path, tmp_path: Path) -> None:
-    run(project, tmp_path)
-    for name in ("lungs.csv", "lungs-pairs.csv", "lungs.svg"):
-        assert (tmp_path / name).read_bytes() == (project / "results" / "comparison" / name).read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lungs-pairs.csv", "lungs.csv", "lungs.svg"]
+    again = copy(project, tmp_path / "p")
+    names = ("comparison.csv", "pairs.csv", "comparison.svg")
+    for name in names:
+        (again / EVALUATION / name).unlink()
+    run(again)
+    for name in names:
+        assert (again / EVALUATION / name).read_bytes() == (project / EVALUATION / name).read_bytes()
 
 
 def test_the_figure_names_every_method_its_axis_and_how_many_images(project: Path) -> None:
-    svg = (project / "results" / "comparison" / "lungs.svg").read_text()
+    svg = (project / EVALUATION / "comparison.svg").read_text()
     words = " ".join(ET.fromstring(svg).itertext())
-    table = pd.read_csv(project / "results" / "comparison" / "lungs.csv")
+    table = pd.read_csv(project / EVALUATION / "comparison.csv")
     for name, dice in zip(table["label"], table["dice_mean"], strict=True):
         assert name in words
         assert f"{dice:.3f}" in words
@@ -291,39 +319,35 @@ def test_the_figure_names_every_method_its_axis_and_how_many_images(project: Pat
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(project: Path, tmp_path: Path) -> None:
     spoilt = copy(project, tmp_path / "p")
-    (spoilt / "results" / "experiments" / "lungs-unet" / "scores.csv").unlink()
-    with pytest.raises(
-        BakeoffError, match=r"lungs-unet/scores\.csv is missing: run `dvc repro score-network@lungs-unet`\."
-    ):
-        run(spoilt, tmp_path / "out")
+    (spoilt / EVALUATION / "experiments" / "lungs-unet" / "metrics.json").unlink()
+    with pytest.raises(BakeoffError, match=r"lungs-unet/metrics\.json is missing: run `dvc repro evaluate@lungs`\."):
+        run(spoilt)
 
 
 def test_scores_of_other_images_are_refused(project: Path, tmp_path: Path) -> None:
     spoilt = copy(project, tmp_path / "p")
-    path = spoilt / "results" / "experiments" / "lungs-li" / "scores.csv"
+    path = spoilt / EVALUATION / "experiments" / "lungs-li" / "scores.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(BakeoffError, match=r"scores of 'lungs-li' are of other images than the test split of .*lungs"):
-        run(spoilt, tmp_path / "out")
+        run(spoilt)
 
 
-def test_scores_of_a_split_drawn_anew_are_refused(project: Path, tmp_path: Path) -> None:
-    spoilt = copy(project, tmp_path / "p")
-    shutil.copy(spoilt / "data" / "splits" / "lungs-diagnosis.csv", spoilt / "data" / "splits" / "lungs.csv")
+def test_predictions_of_a_split_drawn_anew_are_refused(project: Path, tmp_path: Path) -> None:
+    spoilt = Project(copy(project, tmp_path / "p"))
+    other = {**TASKS["lungs"], "split": {**TASKS["lungs"]["split"], "seed": 1}}
+    split("lungs", other, spoilt.prepared("lungs"), spoilt.split("lungs"))
     with pytest.raises(BakeoffError, match="are of other images than the test split"):
-        run(spoilt, tmp_path / "out")
+        run(spoilt.root)
+    before = (spoilt.evaluation("lungs") / "pairs.csv").read_bytes()
+    with pytest.raises(BakeoffError, match="was made from another test split"):
+        evaluate("lungs", other, EXPERIMENTS, spoilt, resamples=RESAMPLES, margin=MARGIN)
+    assert (spoilt.evaluation("lungs") / "pairs.csv").read_bytes() == before, "whole or not at all"
 
 
-def test_a_task_without_experiments_gives_an_empty_table_and_an_empty_figure(project: Path) -> None:
-    folder = project / "results" / "comparison"
-    table = pd.read_csv(folder / "lungs-diagnosis.csv")
-    assert table.columns.tolist() == ["experiment"]
-    assert table.empty
-    pairs = pd.read_csv(folder / "lungs-diagnosis-pairs.csv")
-    assert pairs.columns.tolist() == list(PAIR_COLUMNS)
-    assert pairs.empty
-    figure = ET.parse(folder / "lungs-diagnosis.svg").getroot()
-    assert figure.tag == "{http://www.w3.org/2000/svg}svg"
-    assert len(figure) == 0
-    written = {path.name for path in folder.iterdir()} - {"claims.csv"}  # another stage's
-    kinds = ("-pairs.csv", ".csv", ".svg")
-    assert written == {f"{task}{kind}" for task in ("lungs", "lungs-diagnosis") for kind in kinds}
+def test_experiments_and_the_configuration_have_to_agree(project: Path, tmp_path: Path) -> None:
+    spoilt = Project(copy(project, tmp_path / "p"))
+    fewer = [name for name in EXPERIMENTS if name != "lungs-li"]
+    with pytest.raises(BakeoffError, match=r"baselines/lungs-li belongs to no experiment of params\.yaml"):
+        evaluate("lungs", TASKS["lungs"], fewer, spoilt, resamples=RESAMPLES, margin=MARGIN)
+    with pytest.raises(BakeoffError, match=r"holds no predictions of 'new': run `dvc repro evaluate@lungs`"):
+        evaluate("lungs", TASKS["lungs"], [*EXPERIMENTS, "new"], spoilt, resamples=RESAMPLES, margin=MARGIN)

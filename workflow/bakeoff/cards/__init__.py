@@ -95,7 +95,7 @@ def card(
     folds
         Of that task's split.
     audit
-        `results/audits/TASK.json`.
+        The contents of `audit.json` of the task.
     source
         `datasets.NAME.source` of the configuration; None for a folder of one's own.
     note

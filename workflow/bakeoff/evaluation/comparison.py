@@ -149,12 +149,12 @@ FEATURES = {"grey": "grey pixels", "rgb": "colour pixels", "hog": "HOG"}
 # What may tell two experiments of one label apart, in this order: a key of the entry or of its settings, and words for
 # its values; a value without words is shown as it is.
 DISTINCTIONS: tuple[tuple[str, Mapping[Any, str]], ...] = (
-    ("input", {None: "the image itself"}),
+    ("images", {None: "the image itself"}),
     ("norm", {"batch": "batch norm", "none": "no norm"}),
     ("scaling", {"imagenet": "right scaling", "published": "published scaling"}),
     ("head", {"class": "class alone", "both": "class and mask"}),
     ("side", {}),
-    ("weights", {None: "from scratch"}),
+    ("weights", {"none": "from scratch"}),
     ("recipe", {}),
 )
 # Colour and marker of a family; either alone identifies it.
@@ -169,7 +169,7 @@ OTHER_MARK = (INK, "^")
 # What the figure calls a family whose name is not clear enough.
 FAMILY_WORDS = {
     "pretrained": "networks, published encoder",
-    "derived": "networks, pictures made with masks",
+    "derived": "networks, derived pictures",
 }
 # Methods that give the same result from every seed.
 _WITHOUT_SEED = ("majority", "svm", "logistic-regression")
@@ -227,10 +227,12 @@ def _told_apart(text: str, experiments: Mapping[str, Mapping[str, Any]]) -> dict
 
 def _distinction(key: str, experiment: Mapping[str, Any]) -> Any:
     value = experiment.get("settings", {}).get(key, experiment.get(key))
-    if key != "input" or value is None:
+    if key != "images" or value is None:
         return value
-    # An input is named after what it is made of: "ultrasound-predicted-overlay" of the data set ultrasound.
-    return str(value).removeprefix(f"{experiment['dataset']}-").replace("-", " ")
+    if value == experiment["dataset"]:
+        return None
+    # A derived data set is named after its source: "ultrasound-predicted-overlay" is made from "ultrasound".
+    return str(value).removeprefix(f"{experiment['dataset']}-").replace("-", " ").replace("in sample", "in-sample")
 
 
 def score_command(experiment: Mapping[str, Any]) -> str:
@@ -295,7 +297,7 @@ def compare_scores(
     Returns
     -------
     table
-        One row an experiment, best first: the columns of `results/comparison/TASK.csv`. `rank_low` and `rank_high` are
+        One row an experiment, best first: the columns of `comparison.csv`. `rank_low` and `rank_high` are
         the ranks that the comparisons do not rule out; an oracle has none. `HEADLINE_behind_*` is the best method's
         headline score less this one's, paired by image; an oracle is never the best method.
     pairs

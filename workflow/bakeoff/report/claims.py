@@ -27,7 +27,7 @@ def claims(table: pd.DataFrame, pages: Mapping[str, str]) -> dict[str, Any]:
     Parameters
     ----------
     table
-        `results/comparison/claims.csv`.
+        `results/report/claims.csv`.
     pages
         By experiment: where on which page its numbers are accounted for.
     """

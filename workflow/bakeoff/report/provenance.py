@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bakeoff.artefacts.layout import Project
 from bakeoff.evaluation.comparison import score_command
 from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task
 
+# A page names files as they lie in a clone, wherever this one is.
+PROJECT = Project()
 # Of an entry of the configuration, what is said elsewhere in its row.
 _SAID = ("name", "weights", "segmenter", "segmenter_cost", "recipe_settings")
 
@@ -38,7 +41,8 @@ def _record(task: Task, experiment: Experiment, environments: dict[str, str]) ->
         "experiment": experiment.name,
         "anchor": anchor(task, experiment),
         "command": score_command(entry),
-        "folder": f"{experiment.folder.path}/",
+        "folder": f"{PROJECT.experiment(task.name, experiment.name, entry['family']).path}/",
+        "scores": f"{PROJECT.evaluated(task.name, experiment.name)}/",
         "environments": _environments(experiment, environments),
         "parameters": list(flat({key: value for key, value in entry.items() if key not in _SAID})),
         "recipe": list(flat(recipe)),

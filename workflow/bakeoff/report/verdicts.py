@@ -308,7 +308,7 @@ def matrix(methods: list[tuple[str, str]], rows: list[dict[Any, Any]]) -> list[d
     methods
         Name and label, in the order of rows and columns.
     rows
-        Of `TASK-pairs.csv`; those of other methods are passed over.
+        Of `pairs.csv`; those of other methods are passed over.
     """
     found = {(row["first"], row["second"]): row["verdict"] for row in rows}
     found |= {(second, first): _REVERSED.get(verdict, verdict) for (first, second), verdict in found.items()}

@@ -172,7 +172,7 @@ def verdict(pair: Mapping[str, Any], margin: float, *, seeds: int | None = None)
     Parameters
     ----------
     pair
-        Their row of `results/comparison/TASK-pairs.csv`.
+        Their row of `pairs.csv`.
     margin
         The difference below which two methods are equal in practice.
     seeds
@@ -209,7 +209,7 @@ def lead(
     best, other
         What the two are called.
     pair
-        Their row of `results/comparison/TASK-pairs.csv`.
+        Their row of `pairs.csv`.
     wins
         On how many of its images the best method has the higher score.
     kind
