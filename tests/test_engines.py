@@ -8,22 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
+import networkx as nx
 import numpy as np
 import pytest
+from bakeoff.config import read_config
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.engine
 SNAKEMAKE = ("snakemake", "--cores", "8", "--resources", "gpu=1")
-THRESHOLDS = ("lungs-otsu", "lungs-multiotsu3")
-# What looks at the results of every task.
-FOLLOWING = ("inflation", "claims", "report")
 SPLIT = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, stratify: [], seed: 0}"
+# The pages of the cut configuration's one task.
+PAGES = {"index.html", "claims.html", "lungs.html", "data-lungs.html"}
 
 
 class Clone:
@@ -75,10 +78,10 @@ class Clone:
         assert "up to date" in self.run("dvc", "status")
 
 
-def cut(config: Path) -> None:
+def cut(file: Path) -> None:
     """Keep one data set, one task, two thresholds and a tiny network, at 32 pixels, one epoch and one seed."""
     editor = YAML(typ="safe")
-    values = editor.load(config.read_text())
+    values = editor.load(file.read_text())
     values["seeds"]["sample"] = 1
     values["resamples"] = 100
     keep(values["datasets"], "lungs")
@@ -87,18 +90,18 @@ def cut(config: Path) -> None:
         "archive": {"synthetic": {"images": 40, "size": 64, "seed": 1}},
     }
     keep(values["tasks"], "lungs")
-    for section in ("folders", "inputs", "predicted_inputs", "weights"):
+    keep(values["weights"], "none")
+    for section in ("folders", "derived", "predicted_masks", "exports"):
         keep(values[section])
     for recipe in values["recipes"].values():
         recipe["sample"] = {"epochs": 1, "patience": 1}
-    experiments = values["experiments"]
-    keep(experiments["thresholds"], *THRESHOLDS)
-    keep(experiments["networks"], "lungs-unet")
-    for family in ("pretrained", "classical", "classifiers", "on_inputs"):
-        keep(experiments[family])
-    experiments["networks"]["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
-    with config.open("w") as file:
-        editor.dump(values, file)
+    keep(values["experiments"]["baselines"], "lungs")
+    keep(values["experiments"]["baselines"]["lungs"]["methods"], "lungs-otsu", "lungs-multiotsu3")
+    networks = values["experiments"]["networks"]
+    keep(networks, "lungs-unet")
+    networks["lungs-unet"]["settings"] = {"channels": [4, 8], "norm": "none"}
+    with file.open("w") as opened:
+        editor.dump(values, opened)
 
 
 def keep(section: Any, *names: str) -> None:
@@ -123,21 +126,21 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-def resources_of_fits(clone: Clone) -> dict[str, str]:
-    """What a dry run says that each rule that fits asks for."""
-    jobs = re.split(r"^(?:local)?rule ", clone.run(*SNAKEMAKE, "--dry-run"), flags=re.MULTILINE)[1:]
-    return {
-        job.split(":")[0]: re.search(r"^    resources: (.*)$", job, flags=re.MULTILINE).group(1)  # type: ignore[union-attr]
-        for job in jobs
-        if job.startswith("fit_")
-    }
+def resources_of_trainings(clone: Clone) -> str:
+    """What a dry run says that a training asks for."""
+    [job] = [
+        job
+        for job in re.split(r"^(?:local)?rule ", clone.run(*SNAKEMAKE, "--dry-run"), flags=re.MULTILINE)
+        if job.startswith("train:")
+    ]
+    return re.search(r"^    resources: (.*)$", job, flags=re.MULTILINE).group(1)  # type: ignore[union-attr]
 
 
 def test_a_network_of_full_size_has_the_gpu_to_itself(fresh: Clone, tmp_path: Path) -> None:
     clone = fresh.copy(tmp_path / "bakeoff")
-    assert "gpu=0" in resources_of_fits(clone)["fit_network"]
+    assert "gpu=0" in resources_of_trainings(clone)
     clone.set("profile=small")
-    assert "gpu=1" in resources_of_fits(clone)["fit_network"]
+    assert "gpu=1" in resources_of_trainings(clone)
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +159,14 @@ def pretrained(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cl
     Its weights are large: the other tests do without.
     """
     clone = ran.copy(tmp_path_factory.mktemp("pretrained") / "bakeoff")
-    entry = "{dataset: lungs, task: lungs, model: deeplabv3plus, weights: resnet50, recipe: fine-tune, settings: {}}"
+    entry = (
+        "{dataset: lungs, task: lungs, images: lungs, model: deeplabv3plus, weights: resnet50, recipe: fine-tune, "
+        "settings: {}}"
+    )
     source = "{from: random, seed: 0}"
     clone.set(
         f"weights.resnet50={{sample: {source}, small: {source}, full: {source}}}",
-        f"experiments.pretrained.lungs-deeplabv3plus={entry}",
+        f"experiments.networks.lungs-deeplabv3plus={entry}",
     )
     return clone, clone.executed(*SNAKEMAKE)
 
@@ -194,7 +200,7 @@ def test_both_engines_draw_what_was_found(ran: Clone) -> None:
     theirs = (ran.root / ".snakemake" / "report.html").read_text()
     for caption in ("best first by its mean score", "The course of each training"):
         assert caption in theirs
-    assert "results/comparison/lungs.svg" in theirs
+    assert "results/evaluation/lungs/comparison.svg" in theirs
     assert "results/report/index.html" in theirs
     ran.run("dvc", "plots", "show", "--out", ".snakemake/plots")
     assert "lungs-unet" in (ran.root / ".snakemake" / "plots" / "index.html").read_text()
@@ -203,24 +209,27 @@ def test_both_engines_draw_what_was_found(ran: Clone) -> None:
 
 def test_after_dvc_snakemake_has_nothing_to_do(fresh: Clone, tmp_path: Path) -> None:
     clone = fresh.copy(tmp_path / "bakeoff")
-    assert "report" in clone.executed("dvc", "repro")
+    assert "index" in clone.executed("dvc", "repro")
     clone.assert_clean()
     assert "Nothing to be done" in clone.run(*SNAKEMAKE)
 
 
-def test_a_book_of_thresholds_alone_runs_in_a_fresh_clone(fresh: Clone, tmp_path: Path) -> None:
+def test_a_configuration_of_thresholds_alone_runs_in_a_fresh_clone(fresh: Clone, tmp_path: Path) -> None:
     clone = fresh.copy(tmp_path / "bakeoff")
     clone.set("experiments.networks={}")
-    assert "report" in clone.executed("dvc", "repro")
+    assert "index" in clone.executed("dvc", "repro")
     clone.assert_clean()
     assert clone.executed(*SNAKEMAKE) == set()
 
 
+FOLLOWING = {"evaluate@lungs", "report@lungs", "index"}
+OTSU = "experiments.baselines.lungs.methods.lungs-otsu"
+
+
 def test_a_change_taken_back_is_restored(clone: Clone) -> None:
-    clone.set("experiments.thresholds.lungs-otsu.foreground=bright")
-    changed = clone.executed(*SNAKEMAKE)
-    assert {"predict-threshold@lungs-otsu", "score-threshold@lungs-otsu", "compare@lungs", *FOLLOWING} == changed
-    clone.set("experiments.thresholds.lungs-otsu.foreground=train")
+    clone.set(f"{OTSU}.foreground=bright")
+    assert clone.executed(*SNAKEMAKE) == {"baselines@lungs", *FOLLOWING}
+    clone.set(f"{OTSU}.foreground=train")
     assert clone.executed(*SNAKEMAKE) == set()
     clone.assert_clean()
 
@@ -249,39 +258,84 @@ def test_a_fresh_clone_with_a_remote_executes_nothing(
 
 def test_an_experiment_with_pretrained_weights_added_runs_alone(pretrained: tuple[Clone, set[str]]) -> None:
     clone, executed = pretrained
-    name = "lungs-deeplabv3plus"
-    steps = {f"{step}-pretrained@{name}" for step in ("fit", "predict", "export", "score")}
-    assert executed == {"weights@resnet50", *steps, "compare@lungs", *FOLLOWING}
+    assert executed == {"weights@resnet50", "train@lungs-deeplabv3plus", *FOLLOWING}
     clone.assert_clean()
     assert clone.executed("dvc", "repro") == set()
 
 
-def test_an_edited_model_refits_that_model_alone(pretrained: tuple[Clone, set[str]], tmp_path: Path) -> None:
+def test_an_edited_model_trains_that_model_alone(pretrained: tuple[Clone, set[str]], tmp_path: Path) -> None:
     clone = pretrained[0].copy(tmp_path / "bakeoff")
     model = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
     model.write_text(model.read_text() + "\n# An edit.\n")
-    ran = clone.executed(*SNAKEMAKE)
-    assert {"fit-network@lungs-unet", "predict-network@lungs-unet"} <= ran
-    assert not any("deeplab" in stage or "threshold" in stage for stage in ran), ran
-    assert not ran & {"download@lungs", "prepare@lungs", "split@lungs", "weights@resnet50"}
+    assert clone.executed(*SNAKEMAKE) == {"train@lungs-unet", *FOLLOWING}
     clone.assert_clean()
 
 
-def test_an_experiment_added_runs_alone(clone: Clone) -> None:
-    clone.set("experiments.thresholds.lungs-li={dataset: lungs, task: lungs, method: li, foreground: dark}")
-    ran = clone.executed(*SNAKEMAKE)
-    assert ran == {"predict-threshold@lungs-li", "score-threshold@lungs-li", "compare@lungs", *FOLLOWING}
-    assert "lungs-li" in (clone.root / "results" / "comparison" / "lungs.csv").read_text()
+def test_a_new_models_file_runs_nothing(clone: Clone) -> None:
+    folder = clone.root / "workflow" / "bakeoff" / "models"
+    (folder / "mine.py").write_text((folder / "unet.py").read_text())
+    assert clone.executed(*SNAKEMAKE) == set()
+
+
+def test_a_threshold_added_runs_its_group_and_imports_no_torch(clone: Clone) -> None:
+    clone.set("experiments.baselines.lungs.methods.lungs-li={method: li, foreground: dark}")
+    # Fails wherever torch is imported.
+    (clone.root / "workflow" / "torch.py").write_text("raise SystemExit('torch is imported')\n")
+    assert clone.executed(*SNAKEMAKE) == {"baselines@lungs", *FOLLOWING}
+    assert "lungs-li" in (clone.root / "results" / "evaluation" / "lungs" / "comparison.csv").read_text()
     clone.assert_clean()
 
 
-def test_a_task_added_runs_its_split_its_comparison_and_the_report_alone(clone: Clone) -> None:
-    clone.set("tasks.lungs-every-14th={dataset: lungs, kind: segmentation, split: {name: every-14th}}")
+EVERY_14TH = (
+    "tasks.every-14th={dataset: lungs, kind: segmentation, split: {name: every-14th}}",
+    "experiments.baselines.every-14th={dataset: lungs, methods: {every-otsu: {method: otsu, foreground: dark}}}",
+)
+
+
+def test_a_task_added_reruns_nothing_of_the_others(clone: Clone) -> None:
+    clone.set(*EVERY_14TH)
     ran = clone.executed(*SNAKEMAKE)
-    assert ran == {"split@lungs-every-14th", "audit@lungs-every-14th", "compare@lungs-every-14th", *FOLLOWING}
-    assert (clone.root / "results" / "comparison" / "lungs-every-14th.csv").read_text() == "experiment\n"
-    assert "lungs-every-14th" in (clone.root / "results" / "report" / "index.html").read_text()
+    assert ran == {f"{step}@every-14th" for step in ("split", "baselines", "evaluate", "report")} | {"index"}
+    assert "every-14th" in (clone.root / "results" / "report" / "index.html").read_text()
     clone.assert_clean()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("dvc", "repro", "report@every-14th"), ("snakemake", "results/report/every-14th.html", *SNAKEMAKE[1:])],
+    ids=["dvc", "snakemake"],
+)
+def test_one_task_is_made_alone(fresh: Clone, tmp_path: Path, command: tuple[str, ...]) -> None:
+    clone = fresh.copy(tmp_path / "bakeoff")
+    clone.set(*EVERY_14TH)
+    ran = clone.executed(*command)
+    own = {f"{step}@every-14th" for step in ("split", "baselines", "evaluate", "report")}
+    assert ran == {"download@lungs", "prepare@lungs", "card@lungs", *own}
+    report = clone.root / "results" / "report"
+    assert {path.name for path in report.iterdir()} == {"every-14th.html", "data-lungs.html"}
+
+
+def test_what_one_task_needs_of_the_bundled_configuration() -> None:
+    """Of another task nothing but the trainings of segmenters that its derived data sets name."""
+    index = Repo(str(ROOT)).index
+    stages = {stage.name: stage for stage in index.stages}
+    config = read_config(ROOT / "params.yaml")
+    owners = {name: config.experiment(name)["task"] for name in config.experiment_names()}
+    foreign = {}
+    for task in config.tasks:
+        needed = {stage.name for stage in nx.descendants(index.graph, stages[f"report@{task}"])}
+        assert f"evaluate@{task}" in needed
+        assert not {name for name in needed if name.startswith(("evaluate", "report", "index", "baselines"))} - {
+            f"evaluate@{task}",
+            f"baselines@{task}",
+        }
+        others = {name.partition("@")[2] for name in needed if name.startswith("train@")}
+        foreign[task] = {name for name in others if owners[name] != task}
+    assert {task: names for task, names in foreign.items() if names} == {
+        "pets-breeds": {"pets-resnet50-unet"},
+        "ultrasound": {"ultrasound-unet"},
+    }
+    assert len(stages) <= 110
 
 
 def test_a_data_set_added_runs_alone(clone: Clone) -> None:
@@ -290,13 +344,10 @@ def test_a_data_set_added_runs_alone(clone: Clone) -> None:
     clone.set(
         f"datasets.chests={{{body}}}",
         f"tasks.chests={{dataset: chests, kind: segmentation, split: {SPLIT}}}",
-        "experiments.thresholds.chests-otsu={dataset: chests, task: chests, method: otsu, foreground: dark}",
+        "experiments.baselines.chests={dataset: chests, methods: {chests-otsu: {method: otsu, foreground: dark}}}",
     )
-    ran = clone.executed("dvc", "repro")
-    own = {f"{step}@chests" for step in ("download", "prepare", "split", "audit", "compare")}
-    assert {*own, "predict-threshold@chests-otsu", "report"} <= ran
-    assert not any(stage.startswith(("fit", "predict", "score")) and "lungs" in stage for stage in ran), ran
-    assert not ran & {"download@lungs", "prepare@lungs", "split@lungs"}
+    own = {f"{step}@chests" for step in ("download", "prepare", "card", "split", "baselines", "evaluate", "report")}
+    assert clone.executed("dvc", "repro") == {*own, "index"}
     assert "Nothing to be done" in clone.run(*SNAKEMAKE)
 
 
@@ -305,16 +356,14 @@ def test_a_folder_of_ones_own_runs_to_the_report(clone: Clone) -> None:
     clone.set(
         "folders.mine={path: ../mine, size: 32, channels: 1, classes: [background, disc], duplicates: {distance: 0}}",
         f"tasks.mine={{dataset: mine, kind: segmentation, split: {SPLIT}}}",
-        "experiments.thresholds.mine-otsu={dataset: mine, task: mine, method: otsu, foreground: train}",
+        "experiments.baselines.mine={dataset: mine, methods: {mine-otsu: {method: otsu, foreground: train}}}",
     )
-    ran = clone.executed(*SNAKEMAKE)
-    own = {f"{step}@mine" for step in ("pack", "prepare-folder", "split", "audit", "compare")}
-    # The other comparison looks at the new experiment, and leaves it aside.
-    assert ran == {*own, "predict-threshold@mine-otsu", "score-threshold@mine-otsu", "compare@lungs", *FOLLOWING}
-    metrics = json.loads((clone.root / "results" / "experiments" / "mine-otsu" / "metrics.json").read_text())
-    assert metrics["dice"]["mean"] > 0.95
+    own = {"pack", "prepare-folder", "card-folder", "split", "baselines", "evaluate", "report"}
+    assert clone.executed(*SNAKEMAKE) == {*(f"{step}@mine" for step in own), "index"}
+    metrics = json.loads((clone.root / "results" / "evaluation" / "mine" / "metrics.json").read_text())
+    assert metrics["mine-otsu"]["dice"]["mean"] > 0.95
     pages = {path.name for path in (clone.root / "results" / "report").glob("*.html")}
-    assert pages == {"index.html", "claims.html", "lungs.html", "data-lungs.html", "mine.html", "data-mine.html"}
+    assert pages == {*PAGES, "mine.html", "data-mine.html"}
     clone.assert_clean()
 
     (clone.root.parent / "mine" / "images" / "00.png").unlink()
@@ -336,52 +385,94 @@ def draw_discs(folder: Path) -> None:
         cv2.imwrite(str(folder / "masks" / f"{number:02}.png"), 255 * disc.astype(np.uint8))
 
 
-def test_two_engines_at_once_both_end_well(fresh: Clone, tmp_path: Path) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, "it did not come to this in time"
+        time.sleep(0.05)
+
+
+LONG = ("recipes.from-scratch.sample.epochs=40", "recipes.from-scratch.sample.patience=40")
+
+
+def training(clone: Clone) -> bool:
+    """Whether Snakemake's training of the network has done an epoch."""
+    log = clone.root / "logs" / "train" / "lungs" / "lungs-unet.log"
+    return log.exists() and "epoch" in log.read_text()
+
+
+def test_a_second_engine_says_so_and_nothing_is_lost(fresh: Clone, tmp_path: Path) -> None:
     clone = fresh.copy(tmp_path / "bakeoff")
-    both = [clone.popen(*SNAKEMAKE), clone.popen("dvc", "repro")]
-    outputs = [each.communicate(timeout=500)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0], outputs
+    clone.set(*LONG)
+    first = clone.popen(*SNAKEMAKE)
+    wait_for(lambda: training(clone))
+    refusal = f"snakemake (process {first.pid}) runs in this folder: type the same command again when it has ended."
+    again = clone.run(*SNAKEMAKE, code=1)
+    assert refusal in again
+    assert "Traceback" not in again
+    beside = clone.popen("dvc", "repro", "split@lungs", "--force")
+    assert refusal in beside.communicate(timeout=100)[0]
+    assert beside.returncode != 0
+    assert (clone.root / "data" / "splits" / "lungs.csv").is_file(), "restored: DVC had removed it"
+    assert "train" in clone.run(*SNAKEMAKE, "--dry-run"), "a dry run neither waits nor fails"
+    clone.run("snakemake", "--dag")
+    output = first.communicate(timeout=500)[0]
+    assert first.returncode == 0, output[-3000:]
     clone.assert_clean()
     assert "Nothing to be done" in clone.run(*SNAKEMAKE)
 
 
 def test_a_stage_that_fails_is_named_and_the_others_finish(clone: Clone) -> None:
-    loop = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
-    whole = loop.read_text()
-    loop.write_text(whole + "\nraise RuntimeError('planted')\n")
-    clone.set("experiments.thresholds.lungs-li={dataset: lungs, task: lungs, method: li, foreground: dark}")
+    model = clone.root / "workflow" / "bakeoff" / "models" / "unet.py"
+    whole = model.read_text()
+    model.write_text(whole + "\nraise RuntimeError('planted')\n")
+    clone.set(*EVERY_14TH)
     output = clone.run(*SNAKEMAKE, code=1)
-    assert "logs/fit-network/lungs-unet.log" in output
+    assert "logs/train/lungs/lungs-unet.log" in output
     assert "planted" in output, "the failed log is shown"
-    assert (clone.root / "results" / "experiments" / "lungs-li" / "metrics.json").is_file()
-    loop.write_text(whole)
-    ran = clone.executed(*SNAKEMAKE)
-    assert "predict-threshold@lungs-li" not in ran, "what had finished is not done again"
+    assert (clone.root / "results" / "report" / "every-14th.html").is_file()
+    model.write_text(whole)
+    assert clone.executed(*SNAKEMAKE) == {"index"}, "what had finished is not done again"
     clone.assert_clean()
 
 
 def test_metrics_diff_shows_a_changed_parameter(clone: Clone) -> None:
-    clone.set("experiments.thresholds.lungs-otsu.foreground=bright")
+    clone.set(f"{OTSU}.foreground=bright")
     clone.run("dvc", "repro")
-    diff = json.loads(clone.run("dvc", "metrics", "diff", "--json"))
-    metrics = json.dumps(diff)
-    assert "results/experiments/lungs-otsu/metrics.json" in metrics
-    assert "lungs-multiotsu3" not in metrics, "what did not change is not shown"
+    diff = json.loads(clone.run("dvc", "metrics", "diff", "--json"))["diff"]
+    changed = {key.partition(".")[0] for key in diff["results/evaluation/lungs/metrics.json"]}
+    assert changed == {"lungs-otsu"}, "what did not change is not shown"
 
 
-def test_an_experiment_of_dvc_changes_the_profile_of_a_copy(clone: Clone) -> None:
+def test_an_experiment_of_dvc_changes_a_copy(clone: Clone) -> None:
     clone.run("dvc", "exp", "run", "--temp", "-S", "seeds.sample=2")
     assert "seeds" in clone.run("dvc", "exp", "show", "--csv")
 
 
-def test_killed_outright_the_same_command_goes_on(fresh: Clone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", [SNAKEMAKE, ("dvc", "repro")], ids=["snakemake", "dvc"])
+def test_killed_outright_the_same_command_goes_on(fresh: Clone, tmp_path: Path, engine: tuple[str, ...]) -> None:
     clone = fresh.copy(tmp_path / "bakeoff")
-    clone.set("recipes.from-scratch.sample.epochs=30", "recipes.from-scratch.sample.patience=30")
-    log = clone.root / "logs" / "fit-network" / "lungs-unet.log"
-    engine = clone.popen(*SNAKEMAKE, start_new_session=True)
-    deadline = time.time() + 240
-    while time.time() < deadline and not (log.exists() and "epoch" in log.read_text()):
-        time.sleep(0.1)
-    os.kill(engine.pid, signal.SIGKILL)  # Snakemake alone: dvc and the training stay behind as orphans
+    clone.set(*LONG)
+    first = clone.popen(*engine, start_new_session=True)
+    wait_for(lambda: any((clone.root / ".bakeoff" / "checkpoints").glob("*/epoch-*.json")))
+    os.kill(first.pid, signal.SIGKILL)  # the engine alone: what it started stays behind
+    output = clone.run(*engine)
+    assert "rm " not in output
+    assert "lock" not in output.replace("--wait-for-lock", "").replace("dvc.lock", "").replace("lock file", "")
+    clone.assert_clean()
+
+
+def test_finished_trainings_are_kept_until_they_are_recorded(clone: Clone) -> None:
+    """DVC records a stage when its command has ended; the next run needs its checkpoints no longer."""
+    home = clone.root / ".bakeoff" / "checkpoints"
+    assert any(home.glob("*/finished.json"))
+    clone.set(f"{OTSU}.foreground=bright")
     clone.run(*SNAKEMAKE)
+    assert not any(home.iterdir())
+
+
+def test_forced_stages_really_run(clone: Clone) -> None:
+    assert clone.executed(*SNAKEMAKE, "-R", "split") >= {"split@lungs"}
+    forced = clone.executed(*SNAKEMAKE, "-F")
+    assert forced >= {"download@lungs", "prepare@lungs", "train@lungs-unet", *FOLLOWING}
     clone.assert_clean()
