@@ -1,4 +1,4 @@
-"""The inputs of a leak study: masks drawn in, masks alone, and masks that went to another image."""
+"""Derived data sets: masks drawn in, masks alone, regions, and masks of another image."""
 
 import json
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.derived import draw as stage
-from bakeoff.datasets.derived.draw import make_input
+from bakeoff.datasets.derived import derive as stage
+from bakeoff.datasets.derived.derive import derive
 from bakeoff.datasets.derived.drawing import inner_edge, mask_only, overlay, region, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,10 +216,9 @@ def test_one_image_has_nobody_to_exchange_with() -> None:
 # -- the stage --------------------------------------------------------------------------------------------------------
 
 
-OVERLAY = {
-    "dataset": "spots", "kind": "overlay", "mask": "true", "style": "tint", "colour": [255, 0, 0], "opacity": 1.0,
-    "width": 1, "seed": 5,
-}  # fmt: skip
+TRUE = {"dataset": "spots", "masks": "spots", "variant": "true", "seed": 5}
+OVERLAY = {**TRUE, "kind": "overlay", "style": "tint", "colour": [255, 0, 0], "opacity": 1.0, "width": 1}
+SHUFFLED = {**OVERLAY, "variant": "shuffled"}
 
 
 @pytest.fixture
@@ -234,13 +233,13 @@ def spots(tmp_path: Path) -> Path:
     np.save(folder / "histograms.npy", np.zeros((7, 256), np.uint32))
     names = [f"spot ({n})" for n in range(7)]
     pd.DataFrame({"id": names, "group": [names[0], *names[:1], *names[2:]]}).to_csv(folder / "index.csv", index=False)
-    about = {"name": "spots", "classes": ["background", "spot"], "strata": [], "synthetic": True}
+    about = {"name": "spots", "title": "Spots", "classes": ["background", "spot"], "strata": [], "synthetic": True}
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 
 
 def written(settings: dict[str, Any], prepared: Path) -> np.ndarray:
-    make_input("drawn", settings, prepared, prepared.parent / "drawn")
+    derive("drawn", settings, prepared, prepared, prepared.parent / "drawn")
     return np.load(prepared.parent / "drawn" / "images.npy")
 
 
@@ -256,7 +255,7 @@ def test_true_overlays_are_in_the_order_of_the_index(
 
 
 def test_shuffled_overlays_carry_masks_of_others_and_no_look_alikes(spots: Path) -> None:
-    drawn = written(OVERLAY | {"mask": "shuffled"}, spots)
+    drawn = written(SHUFFLED, spots)
     places = (drawn == RED).all(axis=-1).reshape(7, 16).argmax(axis=1)  # of an image's mask: the number of its owner
     assert sorted(places) == list(range(7))
     assert (places != np.arange(7)).all()
@@ -264,39 +263,47 @@ def test_shuffled_overlays_carry_masks_of_others_and_no_look_alikes(spots: Path)
 
 
 def test_masks_alone_are_written_too(spots: Path) -> None:
-    drawn = written({"dataset": "spots", "kind": "mask"}, spots)
+    drawn = written({**TRUE, "kind": "mask"}, spots)
     assert drawn.dtype == np.uint8
     assert (drawn == np.load(spots / "masks.npy")[..., None] * 255).all()
 
 
-@pytest.mark.parametrize("mask", ["true", "shuffled"])
-def test_regions_of_the_true_mask_or_of_anothers(spots: Path, mask: str) -> None:
+@pytest.mark.parametrize("variant", ["true", "shuffled"])
+def test_regions_of_the_true_mask_or_of_anothers(spots: Path, variant: str) -> None:
     images = np.load(spots / "images.npy")[..., 0].reshape(7, 16)
-    drawn = written(
-        {"dataset": "spots", "kind": "region", "mask": mask, "keep": "masked", "margin": 0, "seed": 5}, spots
-    )
+    drawn = written({**TRUE, "variant": variant, "kind": "region", "keep": "masked", "margin": 0}, spots)
     kept = (drawn[..., 0] != 128).reshape(7, 16)
     assert kept.sum(axis=1).tolist() == [1] * 7
     owners = kept.argmax(axis=1)
-    assert (owners == np.arange(7)).all() == (mask == "true")
+    assert (owners == np.arange(7)).all() == (variant == "true")
     assert drawn[..., 0].reshape(7, 16)[range(7), owners].tolist() == images[range(7), owners].tolist()
 
 
-def test_an_input_says_what_it_is(spots: Path) -> None:
-    settings = OVERLAY | {"mask": "shuffled"}
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        (OVERLAY, "the image with the annotator's mask: tint"),
+        (SHUFFLED, "the image with another image's mask: tint"),
+        ({**TRUE, "kind": "mask"}, "the annotator's mask alone, without the image"),
+        (
+            {**TRUE, "kind": "region", "keep": "crop", "margin": 0.1},
+            "the image with the annotator's mask: the region that it covers (crop)",
+        ),
+    ],
+)
+def test_a_derived_data_set_says_what_it_is(spots: Path, settings: dict[str, Any], note: str) -> None:
     written(settings, spots)
-    assert sorted(path.name for path in (spots.parent / "drawn").iterdir()) == ["images.npy", "input.json"]
-    about = json.loads((spots.parent / "drawn" / "input.json").read_text())
-    assert "another image's mask" in about.pop("note")
-    assert about == {
-        "name": "drawn", "kind": "overlay", "settings": settings, "dataset": "spots", "synthetic": True,
-    }  # fmt: skip
+    assert sorted(path.name for path in (spots.parent / "drawn").iterdir()) == ["dataset.json", "images.npy"]
+    assert json.loads((spots.parent / "drawn" / "dataset.json").read_text()) == {
+        **{"name": "drawn", "title": f"Spots, {note}", "derived_from": "spots", "settings": settings},
+        **{"synthetic": True, "note": note},
+    }
 
 
 def test_the_same_settings_write_the_same_images(spots: Path) -> None:
-    first = written(OVERLAY | {"mask": "shuffled"}, spots)
-    assert np.array_equal(first, written(OVERLAY | {"mask": "shuffled"}, spots))
-    assert not np.array_equal(first, written(OVERLAY | {"mask": "shuffled", "seed": 6}, spots))
+    first = written(SHUFFLED, spots)
+    assert np.array_equal(first, written(SHUFFLED, spots))
+    assert not np.array_equal(first, written(SHUFFLED | {"seed": 6}, spots))
 
 
 def without_masks(prepared: Path) -> None:
@@ -311,8 +318,8 @@ def all_look_alikes(prepared: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (without_masks, r"inputs\.drawn\.dataset: .*spots has no masks"),
-        (all_look_alikes, r"inputs\.drawn\.mask: .*7 of 7"),
+        (without_masks, r"derived\.drawn\.dataset: .*spots has no masks"),
+        (all_look_alikes, r"derived\.drawn\.variant: .*7 of 7"),
     ],
 )
 def test_what_cannot_be_built_is_one_sentence_and_keeps_what_was_there(
@@ -321,6 +328,6 @@ def test_what_cannot_be_built_is_one_sentence_and_keeps_what_was_there(
     before = written(OVERLAY, spots)
     fault(spots)
     with pytest.raises(BakeoffError, match=words):
-        written(OVERLAY | {"mask": "shuffled"}, spots)
+        written(SHUFFLED, spots)
     assert np.array_equal(np.load(spots.parent / "drawn" / "images.npy"), before)
     assert sorted(path.name for path in spots.parent.iterdir()) == ["drawn", "spots"]

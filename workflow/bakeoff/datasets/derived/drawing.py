@@ -19,7 +19,7 @@ SLIP = 0.1
 
 
 def drawn(settings: Mapping[str, Any], images: np.ndarray, masks: np.ndarray, classes: int) -> np.ndarray:
-    """What an entry of the configuration's `inputs` makes of images and masks; uint8, (n, H, W, 3).
+    """What an entry of the configuration's `derived` makes of images and masks; uint8, (n, H, W, 3).
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, run_name
+from bakeoff.progress.interruption import stops_when_told
 from bakeoff.training.device import set_up
 from bakeoff.training.fit import open_experiment, train_network
 from bakeoff.training.torch_network import TorchNetwork
@@ -71,7 +72,7 @@ def predict_masks_of(
     cost = read_json(folder.predictions / "cost.json", f"train@{segmenter['experiment']}")
     target = project.prepared(name)
     quality: list[dict[str, Any]] = []
-    with atomic_folder(target) as beside:
+    with stops_when_told(), atomic_folder(target) as beside:
         for fold in folds:
             own = _masks_by(folder.models / f"{run_name(0, fold.number, len(trained))}.safetensors", data)
             fitted = _cross_fitted(name, settings, recipe, inner_folds, data, fold, own, project, inputs)
@@ -157,17 +158,17 @@ def _cross_fitted(
     experiment = open_experiment(name, segmenter, recipe, None, data, segmenter["task"], weights)
     runtime = set_up(recipe["precision"])
     groups = data.index["group"].to_numpy(str)
+    holdout = GroupShuffleSplit(1, test_size=INNER_VALIDATION, random_state=fold.number)
     try:
         parts = inner_parts(fold.train, groups, inner_folds, fold.number)
+        chosen = [next(holdout.split(outside, groups=groups[outside])) for outside, _ in parts]
     except ValueError:
         raise BakeoffError(
-            f"params.yaml: predicted_masks.{name}: the training images of fold {fold.number} are one group of "
-            "near-duplicates: use a split with more groups."
+            f"params.yaml: predicted_masks.{name}: the training images of fold {fold.number} are too few groups of "
+            f"near-duplicates ({len(np.unique(groups[fold.train]))}) to be divided twice: use a split with more groups."
         ) from None
     masks = own.copy()
-    for number, (outside, inside) in enumerate(parts):
-        holdout = GroupShuffleSplit(1, test_size=INNER_VALIDATION, random_state=fold.number)
-        training, validation = next(holdout.split(outside, groups=groups[outside]))
+    for number, ((outside, inside), (training, validation)) in enumerate(zip(parts, chosen, strict=True)):
         what = f"{name}, fold {fold.number}, part {number + 1} of {len(parts)}"
         best, _, description = train_network(
             experiment,
