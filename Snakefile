@@ -30,6 +30,14 @@ onstart:
     drop_recorded(Path(workflow.basedir))
 
 
+onsuccess:
+    drop_recorded(Path(workflow.basedir))
+
+
+onerror:
+    drop_recorded(Path(workflow.basedir))
+
+
 report: "workflow/report/workflow.rst"
 
 

@@ -15,6 +15,7 @@ import click
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.stage_inputs import drop_recorded, stage_inputs
 
 PROJECT = Project()
 
@@ -247,7 +248,8 @@ def train(experiment: str) -> None:
     inputs = _inputs(f"train@{experiment}")
     from bakeoff.training.train import train as run
 
-    run(experiment, settings, config.recipe(settings["recipe"]), config.seed_count, PROJECT, inputs)
+    recipe, half = config.recipe(settings["recipe"]), config.keeps_half_precision
+    run(experiment, settings, recipe, config.seed_count, PROJECT, inputs, half=half)
 
 
 @main.command()
@@ -361,6 +363,7 @@ def report(task: str) -> None:
 def index() -> None:
     """Render results/report/index.html and the page on published claims."""
     config = _config()
+    drop_recorded()
     from bakeoff.report.write import write_index
 
     write_index(
@@ -375,9 +378,7 @@ def index() -> None:
 
 def _inputs(stage: str) -> dict[str, Any]:
     """What a stage of training depends on; finished trainings that `dvc.lock` has recorded since are removed."""
-    from bakeoff.stage_inputs import drop_recorded, stage_inputs
-
-    drop_recorded(Path())
+    drop_recorded()
     return stage_inputs(stage)
 
 

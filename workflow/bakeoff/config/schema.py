@@ -41,6 +41,14 @@ class SeedCounts(Section):
     full: Seeds
 
 
+class StoredWeights(Section):
+    """In what precision the weights of trained networks are kept at each profile."""
+
+    sample: Literal["half", "single"]
+    small: Literal["half", "single"]
+    full: Literal["half", "single"]
+
+
 class Download(Section):
     """Where to look first, and how patiently."""
 
@@ -420,6 +428,7 @@ class Config(Section):
 
     profile: Profile
     seeds: SeedCounts
+    stored_weights: StoredWeights
     download: Download
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     margins: Margins
@@ -437,6 +446,11 @@ class Config(Section):
     def seed_count(self) -> int:
         """Seeds at the profile."""
         return int(getattr(self.seeds, self.profile))
+
+    @property
+    def keeps_half_precision(self) -> bool:
+        """Whether the weights of trained networks are kept in half precision."""
+        return bool(getattr(self.stored_weights, self.profile) == "half")
 
     def dataset_size(self, name: str) -> DatasetSize:
         """What the profile says of a data set."""

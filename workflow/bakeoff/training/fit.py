@@ -51,6 +51,7 @@ def fit(
     history: Path,
     *,
     inputs: Mapping[str, Any],
+    half: bool = False,
 ) -> None:
     """Train seeds 0 to `seeds - 1`; what was trained before is not trained again, and a killed training goes on.
 
@@ -78,6 +79,8 @@ def fit(
         `seedK/history.csv`. With cross-validation `seedK-foldJ` in place of `seedK`.
     inputs
         What the stage depends on, by which checkpoints are told apart: see `bakeoff.stage_inputs`.
+    half
+        Whether weights are kept in half precision.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def fit(
                 )
                 record |= {"seed": seed, "fold": fold.number}
                 trained[run_name(seed, fold.number, len(folds))] = best, record, description
-    _write(folder, history, trained)
+    _write(folder, history, trained, half)
 
 
 @dataclass(frozen=True)
@@ -333,10 +336,12 @@ def _record(
     }
 
 
-def _write(folder: Path, history: Path, trained: Mapping[str, tuple[State, dict[str, Any], Description]]) -> None:
+def _write(
+    folder: Path, history: Path, trained: Mapping[str, tuple[State, dict[str, Any], Description]], half: bool
+) -> None:
     with atomic_folder(folder) as models, atomic_folder(history) as curves:
         for run, (best, record, description) in trained.items():
-            save_network(models / f"{run}.safetensors", best, description)
+            save_network(models / f"{run}.safetensors", best, description, half=half)
             without_history = {key: value for key, value in record.items() if key != "history"}
             (models / f"{run}.json").write_text(json.dumps(without_history, indent=2) + "\n")
             (curves / run).mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -90,12 +91,28 @@ def build_network(name: str, in_channels: int, classes: int, settings: Mapping[s
     return network
 
 
-def save_network(path: Path, weights: Mapping[str, Tensor], description: Description) -> None:
-    """Write weights and description, whole or not at all."""
+def save_network(path: Path, weights: Mapping[str, Tensor], description: Description, *, half: bool = False) -> None:
+    """Write weights and description, whole or not at all.
+
+    Parameters
+    ----------
+    half
+        Whether to keep numbers in half precision, which halves the file; a tensor with a number that float16 cannot
+        hold stays as it is.
+    """
     part = path.with_name(f".{path.name}.part")
     tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    if half:
+        tensors = {key: _in_half(value) for key, value in tensors.items()}
     save_file(tensors, part, metadata={"bakeoff": json.dumps(asdict(description), sort_keys=True)})
     part.replace(path)
+
+
+def _in_half(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    smaller = tensor.half()
+    return smaller if torch.isfinite(smaller).all() else tensor
 
 
 def load_network(path: Path) -> tuple[nn.Module, Description]:

@@ -17,6 +17,8 @@ def train(
     seeds: int,
     project: Project,
     inputs: Mapping[str, Any],
+    *,
+    half: bool,
 ) -> None:
     """Write `results/TASK/NAME`: models, history and predictions, each whole or not at all.
 
@@ -30,6 +32,8 @@ def train(
         How many; 0 to `seeds - 1`.
     inputs
         What the stage depends on: see `bakeoff.stage_inputs`.
+    half
+        Whether weights are kept in half precision.
 
     Raises
     ------
@@ -55,6 +59,7 @@ def train(
         folder.models,
         folder.history,
         inputs=inputs,
+        half=half,
     )
     pictures = {} if images is None else read_json(images / "dataset.json", f"derive@{settings['images']}")
     with atomic_folder(folder.predictions) as beside:
