@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
-import yaml
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from ruamel.yaml import YAML
 from snakemake.io import ancient, directory, report
 
 STAMP = ".snakemake/dvc-says-changed"
@@ -48,7 +48,7 @@ class Stages:
         self._workflow = workflow
         self._root = Path(workflow.basedir)
         self._repo = Repo(str(self._root))
-        self._templates: dict[str, Any] = yaml.safe_load((self._root / "dvc.yaml").read_text())["stages"]
+        self._templates: dict[str, Any] = YAML(typ="safe").load((self._root / "dvc.yaml").read_text())["stages"]
         self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
         self._pull = "--pull " if self._repo.config["core"].get("remote") else ""
 
@@ -163,8 +163,11 @@ class Stages:
         """Stages that are out of date or forced, and all that follow from them."""
         if not self._workflow.is_main_process:  # a job that the main process has handed to another one was judged there
             return frozenset()
+        params = YAML(typ="safe").load((self._root / "params.yaml").read_text())
         hashes: dict[str, Any] = {}
-        changed = [stage for name, stage in self._stages.items() if name in self.forced or _is_changed(stage, hashes)]
+        changed = [
+            stage for name, stage in self._stages.items() if name in self.forced or _is_changed(stage, hashes, params)
+        ]
         graph = self._repo.index.graph  # edges point from a stage to what it depends on
         below = {follower for stage in changed for follower in nx.ancestors(graph, stage)}
         if changed:
@@ -181,24 +184,32 @@ def _forced_words(settings: Any) -> list[str]:
     return [str(word) for word in (*settings.forcerun, *(settings.targets if settings.forcetargets else ()))]
 
 
-def _is_changed(stage: Any, hashes: dict[str, Any]) -> bool:
+def _is_changed(stage: Any, hashes: dict[str, Any], params: Any) -> bool:
     """Whether a stage's command, a dependency or an output is another than `dvc.lock` says.
 
     `stage.status()` would say the same, but lock the paths, and a pipeline that runs beside would take that for
-    another run of the stage. What many stages depend on is hashed once: `hashes` keeps it by path.
+    another run of the stage. What many stages depend on is read once: `hashes` keeps it by path, and `params` are the
+    values in `params.yaml`.
     """
     if stage.cmd_changed:
         return True
-    return any(_differs(dep, hashes) for dep in stage.deps) or any(out.status() for out in stage.outs)
+    return any(_differs(dep, hashes, params) for dep in stage.deps) or any(out.status() for out in stage.outs)
 
 
-def _differs(dependency: Any, hashes: dict[str, Any]) -> bool:
+def _differs(dependency: Any, hashes: dict[str, Any], params: Any) -> bool:
+    recorded = dependency.hash_info
     if isinstance(dependency, ParamsDependency):
-        return bool(dependency.status())
+        return not recorded or any(recorded.value.get(key, KeyError) != _at(params, key) for key in dependency.params)
     path = dependency.fs_path
     if path not in hashes:
         hashes[path] = dependency.get_hash() if dependency.exists else None
-    return hashes[path] is None or hashes[path] != dependency.hash_info
+    return hashes[path] is None or hashes[path] != recorded
+
+
+def _at(params: Any, key: str) -> Any:
+    for part in key.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
 
 
 def _overlap(one: str, other: str) -> bool:
