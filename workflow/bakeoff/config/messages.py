@@ -28,11 +28,11 @@ def _sentence(details: ErrorDetails, prefix: tuple[str, ...]) -> str:
     key = _key(location)
     given = details.get("input")
     if details["type"].startswith("union_tag"):
-        key += f".{details['ctx']['discriminator'].strip(chr(39))}"
+        key += "." + re.findall(r"'(\w+)'", details["ctx"]["discriminator"])[-1]  # the key as it is written, its alias
     if details["type"] == "extra_forbidden":
-        if location[-1] in _all_keys():
+        if location[-1] in known_keys():
             return f"{key} does not belong there: take it out."
-        return f"{key} is no key of the configuration{nearest(location[-1], _all_keys(), listed=False)}."
+        return f"{key} is no key of the configuration{nearest(location[-1], known_keys(), listed=False)}."
     if details["type"] in ("missing", "union_tag_not_found"):
         return f"{key} is missing: add it."
     if details["type"] in ("literal_error", "union_tag_invalid") and "ctx" in details:
@@ -40,6 +40,8 @@ def _sentence(details: ErrorDetails, prefix: tuple[str, ...]) -> str:
         value = details["ctx"].get("tag", given)
         known = re.findall(r"'([^']+)'", expected)
         return f"{key} is {value!r}, which is none of {expected}{nearest(str(value), known, listed=False)}."
+    if details["type"] in ("model_type", "model_attributes_type"):
+        return f"{key} is {given!r}, where keys with values belong: see params.yaml's other entries."
     message = details["msg"].removeprefix("Value error, ")
     shown = f" (it is {given!r})" if given is None or isinstance(given, str | int | float) else ""
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}."
@@ -55,7 +57,8 @@ def _key(location: Sequence[str]) -> str:
     return ".".join(part for position, part in enumerate(location) if position != member and not part.endswith("]"))
 
 
-def _all_keys() -> list[str]:
+def known_keys() -> list[str]:
+    """Every key that some section of the configuration has."""
     return sorted({field.alias or name for model in _sections() for name, field in model.model_fields.items()})
 
 

@@ -1,14 +1,15 @@
 """Whether what the configuration names exists, and whether its entries agree with each other."""
 
-import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from bakeoff.artefacts.constants import constants
+from bakeoff.artefacts.layout import BASELINES
 from bakeoff.config.messages import bare_sentences
 from bakeoff.config.naming import nearest
-from bakeoff.config.schema import PROFILES, Classical, Config, Derived, Network, PredictedMasks, Training
+from bakeoff.config.schema import PROFILES, Classical, Config, Derived, Network, PredictedMasks, Recipe, Training
 
 PACKAGE = Path(__file__).parent.parent
 # Folders of results that are no task's, and pages of the report that are no task's.
@@ -60,10 +61,8 @@ def _targets(config: Config, dataset: str) -> tuple[str, ...]:
     if dataset in config.folders:
         return ("class",)
     package = PACKAGE / "datasets" / "sources" / config.datasets[dataset].source / "__init__.py"
-    for statement in ast.parse(package.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TARGETS":
-            return tuple(ast.literal_eval(statement.value))
-    return ()
+    targets: tuple[str, ...] = constants(package).get("TARGETS", ())
+    return targets
 
 
 def _wrong_data(config: Config) -> Iterable[str]:
@@ -114,8 +113,8 @@ def _wrong_experiments(config: Config) -> Iterable[str]:
     for task, group in config.experiments.baselines.items():
         key = f"experiments.baselines.{task}"
         yield from _unknown(key, task, config.tasks, "task")
-        if task not in config.tasks:
-            continue
+        if task not in config.tasks or config.tasks[task].dataset not in config.dataset_names():
+            continue  # said of the task
         yield from _contradicted(
             key, {"dataset": group.dataset}, f"task '{task}'", {"dataset": config.tasks[task].dataset}
         )
@@ -127,6 +126,8 @@ def _wrong_experiments(config: Config) -> Iterable[str]:
                     "name one of that kind."
                 )
     for name, network in config.networks.items():
+        if name == BASELINES:
+            yield f"experiments.networks.{name}: a folder of this name is Bakeoff's own: rename the experiment."
         yield from _wrong_network(config, f"experiments.networks.{name}", network)
 
 
@@ -135,12 +136,7 @@ def _wrong_network(config: Config, key: str, network: Network) -> Iterable[str]:
     yield from _unknown(f"{key}.recipe", network.recipe, config.recipes, "recipe")
     yield from _unknown(f"{key}.weights", network.weights, config.weights, "weights")
     if network.recipe in config.recipes and network.weights == "none":
-        recipe = config.recipes[network.recipe].at(config.profile)
-        if recipe.get("frozen_epochs"):
-            yield (
-                f"{key} freezes its encoder (recipes.{network.recipe}: frozen_epochs) and starts from no pretrained "
-                "weights: name weights, or a recipe whose frozen_epochs is 0."
-            )
+        yield from _frozen(key, network.recipe, config.recipes[network.recipe])
     if network.task not in config.tasks:
         yield from _unknown(f"{key}.task", network.task, config.tasks, "task")
         return
@@ -151,6 +147,18 @@ def _wrong_network(config: Config, key: str, network: Network) -> Iterable[str]:
     if network.masks and task.kind == "segmentation":
         yield f"{key}.masks is for classifiers, and task '{network.task}' is a segmentation: take it out."
     yield from _wrong_images(config, key, network)
+
+
+def _frozen(key: str, name: str, recipe: Recipe) -> Iterable[str]:
+    """Of a network without pretrained weights: whether its recipe would keep random values as they are."""
+    for profile in PROFILES:
+        epochs = recipe.at(profile).get("frozen_epochs")
+        if isinstance(epochs, int) and epochs > 0:
+            yield (
+                f"{key} freezes its encoder (recipes.{name}.{profile}.frozen_epochs is {epochs}) and starts from no "
+                "pretrained weights: name weights, or a recipe whose frozen_epochs is 0."
+            )
+            return
 
 
 def _wrong_images(config: Config, key: str, network: Network) -> Iterable[str]:
@@ -181,8 +189,8 @@ def _wrong_masks(config: Config, key: str, predicted: PredictedMasks) -> Iterabl
         if network.task in config.tasks and config.tasks[network.task].kind == "segmentation"
     }
     yield from _unknown(f"{key}.segmenter.experiment", segmenter.experiment, known, "network for masks")
-    if predicted.dataset in config.dataset_names() and predicted.task in config.tasks:
-        own = {"dataset": config.tasks[predicted.task].dataset}
+    own = {"dataset": config.tasks[predicted.task].dataset} if predicted.task in config.tasks else {}
+    if predicted.dataset in config.dataset_names() and own.get("dataset") in config.dataset_names():
         yield from _contradicted(key, {"dataset": predicted.dataset}, f"task '{predicted.task}'", own)
     if segmenter.experiment in known:
         own = known[segmenter.experiment].model_dump()
@@ -190,6 +198,11 @@ def _wrong_masks(config: Config, key: str, predicted: PredictedMasks) -> Iterabl
         yield from _contradicted(f"{key}.segmenter", given, f"'{segmenter.experiment}'", own)
         if predicted.dataset in config.dataset_names():
             yield from _contradicted(key, {"dataset": predicted.dataset}, f"'{segmenter.experiment}'", own)
+        if own["images"] != own["dataset"]:
+            yield (
+                f"{key}.segmenter.images is '{own['images']}': name a network that sees the images of "
+                f"'{own['dataset']}' themselves."
+            )
 
 
 def _wrong_derived(config: Config, key: str, derived: Derived) -> Iterable[str]:

@@ -172,11 +172,22 @@ class SyntheticArchive(Section):
     synthetic: Synthetic
 
 
+def _kind_of_archive(value: Any) -> str:
+    """Which of the two an entry is, so that a mistake in it is reported once, and where it is."""
+    return "official" if isinstance(value, str) else "synthetic"
+
+
+AnyArchive = Annotated[
+    Annotated[Literal["official"], Tag("official")] | Annotated[SyntheticArchive, Tag("synthetic")],
+    Discriminator(_kind_of_archive),
+]
+
+
 class DatasetSize(Section):
     """What differs between profiles."""
 
     size: Size
-    archive: Literal["official"] | SyntheticArchive
+    archive: AnyArchive
 
 
 class Dataset(Section):
