@@ -448,12 +448,12 @@ def test_the_guides_package_is_short_and_can_be_prepared(leafspots: ModuleType, 
     assert "4 images are listed, 900 were published" in audit
 
 
-def test_the_guides_entries_are_the_books() -> None:
+def test_the_guides_entries_are_the_configurations() -> None:
     own, published = (yaml.safe_load(block) for block in code_blocks("yaml"))
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["folders"] |= own["folders"]
     values["tasks"] |= own["tasks"]
-    values["experiments"]["thresholds"] |= own["experiments"]["thresholds"]
+    values["experiments"]["baselines"] |= own["experiments"]["baselines"]
     assert config.check_config(values).folders["mine"].classes == ["background", "cell"]
     assert config.Dataset.model_validate(published["datasets"]["leafspots"]).source == "leafspots"
 
