@@ -1,5 +1,6 @@
 """Training: exact losses, faithful augmentation, the same bits after every kill, one sentence for every mishap."""
 
+import itertools
 import json
 import math
 import os
@@ -1123,12 +1124,21 @@ def test_memory_that_runs_out_names_batch_and_size(place: Path) -> None:
 
 # --- killed and started again
 
+
+@pytest.fixture(autouse=True)
+def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The networks of these tests take no time."""
+    monkeypatch.setattr("bakeoff.training.loop.CHECKPOINT_SECONDS", 0)
+
+
 TRAIN = """
 import json, os, sys
 from pathlib import Path
 Path("pid").write_text(str(os.getpid()))
 from bakeoff.models import timm_classifier
+from bakeoff.training import loop
 from bakeoff.training.fit import fit
+loop.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", 0))
 timm_classifier.BACKBONES["tiny"] = "test_resnet"
 settings, recipe, target, seeds, weights = json.loads(sys.argv[1])
 data = (Path("prepared"), Path("prepared.csv"), None, weights and Path(weights))
@@ -1194,6 +1204,32 @@ def test_killed_at_random_epochs_it_ends_in_the_same_bits(tmp_path: Path, monkey
     run_fit(seeds=2, **LONG)
     for seed in (0, 1):
         require_same_bits(killed, uninterrupted, seed)
+
+
+def test_short_epochs_are_not_written_one_by_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch, written: list[int]
+) -> None:
+    """Time passes a second a call; a checkpoint is due every ten seconds, and the best weights are never lost."""
+    monkeypatch.setattr("bakeoff.training.loop.CHECKPOINT_SECONDS", 10.0)
+    monkeypatch.setattr("bakeoff.training.loop.time.monotonic", itertools.count().__next__)
+    run_fit(epochs=30, patience=30)
+    assert written
+    assert len(written) < 6
+    assert written == sorted(written)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The epochs that checkpoints are written of."""
+    epochs: list[int] = []
+    save = CheckpointFolder.save
+
+    def noting(self: CheckpointFolder, history: History, state: State, best: State | None) -> None:
+        epochs.append(len(history))
+        save(self, history, state, best)
+
+    monkeypatch.setattr(CheckpointFolder, "save", noting)
+    return epochs
 
 
 def require_same_bits(killed: Path, uninterrupted: Path, seed: int) -> None:

@@ -58,6 +58,8 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # The checkpoint that was last read or written.
+        self._last: Path | None = None
 
     @contextmanager
     def held(self, what: str) -> Iterator[None]:
@@ -77,7 +79,7 @@ class CheckpointFolder:
     def save(
         self, history: list[dict[str, float]], state: Mapping[str, Tensor], best: Mapping[str, Tensor] | None
     ) -> None:
-        """Write the checkpoint of the epoch that `history` ends with; `best` None keeps the best weights as they were.
+        """Write the checkpoint of the epoch that `history` ends with; `best` None keeps those of the last checkpoint.
 
         Raises
         ------
@@ -89,11 +91,10 @@ class CheckpointFolder:
             entry = {
                 "history": history,
                 "state": self._write_tensors(f"state-{epoch:06d}.safetensors", state),
-                "best": self._write_tensors(f"best-{epoch:06d}.safetensors", best)
-                if best
-                else self._best_of(epoch - 1),
+                "best": self._write_tensors(f"best-{epoch:06d}.safetensors", best) if best else self._last_best(),
             }
-            _write_whole(self.folder / f"epoch-{epoch:06d}.json", json.dumps(entry).encode())
+            self._last = self.folder / f"epoch-{epoch:06d}.json"
+            _write_whole(self._last, json.dumps(entry).encode())
         except OSError as error:
             raise BakeoffError(
                 f"The checkpoint in {self.folder} could not be written ({error}): make room there."
@@ -105,9 +106,11 @@ class CheckpointFolder:
         for path in self._newest_first():
             try:
                 entry = json.loads(path.read_text())
-                return Checkpoint(
+                found = Checkpoint(
                     entry["history"], self._read_tensors(entry["state"]), self._read_tensors(entry["best"])
                 )
+                self._last = path
+                return found
             except (OSError, ValueError, KeyError, TypeError) as error:
                 print(f"Checkpoint {path} is damaged ({error}): taking the one before.", file=sys.stderr, flush=True)
         return None
@@ -131,8 +134,10 @@ class CheckpointFolder:
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("epoch-*.json"), reverse=True)
 
-    def _best_of(self, epoch: int) -> dict[str, Any]:
-        best: dict[str, Any] = json.loads((self.folder / f"epoch-{epoch:06d}.json").read_text())["best"]
+    def _last_best(self) -> dict[str, Any]:
+        if self._last is None:
+            raise ValueError("the first checkpoint needs the best weights")
+        best: dict[str, Any] = json.loads(self._last.read_text())["best"]
         return best
 
     def _write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from bakeoff.training.objective import Examples, Objective
 from bakeoff.training.preprocessing import normalise, to_unit_range
 
 GRADIENT_NORM = 1.0
+# A kill loses at most so much, and the epoch that runs: to write a large network takes longer than a short epoch.
+CHECKPOINT_SECONDS = 10.0
 # Messages of torch's allocators for the processor, on Linux, macOS and in oneDNN, when memory runs out.
 NO_MEMORY = re.compile("can't allocate memory|not enough memory|could not create a memory|std::bad_alloc")
 State = dict[str, Tensor]
@@ -104,6 +106,7 @@ def train(
 
     best: State = {}
     history: History = []
+    best_is_saved, saved_at = True, time.monotonic()
     if checkpoint := checkpoints.latest():
         history, best = checkpoint.history, checkpoint.best
         restore(network, optimizer, checkpoint.state)
@@ -131,11 +134,12 @@ def train(
                 "seconds": time.perf_counter() - began,
             }
             history.append(row)
-            improved = best_epoch(history) == epoch
-            if improved:
+            if best_epoch(history) == epoch:
+                best_is_saved = False
                 best = {key: value.detach().clone() for key, value in network.state_dict().items()}
-            if not is_over(history, recipe):
-                checkpoints.save(history, snapshot(network, optimizer), best if improved else None)
+            if not is_over(history, recipe) and time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
+                checkpoints.save(history, snapshot(network, optimizer), None if best_is_saved else best)
+                best_is_saved, saved_at = True, time.monotonic()
             progress.epoch(row)
     return {key: value.cpu() for key, value in best.items()}, history
 
