@@ -30,21 +30,27 @@ GROUPS = {
 }
 
 
-def in_report(caption, category, **more):
-    return dict(caption=f"../report/{caption}.rst", category=category, **more)
-
-
 # What Snakemake's own report shows, by the end of a path; the first that fits is taken.
 IN_REPORT = {
-    "history": in_report("history", "Training", patterns=["{seed}/{curve}.csv"]),
-    "comparison.csv": in_report("ranking", "Comparison"),
-    "comparison.svg": in_report("comparison", "Comparison"),
-    "pairs.csv": in_report("pairs", "Comparison"),
-    "leakage.csv": in_report("leakage", "Comparison"),
-    "claims.csv": in_report("claims", "Comparison"),
-    "curves": in_report("curves", "Classification", patterns=["{experiment}.csv"]),
-    "confusion": in_report(
-        "confusion", "Classification", patterns=["{experiment}.csv"]
+    "history": dict(
+        caption="../report/history.rst",
+        category="Training",
+        patterns=["{seed}/{curve}.csv"],
+    ),
+    "comparison.csv": dict(caption="../report/ranking.rst", category="Comparison"),
+    "comparison.svg": dict(caption="../report/comparison.rst", category="Comparison"),
+    "pairs.csv": dict(caption="../report/pairs.rst", category="Comparison"),
+    "leakage.csv": dict(caption="../report/leakage.rst", category="Comparison"),
+    "claims.csv": dict(caption="../report/claims.rst", category="Comparison"),
+    "curves": dict(
+        caption="../report/curves.rst",
+        category="Classification",
+        patterns=["{experiment}.csv"],
+    ),
+    "confusion": dict(
+        caption="../report/confusion.rst",
+        category="Classification",
+        patterns=["{experiment}.csv"],
     ),
 }
 
