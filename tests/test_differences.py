@@ -25,11 +25,11 @@ stages:
   prepare:
     cmd: bakeoff prepare lungs
     outs: [data/prepared/lungs]
-  score:
+  evaluate:
     foreach: ${scored}
     do:
-      cmd: bakeoff score ${item}
-      outs: ["results/experiments/${item}/scores.csv"]
+      cmd: bakeoff evaluate ${item}
+      outs: ["results/evaluation/${item}/experiments"]
 """
 
 
@@ -54,18 +54,22 @@ class Project:
         self.git("commit", "--allow-empty", "-qm", tag)
         self.git("tag", tag)
 
-    def write_config(self, experiments: Iterable[str], *, scored: Iterable[str] | None = None) -> None:
-        """A config of thresholds and, with "svm" in the name, classifiers; `scored` of them are in the pipeline."""
+    def write_config(self, experiments: Iterable[str], *, scored: Iterable[str] = ("masks", "diagnosis")) -> None:
+        """A configuration of thresholds, a network and, with "svm" in the name, classifiers; `scored` are the tasks
+        whose evaluation is in the pipeline."""
         names = list(experiments)
         tasks = {
             "masks": {"dataset": "lungs", "kind": "segmentation"},
             "diagnosis": {"dataset": "lungs", "kind": "classification", "target": "diagnosis"},
         }
         entries = {
-            "thresholds": {name: {"task": "masks"} for name in names if "svm" not in name},
-            "classical": {name: {"task": "diagnosis"} for name in names if "svm" in name},
+            "baselines": {
+                "masks": {"methods": {name: {} for name in names if not {"svm", "unet"} & {name}}},
+                "diagnosis": {"methods": {name: {} for name in names if name == "svm"}},
+            },
+            "networks": {name: {"task": "masks"} for name in names if name == "unet"},
         }
-        config = {"tasks": tasks, "experiments": entries, "scored": list(names if scored is None else scored)}
+        config = {"tasks": tasks, "experiments": entries, "scored": list(scored)}
         (self.root / "params.yaml").write_text(json.dumps(config, indent=1))  # JSON is YAML
 
     def write_images(self, *, synthetic: bool = False, archive: str = "a") -> None:
@@ -85,7 +89,8 @@ class Project:
         pd.concat(tables).to_csv(path, index=False, float_format="%.6f")
 
     def scores(self, experiment: str) -> Path:
-        return self.root / "results" / "experiments" / experiment / "scores.csv"
+        task = "diagnosis" if experiment == "svm" else "masks"
+        return self.root / "results" / "evaluation" / task / "experiments" / experiment / "scores.csv"
 
     def compare(self, a: str = "before", b: str | None = "after") -> Differences:
         return compare_revisions(a, b, self.root, margins=MARGINS, resamples=500)
@@ -115,15 +120,16 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     Repo.init(str(project.root)).close()
     (project.root / "dvc.yaml").write_text(PIPELINE)
     (project.root / ".gitignore").write_text("/data\n/results\n")
-    project.write_config([])
+    project.write_config([], scored=[])
     project.write_images()
     project.commit("nothing-scored")
 
-    names = ["otsu", "li", "yen", "triangle", "isodata", "svm"]
-    project.write_config([*names, "minimum"], scored=names)
+    names = ["otsu", "li", "yen", "triangle", "isodata", "svm", "unet"]
+    project.write_config([*names, "minimum"])
     for name in names:
         project.write_scores(name, DICE)
     project.write_scores("isodata", ISODATA)
+    project.write_scores("unet", DICE + 0.002)
     project.write_scores("svm", RIGHT, column="correct")
     project.commit("before")
 
@@ -157,7 +163,7 @@ def named(found: Differences) -> dict[str, Change]:
 def test_every_experiment_of_both_is_changed_or_unchanged(found: Differences) -> None:
     verdicts = {change.experiment: change.verdict for change in found.changes}
     assert verdicts == {"otsu": "better", "li": "worse", "yen": "undecided", "triangle": "same", "svm": "better"}
-    assert found.unchanged == ["isodata"]
+    assert found.unchanged == ["isodata", "unet"]
     assert (found.only_in_a, found.only_in_b) == (["minimum"], ["mean"])
 
 
@@ -193,14 +199,14 @@ def test_a_classification_is_compared_by_accuracy(found: Differences) -> None:
 
 def test_the_workspace_is_the_files_as_they_are(project: Project) -> None:
     assert (
-        summary(project.compare("after", None)) == "From after to workspace no scores changed: 7 experiments compared."
+        summary(project.compare("after", None)) == "From after to workspace no scores changed: 8 experiments compared."
     )
     project.scores("isodata").unlink()  # DVC may have linked it to its cache
     project.write_scores("isodata", ISODATA + GAIN)
     found = project.compare("after", None)
     assert [change.experiment for change in found.changes] == ["isodata"]
     assert found.changes[0].verdict == "better"
-    assert len(found.unchanged) == 6
+    assert len(found.unchanged) == 7
 
 
 def test_the_other_way_round_what_was_better_is_worse(committed: Project, found: Differences) -> None:
@@ -212,8 +218,8 @@ def test_the_other_way_round_what_was_better_is_worse(committed: Project, found:
 
 
 def test_unchanged_scores_are_not_read(project: Project) -> None:
-    (project.root / cached(project, "isodata")).unlink()
-    assert project.compare().unchanged == ["isodata"]
+    cached(project, "isodata").unlink()
+    assert project.compare().unchanged == ["isodata", "unet"]
 
 
 def test_images_are_joined_by_id(project: Project) -> None:
@@ -267,7 +273,7 @@ def test_an_experiment_of_another_kind_is_not_compared(project: Project) -> None
     text = config.read_text()
     config.write_text(text.replace('"kind": "segmentation"', '"kind": "classification"'))
     assert config.read_text() != text
-    for name in ("otsu", "li", "yen", "triangle", "isodata", "mean"):
+    for name in ("otsu", "li", "yen", "triangle", "isodata", "mean", "unet"):
         project.scores(name).unlink()
         project.write_scores(name, RIGHT, column="correct")
     otsu = named(project.compare("after", None))["otsu"]
@@ -280,6 +286,32 @@ def test_what_was_not_scored_is_named(project: Project) -> None:
     found = project.compare("after", None)
     assert found.unscored_in_b == ["isodata"]
     assert "Without scores in workspace (`dvc pull` or `dvc repro` gets them): isodata." in as_text(found)
+
+
+def test_a_task_whose_list_of_files_is_not_at_hand_does_not_keep_the_others_from_being_compared(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a clone that has pulled one task alone."""
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))  # where DVC keeps lists that it has read
+    for revision in ("before", "after"):
+        cached_listing(project, "diagnosis", revision).unlink()
+    found = project.compare()
+    assert found.unscored_in_a == ["svm"]
+    assert {change.experiment for change in found.changes} == {"otsu", "li", "yen", "triangle"}
+    assert "Without scores in before (`dvc fetch --all-commits` gets them): svm." in as_text(found)
+
+
+def test_an_experiment_that_has_moved_to_another_task_of_the_same_question_is_compared(project: Project) -> None:
+    config = project.root / "params.yaml"
+    told = json.loads(config.read_text())
+    told["tasks"]["other-masks"] = told["tasks"]["masks"]
+    told["experiments"]["networks"]["unet"]["task"] = "other-masks"
+    config.write_text(json.dumps(told))
+    there = project.scores("unet").parents[2].with_name("other-masks") / "experiments" / "unet"
+    there.mkdir(parents=True)
+    project.scores("unet").rename(there / "scores.csv")
+    found = project.compare("after", None)
+    assert (found.changes, "unet" in found.unchanged) == ([], True)
 
 
 def test_a_revision_that_does_not_exist(committed: Project) -> None:
@@ -296,21 +328,32 @@ def test_revisions_without_common_scores(project: Project) -> None:
     with pytest.raises(BakeoffError, match="'nothing-scored' and 'after' have no experiment in common"):
         project.compare("nothing-scored", "after")
     shutil.rmtree(project.root / "results")
-    with pytest.raises(BakeoffError, match=r"'workspace' has no results/experiments/otsu/scores.csv.*dvc pull"):
+    with pytest.raises(
+        BakeoffError, match=r"'workspace' has scores of no.*/masks/experiments/otsu/scores.csv is.*dvc pull"
+    ):
         project.compare("before", None)
 
 
-def test_scores_that_are_in_no_cache_are_named_with_their_revision(project: Project) -> None:
-    shutil.rmtree(project.root / ".dvc" / "cache")
+@pytest.mark.parametrize("lists", [True, False], ids=["lists of files", "nothing"])
+def test_scores_that_are_in_no_cache_are_named_with_their_revision(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lists: bool
+) -> None:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    for file in (project.root / ".dvc" / "cache" / "files").rglob("*"):
+        if file.is_file() and not (lists and file.suffix == ".dir"):
+            file.unlink()
     with pytest.raises(
         BakeoffError, match=r"of revision 'before' is in neither DVC's cache.*`dvc fetch --all-commits`"
     ):
         project.compare("before", None)
 
 
-def test_scores_that_only_a_remote_has_are_read_from_there(project: Project, tmp_path: Path) -> None:
+def test_scores_that_only_a_remote_has_are_read_from_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from dvc.repo import Repo
 
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
     remote = f"[core]\nremote = shelf\n['remote \"shelf\"']\nurl = {tmp_path / 'shelf'}\n"
     (project.root / ".dvc" / "config").write_text(remote)
     project.commit("shelved")
@@ -319,11 +362,12 @@ def test_scores_that_only_a_remote_has_are_read_from_there(project: Project, tmp
     project.commit("changed")
     with Repo(str(project.root)) as repo:
         repo.push(all_commits=True)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "another-site"))
     shutil.rmtree(project.root / ".dvc" / "cache")
     assert named(project.compare("shelved", "changed"))["isodata"].verdict == "better"
 
 
-def test_a_book_of_another_age_is_refused(project: Project) -> None:
+def test_a_configuration_of_another_age_is_refused(project: Project) -> None:
     (project.root / "params.yaml").write_text("scored: []\nexperiments: {networks: {unet: {dataset: lungs}}}\n")
     with pytest.raises(BakeoffError, match=r"params\.yaml of 'workspace' is not written as"):
         project.compare("after", None)
@@ -341,8 +385,8 @@ def test_the_table_is_aligned_and_ends_in_a_sentence(found: Differences) -> None
     ):
         assert otsu[header.index(column) :].startswith(cell), column
     assert lines[-1] == (
-        "From before to after the scores of 5 of 6 experiments changed: 2 better, 1 worse, 1 undecided, 1 with "
-        "the same headline score on every image; 1 unchanged."
+        "From before to after the scores of 5 of 7 experiments changed: 2 better, 1 worse, 1 undecided, 1 with "
+        "the same headline score on every image; 2 unchanged."
     )
 
 
@@ -360,7 +404,7 @@ def test_json_says_all_that_is_known(found: Differences) -> None:
     assert changes["otsu"]["difference"]["mean"] == pytest.approx(GAIN.mean(), abs=1e-9)
     assert changes["otsu"]["test"] == "Wilcoxon signed-rank"
     assert changes["triangle"]["difference"] is None
-    assert told["unchanged"] == ["isodata"]
+    assert told["unchanged"] == ["isodata", "unet"]
     assert told["summary"] == summary(found)
 
 
@@ -369,8 +413,19 @@ def test_importing_it_does_not_wait_for_dvc() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
+def cached_listing(project: Project, task: str, revision: str) -> Path:
+    """Where DVC's cache has the list of files of a task's evaluation in a revision."""
+    lock = subprocess.run(
+        ["git", "show", f"{revision}:dvc.lock"], cwd=project.root, check=True, capture_output=True, text=True
+    ).stdout
+    return in_cache(project, YAML(typ="safe").load(lock)["stages"][f"evaluate@{task}"]["outs"][0]["md5"])
+
+
 def cached(project: Project, experiment: str) -> Path:
     """Where DVC's cache has the scores of an experiment."""
-    lock = YAML(typ="safe").load(project.root / "dvc.lock")
-    md5 = lock["stages"][f"score@{experiment}"]["outs"][0]["md5"]
-    return Path(".dvc", "cache", "files", "md5", md5[:2], md5[2:])
+    listing = json.loads(cached_listing(project, "masks", "after").read_text())
+    return in_cache(project, next(file["md5"] for file in listing if file["relpath"] == f"{experiment}/scores.csv"))
+
+
+def in_cache(project: Project, md5: str) -> Path:
+    return project.root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]

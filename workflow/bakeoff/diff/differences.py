@@ -1,7 +1,8 @@
 """What changed between two revisions, experiment by experiment, judged on the images that both tested."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -76,13 +77,13 @@ class Differences:
     a, b
         Names of the revisions.
     changes
-        In the order of the second config.
+        In the order of the second configuration.
     unchanged
         Experiments whose scores are the same file in both.
     only_in_a, only_in_b
-        Experiments of one config alone.
+        Experiments of one configuration alone.
     unscored_in_a, unscored_in_b
-        Experiments of both books that one revision has no scores of.
+        Experiments of both configurations that one revision has no scores of.
     """
 
     a: str
@@ -150,12 +151,21 @@ def compare_revisions(
     a, b = open_revision(name_a, root), open_revision(name_b or WORKSPACE, root)
     entries_a, entries_b = read_entries(a), read_entries(b)
     shared = [name for name in entries_b if name in entries_a]
-    md5_a, md5_b = ({name: each.md5(scores_path(name)) for name in shared} for each in (a, b))
+    if not shared:
+        raise BakeoffError(
+            f"The configurations of '{a.name}' and '{b.name}' have no experiment in common: name nearer revisions."
+        )
+    paths_a, paths_b = (
+        {name: scores_path(each[name].task, name) for name in shared} for each in (entries_a, entries_b)
+    )
+    md5_a, md5_b = ({name: each.md5(paths[name]) for name in shared} for each, paths in ((a, paths_a), (b, paths_b)))
     scored = [name for name in shared if md5_a[name] and md5_b[name]]
     if not scored:
-        raise BakeoffError(_nothing_scored(a, b, md5_a))
+        missing, paths = (b, paths_b) if any(md5_a.values()) else (a, paths_a)
+        raise BakeoffError(f"'{missing.name}' has scores of no experiment. {missing.absent(paths[shared[0]])}")
     changed = [name for name in scored if md5_a[name] != md5_b[name]]
-    pairs = _read_pairs(a, b, {name: (entries_a[name], entries_b[name]) for name in changed})
+    images = cache(read_images)  # many experiments are of one data set
+    pairs = [_read_pair(name, (a, entries_a[name]), (b, entries_b[name]), images) for name in changed]
     return Differences(
         a.name,
         b.name,
@@ -168,33 +178,27 @@ def compare_revisions(
     )
 
 
-def _nothing_scored(a: Revision, b: Revision, md5_a: Mapping[str, str | None]) -> str:
-    if not md5_a:
-        return f"The books of '{a.name}' and '{b.name}' have no experiment in common: name nearer revisions."
-    missing = b if any(md5_a.values()) else a
-    return (
-        f"'{missing.name}' has no {scores_path(next(iter(md5_a)))}, nor any other experiment's scores: run `dvc pull` "
-        "or `dvc repro` there, and commit dvc.lock."
-    )
+def _read_pair(
+    name: str, before: tuple[Revision, Entry], after: tuple[Revision, Entry], images: Callable[[Revision, str], Images]
+) -> _Pair:
+    scores_a, scores_b = (_read_scores(name, *side) for side in (before, after))
+    data_a, data_b = (images(revision, entry.dataset) for revision, entry in (before, after))
+    why_not = _another_question(before[1], after[1]) or _other_images(data_a, data_b, scores_a, scores_b)
+    return _Pair(name, KINDS[after[1].kind], scores_a, scores_b, data_a.groups, data_b.groups, why_not)
 
 
-def _read_pairs(a: Revision, b: Revision, entries: Mapping[str, tuple[Entry, Entry]]) -> list[_Pair]:
-    images_a = {name: read_images(a, name) for name in {before.dataset for before, _ in entries.values()}}
-    images_b = {name: read_images(b, name) for name in {after.dataset for _, after in entries.values()}}
-    pairs = []
-    for name, (before, after) in entries.items():
-        kind_a, kind_b = KINDS[before.kind], KINDS[after.kind]
-        scores_a = seed_scores(read_scores(a, name, kind_a.column), kind_a.column)
-        scores_b = seed_scores(read_scores(b, name, kind_b.column), kind_b.column)
-        data_a, data_b = images_a[before.dataset], images_b[after.dataset]
-        why_not = _another_question(before, after) or _other_images(data_a, data_b, scores_a, scores_b)
-        pairs.append(_Pair(name, kind_b, scores_a, scores_b, data_a.groups, data_b.groups, why_not))
-    return pairs
+def _read_scores(name: str, revision: Revision, entry: Entry) -> pd.DataFrame:
+    column = KINDS[entry.kind].column
+    return seed_scores(read_scores(revision, scores_path(entry.task, name), column), column)
 
 
 def _another_question(a: Entry, b: Entry) -> str | None:
     """What keeps the scores of two entries of one name from being compared, if anything does."""
-    told = [f"{key} was {old} and is {new}" for key, old in asdict(a).items() if (new := asdict(b)[key]) != old]
+    told = [
+        f"{key} was {old} and is {new}"
+        for key in ("dataset", "kind", "target")
+        if (old := getattr(a, key)) != (new := getattr(b, key))
+    ]
     return "; ".join(told) or None
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from ruamel.yaml import YAML, YAMLError
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import Project
 
 WORKSPACE = "workspace"
 
@@ -28,7 +29,7 @@ class Revision(Protocol):
     def md5(self, path: str) -> str | None:
         """MD5 of a file that the pipeline wrote, without reading it where DVC knows it; None if there is no such file.
 
-        That DVC knows a file does not mean that it has it.
+        DVC may know a file whose contents it does not have, and not know one in a folder whose list it does not have.
         """
         ...
 
@@ -40,6 +41,10 @@ class Revision(Protocol):
         BakeoffError
             If it is not there.
         """
+        ...
+
+    def absent(self, path: str) -> str:
+        """Why a file is not there, and how to get it, in a sentence."""
         ...
 
 
@@ -61,7 +66,11 @@ class Workspace:
         try:
             return (self._root / path).read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise BakeoffError(f"{path} is missing: run `dvc pull`, or `dvc repro` to make it.") from None
+            raise BakeoffError(self.absent(path)) from None
+
+    def absent(self, path: str) -> str:
+        """That the file is not there."""
+        return f"{path} is missing: run `dvc pull`, or `dvc repro` to make it."
 
 
 class Committed:
@@ -97,15 +106,16 @@ class Committed:
         try:
             return str(self._files.read_text(path, encoding="utf-8"))
         except self._missing:
-            in_lock = any(self.md5(str(each)) for each in (Path(path), *Path(path).parents))
-        if in_lock:
-            raise BakeoffError(
+            raise BakeoffError(self.absent(path)) from None
+
+    def absent(self, path: str) -> str:
+        """Whether DVC has lost the file, or never had it."""
+        if any(self.md5(str(each)) for each in (Path(path), *Path(path).parents)):
+            return (
                 f"{path} of revision '{self.name}' is in neither DVC's cache nor a remote that this clone has: run "
                 "`dvc fetch --all-commits`, which is `dvc pull` for every revision."
             )
-        raise BakeoffError(
-            f"Revision '{self.name}' has no {path}: name one whose dvc.lock was committed after `dvc repro`."
-        )
+        return f"Revision '{self.name}' has no {path}: name one whose dvc.lock was committed after `dvc repro`."
 
     def _known(self, path: str) -> Mapping[str, Any]:
         """What git and DVC know of a path; nothing if they do not know it."""
@@ -128,10 +138,12 @@ def open_revision(name: str, root: Path) -> Revision:
 
 @dataclass(frozen=True)
 class Entry:
-    """What an experiment of the configuration is about: two that differ in it answer different questions.
+    """What an experiment of the configuration is about.
 
     Attributes
     ----------
+    task
+        Where its scores are.
     dataset
         Whose images it predicts.
     kind
@@ -140,13 +152,14 @@ class Entry:
         The label that is predicted; None for masks.
     """
 
+    task: str
     dataset: str
     kind: str
     target: str | None
 
 
 def read_entries(revision: Revision) -> dict[str, Entry]:
-    """Every experiment of a revision's config, by name, in its order.
+    """Every experiment of a revision's configuration, by name, in its order.
 
     The configuration is not checked: an older one need not be valid today.
 
@@ -158,20 +171,19 @@ def read_entries(revision: Revision) -> dict[str, Entry]:
     text = revision.read("params.yaml")
     try:
         config = YAML(typ="safe").load(StringIO(text))
-        return {
-            name: _entry(config["tasks"][experiment["task"]])
-            for family in config["experiments"].values()
-            for name, experiment in family.items()
-        }
+        tasks, experiments = config["tasks"], config["experiments"]
+        baselines = ((name, task) for task, group in experiments["baselines"].items() for name in group["methods"])
+        networks = ((name, network["task"]) for name, network in experiments["networks"].items())
+        return {name: _entry(task, tasks[task]) for name, task in (*baselines, *networks)}
     except (YAMLError, KeyError, TypeError, AttributeError):
         raise BakeoffError(
             f"params.yaml of '{revision.name}' is not written as this version of Bakeoff reads it: name a revision "
-            "whose config has `tasks`, and `experiments` that name them."
+            "whose configuration has `tasks`, `experiments.baselines` and `experiments.networks`."
         ) from None
 
 
-def _entry(task: Mapping[str, Any]) -> Entry:
-    return Entry(task["dataset"], task["kind"], task.get("target"))
+def _entry(name: str, task: Mapping[str, Any]) -> Entry:
+    return Entry(name, task["dataset"], task["kind"], task.get("target"))
 
 
 @dataclass(frozen=True)
@@ -193,21 +205,20 @@ class Images:
 
 def read_images(revision: Revision, dataset: str) -> Images:
     """Read what a revision says of a data set."""
-    folder = f"data/prepared/{dataset}"
+    folder = Project().prepared(dataset).as_posix()
     about = json.loads(revision.read(f"{folder}/dataset.json"))
     archives = about["provenance"]["files"] if about["synthetic"] else []
     index = pd.read_csv(StringIO(revision.read(f"{folder}/index.csv")), dtype=str, keep_default_na=False)
     return Images(index.set_index("id")["group"], tuple(sorted(archive["sha256"] for archive in archives)))
 
 
-def scores_path(experiment: str) -> str:
+def scores_path(task: str, experiment: str) -> str:
     """Where the scores of an experiment are."""
-    return f"results/experiments/{experiment}/scores.csv"
+    return (Project().evaluated(task, experiment) / "scores.csv").as_posix()
 
 
-def read_scores(revision: Revision, experiment: str, column: str) -> pd.DataFrame:
-    """`id`, `seed` and one score of every image and seed."""
-    path = scores_path(experiment)
+def read_scores(revision: Revision, path: str, column: str) -> pd.DataFrame:
+    """`id`, `seed` and one score of every image and seed, from a file that `scores_path` names."""
     scores = pd.read_csv(StringIO(revision.read(path)), dtype={"id": str}, keep_default_na=False)
     if scores.empty or column not in scores:
         raise BakeoffError(f"{path} of '{revision.name}' has no column '{column}', or no rows: run `dvc repro` there.")

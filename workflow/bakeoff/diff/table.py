@@ -75,7 +75,7 @@ def _sentences(found: Differences) -> list[str]:
     for names, words in (
         (found.only_in_a, f"Only in {found.a}"),
         (found.only_in_b, f"Only in {found.b}"),
-        (found.unscored_in_a, f"Without scores in {found.a}"),
+        (found.unscored_in_a, f"Without scores in {found.a} (`dvc fetch --all-commits` gets them)"),
         (found.unscored_in_b, f"Without scores in {found.b} (`dvc pull` or `dvc repro` gets them)"),
     ):
         if names:
