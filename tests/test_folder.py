@@ -19,6 +19,7 @@ import pytest
 import yaml
 from bakeoff import config as config
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.config.schema import Dataset
 from bakeoff.datasets.acquisition import pack as packing
 from bakeoff.datasets.acquisition.pack import pack
 from bakeoff.datasets.archives.archive import open_archive
@@ -455,7 +456,7 @@ def test_the_guides_entries_are_the_configurations() -> None:
     values["tasks"] |= own["tasks"]
     values["experiments"]["baselines"] |= own["experiments"]["baselines"]
     assert config.check_config(values).folders["mine"].classes == ["background", "cell"]
-    assert config.Dataset.model_validate(published["datasets"]["leafspots"]).source == "leafspots"
+    assert Dataset.model_validate(published["datasets"]["leafspots"]).source == "leafspots"
 
 
 def test_the_guides_commands_exist() -> None:

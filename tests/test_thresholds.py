@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.artefacts.predictions import read_predictions
 from bakeoff.baselines.foreground import class_dice, class_of_level, fixed_class, foreground_masks
-from bakeoff.baselines.histogram import grey, histogram
 from bakeoff.baselines.multiotsu import multiotsu
 from bakeoff.baselines.threshold_experiment import threshold
 from bakeoff.baselines.thresholds import THRESHOLDS
@@ -396,8 +396,14 @@ def test_a_picture_without_a_threshold_is_background_and_noted(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"method": "otsus", "foreground": "dark"}, r"experiments.thresholds.squares.method is 'otsus'"),
-        ({"method": "otsu", "foreground": "grey"}, r"experiments.thresholds.squares.foreground is 'grey'"),
+        (
+            {"method": "otsus", "foreground": "dark"},
+            r"experiments\.baselines\.\w+\.methods\.squares\.method is 'otsus'",
+        ),
+        (
+            {"method": "otsu", "foreground": "grey"},
+            r"experiments\.baselines\.\w+\.methods\.squares\.foreground is 'grey'",
+        ),
         ({"method": "otsu", "foreground": 2}, r"a number from 0 to 1"),
     ],
 )

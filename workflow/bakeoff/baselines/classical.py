@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.baselines.histogram import grey
+from bakeoff.artefacts.grey_levels import grey
 
 # What a model card calls the methods, and whom it cites.
 TITLES = {

@@ -62,7 +62,8 @@ def fit(
     BakeoffError
         If the settings are wrong, or the training images of a fold are of one class.
     """
-    _check(name, settings)
+    key = f"params.yaml: experiments.baselines.{split.stem}.methods.{name}"
+    _check(key, settings)
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     classes = data.targets(target)
@@ -81,7 +82,7 @@ def fit(
             log.info("%s: features of %d images in %.1f s", _run(name, 0, fold), len(features), seconds)
             for seed in range(seeds):
                 began = time.perf_counter()
-                estimator, remarks = _fit_estimator(name, settings, seed, features, labels[fold.train])
+                estimator, remarks = _fit_estimator(key, settings, seed, features, labels[fold.train])
                 seconds_of_fit = time.perf_counter() - began
                 log.info("%s", "; ".join([f"{_run(name, seed, fold)}: fitted in {seconds_of_fit:.1f} s", *remarks]))
                 path = models / f"{run_name(seed, fold.number, len(folds))}.skops"
@@ -150,7 +151,7 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     write_cost(folder, _cost(records, speeds, latency))
 
 
-def _check(name: str, settings: Mapping[str, Any]) -> None:
+def _check(key: str, settings: Mapping[str, Any]) -> None:
     """Everything about the settings that can be known before an image is read."""
     method, features = settings["method"], settings["features"]
     try:
@@ -160,7 +161,7 @@ def _check(name: str, settings: Mapping[str, Any]) -> None:
             wanted = "none, majority looks at no image" if method == "majority" else f"others than none for {method}"
             raise ValueError(f"features is '{features}', make it {wanted}")
     except ValueError as error:
-        raise BakeoffError(f"params.yaml: experiments.classical.{name}: {error}.") from None
+        raise BakeoffError(f"{key}: {error}.") from None
 
 
 def _check_classes(labels: np.ndarray, classes: list[str], split: Path, fold: Fold) -> None:
@@ -183,7 +184,7 @@ def _run(name: str, seed: int, fold: Fold) -> str:
 
 
 def _fit_estimator(
-    name: str, settings: Mapping[str, Any], seed: int, features: np.ndarray, labels: np.ndarray
+    key: str, settings: Mapping[str, Any], seed: int, features: np.ndarray, labels: np.ndarray
 ) -> tuple[ClassifierMixin, list[str]]:
     pipeline = build(settings["method"], settings["settings"], seed, thread_count())
     try:
@@ -191,7 +192,7 @@ def _fit_estimator(
     except ValueError as error:
         # scikit-learn says "parameter of" whatever called the estimator, which is not in the configuration.
         reason = re.sub(r"parameter of \w+", "parameter", str(error).splitlines()[0]).rstrip(".")
-        raise BakeoffError(f"params.yaml: experiments.classical.{name}.settings: {reason}: change it.") from None
+        raise BakeoffError(f"{key}.settings: {reason}: change it.") from None
 
 
 def _record(

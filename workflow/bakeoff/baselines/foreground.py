@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from bakeoff.baselines.histogram import LEVELS
+from bakeoff.artefacts.grey_levels import LEVELS
 
 FOREGROUNDS = ("dark", "bright", "train", "oracle")
 

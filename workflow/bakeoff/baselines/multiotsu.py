@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from bakeoff.baselines.histogram import LEVELS
+from bakeoff.artefacts.grey_levels import LEVELS
 
 
 def multiotsu(counts: np.ndarray, classes: int) -> np.ndarray:

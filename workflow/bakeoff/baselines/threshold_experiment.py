@@ -9,10 +9,10 @@ import numpy as np
 
 from bakeoff.artefacts.cost import latency_ms, write_cost
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.artefacts.predictions import write_predictions
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.baselines.foreground import FOREGROUNDS, class_dice, fixed_class, foreground_masks
-from bakeoff.baselines.histogram import grey, histogram
 from bakeoff.baselines.multiotsu import multiotsu
 from bakeoff.baselines.thresholds import THRESHOLDS
 
@@ -44,7 +44,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
     BakeoffError
         If the settings name no method or class that there is, or the data set has no masks.
     """
-    _check(name, settings)
+    _check(f"params.yaml: experiments.baselines.{split.stem}.methods.{name}", settings)
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     test, choice = tested_rows(folds), settings["foreground"]
@@ -108,12 +108,10 @@ def find_thresholds(counts: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
     return THRESHOLDS[settings["method"]](counts)[:, None]
 
 
-def _check(name: str, settings: dict[str, Any]) -> None:
+def _check(key: str, settings: dict[str, Any]) -> None:
     method, choice = settings["method"], settings["foreground"]
     if method not in (*THRESHOLDS, "multiotsu"):
-        raise BakeoffError(
-            f"experiments.thresholds.{name}.method is '{method}': make it one of {', '.join(THRESHOLDS)}, multiotsu."
-        )
+        raise BakeoffError(f"{key}.method is '{method}': make it one of {', '.join(THRESHOLDS)}, multiotsu.")
     classes = settings.get("classes") or 2
     if choice in ("train", "oracle"):
         return
@@ -121,7 +119,7 @@ def _check(name: str, settings: dict[str, Any]) -> None:
         fixed_class(choice, classes)
     except ValueError:
         raise BakeoffError(
-            f"experiments.thresholds.{name}.foreground is '{choice}': "
+            f"{key}.foreground is '{choice}': "
             f"make it a number from 0 to {classes - 1}, or one of {', '.join(FOREGROUNDS)}."
         ) from None
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import filters
 
-from bakeoff.baselines.histogram import LEVELS
+from bakeoff.artefacts.grey_levels import LEVELS
 
 # What a model card calls the methods, and whom it cites.
 TITLES = {

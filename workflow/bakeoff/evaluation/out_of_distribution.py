@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.baselines.histogram import grey
+from bakeoff.artefacts.grey_levels import grey
 
 # An image is out of distribution if its score is above this: fewer than 1 % of the validation images are as far away.
 THRESHOLD = 0.99

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from bakeoff.artefacts.atomic import storage_errors
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import Project
 from bakeoff.cards.notes import medical_note
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 RuntimeName = Literal["torch", "onnx", "onnx-int8"]
 # Of an exported network with 8 bits.
 INT8_SUFFIX = "-int8.onnx"
-FIT_FIRST = "run the stage that fits first"
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ class ThresholdPredictor(_Known):
 
     def predict(self, pictures: np.ndarray) -> list[Answer]:
         """See `Predictor`."""
+        from bakeoff.artefacts.grey_levels import grey, histogram
         from bakeoff.baselines.foreground import foreground_masks
-        from bakeoff.baselines.histogram import grey, histogram
 
         self._check(pictures)
         if not len(pictures):
@@ -268,8 +268,9 @@ def open_predictor(
     root
         The clone: the folder of `params.yaml`, `results` and `data`.
     runtime
-        What runs networks: torch, from `results/models`, bit for bit as the evaluation did; or ONNX Runtime, from
-        `results/exports`, with 8 bits where it is onnx-int8. Thresholds and classical methods are the same under all.
+        What runs networks: torch, from `results/TASK/NAME/models`, bit for bit as the evaluation did; or ONNX Runtime,
+        from `results/exports/NAME`, with 8 bits where it is onnx-int8. Thresholds and classical methods are the same
+        under all.
     seed, fold
         Which of the trainings. A test image of a cross-validation is to be asked of the fold that tests it.
     segmenter
@@ -287,10 +288,10 @@ def open_predictor(
     """
     from bakeoff.config import read_config
 
-    clone = _Clone(root, read_config(root / "params.yaml"), runtime, seed, fold)
+    clone = _Clone(Project(root), read_config(root / "params.yaml"), runtime, seed, fold)
     settings = clone.config.experiment(experiment)
-    if "input" in settings:
-        return _open_on_input(clone, experiment, settings, segmenter, masks_given)
+    if settings["pictures"] is not None:
+        return _open_on_derived(clone, experiment, settings, segmenter, masks_given)
     predictor = _open_alone(clone, experiment, settings)
     if masks_given:
         raise BakeoffError(f"'{experiment}' was not trained on masks: leave the masks out.")
@@ -304,31 +305,36 @@ def open_predictor(
 class _Clone:
     """Where and what to open."""
 
-    root: Path
+    project: Project
     config: "Config"
     runtime: RuntimeName
     seed: int
     fold: int
 
-    def trained(self, experiment: str, folder: str, suffix: str, otherwise: str) -> Path:
-        """The file of one training in `results/FOLDER/EXPERIMENT`; `otherwise` is what to do where there is none."""
-        place = self.root / "results" / folder / experiment
+    def trained(self, name: str, settings: dict[str, Any], suffix: str) -> Path:
+        """The file of one training of an experiment."""
+        folder = self.project.experiment(settings["task"], name, settings["family"]).models
+        return self._of_training(folder, suffix, f"run `dvc repro {_stage(name, settings)}`")
+
+    def exported(self, name: str) -> Path:
+        """The ONNX file of one training."""
+        eight_bits = self.runtime == "onnx-int8"
+        command = f"run `bakeoff export {name}{' --int8 true' if eight_bits else ''}`"
+        if eight_bits and name in self.config.exports:  # which the pipeline writes
+            command = f"run `bakeoff set exports.{name}.int8=true` and `dvc repro export@{name}`"
+        return self._of_training(self.project.exports(name), INT8_SUFFIX if eight_bits else ".onnx", command)
+
+    def _of_training(self, folder: Path, suffix: str, otherwise: str) -> Path:
+        """The file of the seed and the fold in a folder; `otherwise` is what to do where there is none of any."""
         # As `bakeoff.artefacts.prepared.run_name` has it: no fold without cross-validation.
         names = [f"seed{self.seed}-fold{self.fold}", *([f"seed{self.seed}"] if self.fold == 0 else [])]
-        path = next((path for name in names if (path := place / f"{name}{suffix}").is_file()), None)
+        path = next((path for name in names if (path := folder / f"{name}{suffix}").is_file()), None)
         if path is None:
             alike = re.compile(rf"seed\d+(-fold\d+)?{re.escape(suffix)}")
-            there = ", ".join(sorted(each.name for each in place.glob("seed*") if alike.fullmatch(each.name)))
-            mend = f"there is {there}: choose another seed or fold" if there else otherwise
-            raise BakeoffError(f"{place} holds no {names[-1]}{suffix}: {mend}.")
+            there = ", ".join(sorted(each.name for each in folder.glob("seed*") if alike.fullmatch(each.name)))
+            remedy = f"there is {there}: choose another seed or fold" if there else otherwise
+            raise BakeoffError(f"{folder} holds no {names[-1]}{suffix}: {remedy}.")
         return path
-
-    def exported(self, experiment: str) -> Path:
-        """The ONNX file of one training."""
-        if self.runtime == "onnx-int8":
-            first = f"say `export: {{int8: true}}` in params.yaml, and run `bakeoff export {experiment}`"
-            return self.trained(experiment, "exports", INT8_SUFFIX, first)
-        return self.trained(experiment, "exports", ".onnx", "run the stage that exports first")
 
     def note(self, dataset: str) -> str:
         entry = self.config.datasets.get(dataset)
@@ -336,17 +342,23 @@ class _Clone:
 
     def about(self, dataset: str) -> tuple[list[str], int, int]:
         """Classes, size and channels of a prepared data set."""
-        folder = self.root / "data" / "prepared" / dataset
+        folder = self.project.prepared(dataset)
         try:
             known = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
             channels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape[-1]
         except FileNotFoundError as error:
-            raise BakeoffError(f"{error.filename} is missing: run `dvc repro prepare`.") from None
+            stage = f"prepare{'-folder' if dataset in self.config.folders else ''}@{dataset}"
+            raise BakeoffError(f"{error.filename} is missing: run `dvc repro {stage}`.") from None
         return known["classes"], known["size"], channels
 
 
+def _stage(name: str, settings: dict[str, Any]) -> str:
+    """The stage that runs an experiment, as DVC addresses it."""
+    return f"baselines@{settings['task']}" if settings["family"] in ("thresholds", "classical") else f"train@{name}"
+
+
 def _open_alone(clone: _Clone, name: str, settings: dict[str, Any]) -> Predictor:
-    """An experiment on a data set's own pictures, or one on drawn pictures, to be given those."""
+    """An experiment on a data set's own pictures, or one on derived pictures, which it is then given."""
     opener = {"thresholds": _open_threshold, "classical": _open_classical}.get(settings["family"], _open_network)
     place = {
         "experiment": name,
@@ -396,11 +408,13 @@ def _foreground(clone: _Clone, name: str, settings: dict[str, Any]) -> int:
         try:
             return fixed_class(choice, settings.get("classes") or 2)
         except ValueError as error:
-            raise BakeoffError(f"params.yaml: experiments.thresholds.{name}.foreground: {error} Change it.") from None
-    rows = _read_table(clone.root / "results" / "experiments" / name / "predictions.csv", "predicts")
+            key = f"experiments.baselines.{settings['task']}.methods.{name}.foreground"
+            raise BakeoffError(f"params.yaml: {key}: {error} Change it.") from None
+    folder = clone.project.experiment(settings["task"], name, settings["family"]).predictions
+    rows = _read_table(folder / "predictions.csv", _stage(name, settings))
     chosen = {row["id"]: int(row["foreground"]) for row in rows}
     if len(set(chosen.values())) > 1:  # every fold of a cross-validation chooses for itself
-        split = _read_table(clone.root / "data" / "splits" / f"{settings['task']}.csv", "splits")
+        split = _read_table(clone.project.split(settings["task"]), f"split@{settings['task']}")
         tested = {row["id"] for row in split if row["fold"] == str(clone.fold) and row["split"] == "test"}
         chosen = {id_: value for id_, value in chosen.items() if id_ in tested}
     if not chosen:
@@ -413,13 +427,13 @@ def _read_table(path: Path, stage: str) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except FileNotFoundError:
-        raise BakeoffError(f"{path} is missing: run the stage that {stage} first.") from None
+        raise BakeoffError(f"{path} is missing: run `dvc repro {stage}`.") from None
 
 
 def _open_classical(clone: _Clone, name: str, settings: dict[str, Any], place: dict[str, Any]) -> Predictor:
     from bakeoff.baselines.classical import load_classifier
 
-    classifier = load_classifier(clone.trained(name, "models", ".skops", FIT_FIRST))
+    classifier = load_classifier(clone.trained(name, settings, ".skops"))
     return ClassicalPredictor(
         **place,
         classes=classifier.classes,
@@ -443,13 +457,14 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
                 f"torch is not installed: '{name}' runs without it with --runtime onnx, where it was exported."
             ) from None
 
-        network = TorchNetwork.open(clone.trained(name, "models", ".safetensors", FIT_FIRST))
+        network = TorchNetwork.open(clone.trained(name, settings, ".safetensors"))
     else:
         from bakeoff.exports.onnx_runtime import OnnxNetwork
 
         exported = clone.exported(name)
         network = OnnxNetwork.open(exported)
-        _require_current(exported, network.description, clone.root / "results" / "models" / name)
+        models = clone.project.experiment(settings["task"], name, settings["family"]).models
+        _require_current(name, exported, network.description, models)
     known = network.description
     return NetworkPredictor(
         **place,
@@ -462,8 +477,8 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
     )
 
 
-def _require_current(exported: Path, description: dict[str, Any], models: Path) -> None:
-    """Refuse an export of other weights than lie in `results/models`; where none lie there it stands for itself."""
+def _require_current(name: str, exported: Path, description: dict[str, Any], models: Path) -> None:
+    """Refuse an export of other weights than the experiment's present ones; where there are none it stands for itself."""
     weights = models / f"{exported.name.removesuffix(INT8_SUFFIX).removesuffix('.onnx')}.safetensors"
     recorded = description.get("weights_sha256")
     if recorded is None or not weights.is_file():
@@ -471,25 +486,22 @@ def _require_current(exported: Path, description: dict[str, Any], models: Path) 
     with storage_errors(weights), weights.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != recorded:
-        raise BakeoffError(f"{exported} is of other weights than {weights}: run `bakeoff export {models.name}` again.")
+        raise BakeoffError(f"{exported} is of other weights than {weights}: run `bakeoff export {name}` again.")
 
 
-def _open_on_input(
+def _open_on_derived(
     clone: _Clone, name: str, settings: dict[str, Any], segmenter: str | None, masks_given: bool
 ) -> Predictor:
-    """A classifier of pictures drawn from masks: the named segmenter's, handed-in ones, or its own segmenter's."""
+    """A classifier of pictures derived from masks: the named segmenter's, handed-in ones, or its own segmenter's."""
     from bakeoff.datasets.derived.drawing import drawn
 
-    predicted = clone.config.predicted_inputs.get(settings["input"])
-    entry = (predicted or clone.config.inputs[settings["input"]]).model_dump()
     if segmenter is not None:
         masks = _open_segmenter(clone, segmenter, name, settings["dataset"])
     elif masks_given:
         masks = None
-    elif predicted is not None:
+    elif settings["segmenter"] is not None:
         # Pictures of every seed are drawn from the masks of seed 0.
-        of_seed_0 = _Clone(clone.root, clone.config, clone.runtime, 0, clone.fold)
-        masks = _open_segmenter(of_seed_0, predicted.segmenter.experiment, name, settings["dataset"])
+        masks = _open_segmenter(replace(clone, seed=0), settings["segmenter"], name, settings["dataset"])
     else:
         raise BakeoffError(
             f"'{name}' was trained on pictures with a mask drawn in that a new image has not: hand masks in with "
@@ -499,7 +511,7 @@ def _open_on_input(
     known = clone.about(settings["dataset"]) if masks is None else _of(masks)
 
     def draw(pictures: np.ndarray, found: np.ndarray) -> np.ndarray:
-        return drawn(entry, pictures, found, len(known[0]))
+        return drawn(settings["pictures"], pictures, found, len(known[0]))
 
     return _cascade(classifier, masks, draw, known)
 

@@ -13,8 +13,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from bakeoff.artefacts.grey_levels import grey
 from bakeoff.artefacts.prepared import Fold
-from bakeoff.datasets.preparation.arrays import grey_levels
 from bakeoff.datasets.preparation.audit import exact_duplicates, near_duplicates, perceptual_hash, thumbnail
 from bakeoff.leakage import wording
 from bakeoff.leakage.check import LISTED, Check
@@ -43,7 +43,7 @@ def duplicate_pairs(images: np.ndarray, distance: int) -> tuple[np.ndarray, np.n
     digests = {row: hashlib.sha256(image.tobytes()).digest() for row, image in enumerate(images)}
     identical = [pair for same in exact_duplicates(digests) for pair in combinations(same, 2)]
     hashes, thumbnails = zip(
-        *((perceptual_hash(grey), thumbnail(grey)) for grey in map(grey_levels, images)), strict=True
+        *((perceptual_hash(levels), thumbnail(levels)) for levels in map(grey, images)), strict=True
     )
     found = near_duplicates(hashes, np.stack(thumbnails), distance)
     near = [(pair.first, pair.second) for pair in found if digests[pair.first] != digests[pair.second]]

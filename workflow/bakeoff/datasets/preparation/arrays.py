@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bakeoff.artefacts.arrays import allocate
+from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Member, Record
 from bakeoff.datasets.preparation.audit import THUMBNAIL, perceptual_hash, thumbnail
@@ -194,13 +195,8 @@ def write_histograms(images: np.ndarray, path: Path) -> None:
     """Grey-level histograms, uint32 (n, 256), of prepared images (n, H, W, C)."""
     histograms = allocate(path, np.uint32, (len(images), 256))
     for row, image in enumerate(images):
-        histograms[row] = np.bincount(grey_levels(image).ravel(), minlength=256)
+        histograms[row] = histogram(grey(image))
     histograms.flush()
-
-
-def grey_levels(image: np.ndarray) -> np.ndarray:
-    """Luminance (ITU-R 601), uint8 (H, W), of a prepared image (H, W, C) of grey levels or RGB."""
-    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
@@ -287,13 +283,13 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
     pixels, converted = decode(work.contents[0], coding.channels)
     prepared = resize_image(pixels, coding.size)
     into.images[work.row] = prepared
-    grey = grey_levels(prepared)
-    into.thumbnails[work.row] = thumbnail(grey)
+    levels = grey(prepared)
+    into.thumbnails[work.row] = thumbnail(levels)
     height, width = pixels.shape[:2]
     # Of size and pixels; processors have instructions for this one.
     digest = sha256(struct.pack("<2Q", height, width))
     digest.update(np.ascontiguousarray(pixels).data)
-    return Picture(height, width, digest.digest(), perceptual_hash(grey), converted)
+    return Picture(height, width, digest.digest(), perceptual_hash(levels), converted)
 
 
 def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:

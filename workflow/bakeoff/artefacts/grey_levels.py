@@ -1,4 +1,4 @@
-"""Grey levels and their histograms: the only pass over the pixels that a global threshold needs."""
+"""Grey levels of prepared images and their histograms, which every global threshold shares."""
 
 import cv2
 import numpy as np
