@@ -155,7 +155,7 @@ LUNGS_UNET = "dataset: lungs, task: lungs, images: lungs, model: unet, weights: 
         (f"{NETWORKS}.catsdogs-resnet50.recipe=as-run", "resnet50.recipe names recipe", "'cats-dogs-as-run'"),
         (f"{NETWORKS}.catsdogs-resnet50.masks=1", f"{NETWORKS}.catsdogs-resnet50.masks", "valid boolean"),
         (f"{NETWORKS}.lungs-unet.masks=true", f"{NETWORKS}.lungs-unet.masks is for classifiers", "take it out"),
-        (f"{NETWORKS}.catsdogs-resnet50.input=x", f"{NETWORKS}.catsdogs-resnet50.input is no key", "of the config"),
+        (f"{NETWORKS}.catsdogs-resnet50.input=x", f"{NETWORKS}.catsdogs-resnet50.input is not a key", "of the config"),
         (f"{OVERLAY}.images=ultrasound-overly", f"{OVERLAY}.images names pictures", "mean 'ultrasound-overlay'"),
         (f"{OVERLAY}.images=pets-true-crop", f"{OVERLAY}.images is 'pets-true-crop'", "from another data set"),
         (f"{OVERLAY}.images=ultrasound-predicted-masks", f"{OVERLAY}.images names pictures", "does not exist"),
@@ -424,12 +424,12 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
     ("name", "entry", "sentence"),
     [
         ("lungs", FOLDER, "datasets and folders both have 'lungs': rename one."),
-        ("mine", FOLDER.replace("channels: 3", "channels: 2"), "folders.mine.channels is 2, which is none of 1 or 3."),
+        ("mine", FOLDER.replace("channels: 3", "channels: 2"), "folders.mine.channels is 2, but must be 1 or 3."),
         ("mine", FOLDER.replace("background, ", ""), "folders.mine.classes: list should have at least 2 items"),
         (
             "mine",
             FOLDER.replace("path", "pat"),
-            "folders.mine.pat is no key of the configuration: did you mean 'path'.",
+            "folders.mine.pat is not a key of the configuration: did you mean 'path'.",
         ),
         ("my images", FOLDER, "folders.my images: string should match pattern"),
     ],

@@ -45,7 +45,7 @@ def stage_inputs(stage: str, root: Path = Path()) -> dict[str, Any]:
     group, _, key = stage.partition("@")
     template = _read(root / "dvc.yaml")["stages"].get(group)
     if template is None:
-        raise BakeoffError(f"dvc.yaml has no stage '{stage}': call bakeoff with the name of a stage that it has.")
+        raise BakeoffError(f"dvc.yaml has no stage '{stage}': name one that it has.")
     values: dict[str, Any] = {**_flat(params), "key": key}
     if "foreach" in template:
         item = _at(params, str(template["foreach"]).strip("${}"), "dvc.yaml")[key]

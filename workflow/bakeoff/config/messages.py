@@ -32,14 +32,14 @@ def _sentence(details: ErrorDetails, prefix: tuple[str, ...]) -> str:
     if details["type"] == "extra_forbidden":
         if location[-1] in known_keys():
             return f"{key} does not belong there: take it out."
-        return f"{key} is no key of the configuration{nearest(location[-1], known_keys(), listed=False)}."
+        return f"{key} is not a key of the configuration{nearest(location[-1], known_keys(), listed=False)}."
     if details["type"] in ("missing", "union_tag_not_found"):
         return f"{key} is missing: add it."
     if details["type"] in ("literal_error", "union_tag_invalid") and "ctx" in details:
         expected = str(details["ctx"].get("expected") or details["ctx"].get("expected_tags"))
         value = details["ctx"].get("tag", given)
         known = re.findall(r"'([^']+)'", expected)
-        return f"{key} is {value!r}, which is none of {expected}{nearest(str(value), known, listed=False)}."
+        return f"{key} is {value!r}, but must be {expected}{nearest(str(value), known, listed=False)}."
     if details["type"] in ("model_type", "model_attributes_type"):
         return f"{key} is {given!r}, where keys with values belong: see params.yaml's other entries."
     message = details["msg"].removeprefix("Value error, ")

@@ -65,7 +65,7 @@ class LabelValue(Section):
 
 
 class StratifiedSplit(Section):
-    """Shares of the images, drawn from a seed within every combination of labels, look-alikes together."""
+    """Shares of the images, drawn from a seed within every combination of labels, near-duplicates together."""
 
     name: Literal["stratified"]
     train: Share
@@ -85,7 +85,7 @@ class StratifiedSplit(Section):
 
 
 class RandomSplit(Section):
-    """A share of all images, drawn from a seed one by one, as published protocols do it: look-alikes part."""
+    """A share of all images, drawn from a seed one by one, as published protocols do it, whatever their groups."""
 
     name: Literal["random"]
     validation: Annotated[float, Field(gt=0, lt=1)]

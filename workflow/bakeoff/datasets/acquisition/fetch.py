@@ -264,7 +264,7 @@ class Fetcher:
             if file.sha256 is None:
                 if _is_web_page(part):
                     _forget(part)
-                    raise _Unavailable("gave a web page and no file (does it want a login?)")
+                    raise _Unavailable("gave a web page and no file (is a login required?)")
                 notes = [*notes, self._note_first_seen(file.name, url, digest)]
             if file.sha256 is None or digest.startswith(file.sha256.lower()):
                 return Fetched(file.name, part, url, digest, _size(part), official=True, note="; ".join(notes))
@@ -386,7 +386,7 @@ def _request(url: str, part: Path, name: str, timeout: float) -> None:
                 output.seek(output.truncate(0))
             elif _range_start(response) != output.tell():
                 output.truncate(0)
-                raise requests.ConnectionError("sent another range than asked for")
+                raise requests.ConnectionError("sent a different range than requested")
             # Some servers call a .tar.gz a compressed .tar; what is published is the former.
             response.raw.headers.pop("Content-Encoding", None)
             _remember(part, response)
