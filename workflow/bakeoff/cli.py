@@ -85,14 +85,14 @@ def check() -> None:
 
 @main.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--best", is_flag=True, help="Of each task the network with the best validation score.")
+@click.option("--best", is_flag=True, help="The network of each task with the best validation score.")
 def exports(names: tuple[str, ...], best: bool) -> None:
-    """Put NAMES, or the best networks, into the configuration's `exports`, in place of what is there."""
+    """Set the configuration's `exports` to NAMES, or to the best networks."""
     from bakeoff.config import set_values
     from bakeoff.exports.choice import best_networks, entry
 
     if bool(names) == best:
-        raise BakeoffError("Name networks, or say --best: bakeoff exports --best.")
+        raise BakeoffError("Name networks or use --best: bakeoff exports --best.")
     config = _config()
     chosen = best_networks(config, PROJECT) if best else list(names)
     for name in chosen:
@@ -105,8 +105,8 @@ def exports(names: tuple[str, ...], best: bool) -> None:
 @click.argument("experiment", required=False)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for masks, outlines and the table.")
-@click.option("--segment", metavar="NAME", help="With --classify, in place of EXPERIMENT: whose masks.")
-@click.option("--classify", metavar="NAME", help="With --segment: whose classes.")
+@click.option("--segment", metavar="NAME", help="With --classify, in place of EXPERIMENT: predicts the mask.")
+@click.option("--classify", metavar="NAME", help="With --segment: predicts the class.")
 @click.option(
     "--runtime",
     type=click.Choice(["torch", "onnx", "onnx-int8"]),
@@ -116,11 +116,11 @@ def exports(names: tuple[str, ...], best: bool) -> None:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which training.")
 @click.option("--fold", type=click.IntRange(0), default=0, show_default=True, help="Which fold's training.")
-@click.option("--masks", type=click.Path(path_type=Path), help="Folder of masks, for what was trained on true ones.")
-@click.option("--as-stored", is_flag=True, help="Do not turn images as their EXIF tag says.")
+@click.option("--masks", type=click.Path(path_type=Path), help="Folder of true masks, if it was trained on them.")
+@click.option("--as-stored", is_flag=True, help="Ignore EXIF orientation.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines in place of CSV.")
 def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **options: Any) -> None:
-    """Say what EXPERIMENT makes of the images at each PATH: files, folders, patterns."""
+    """Predict the images at each PATH (files, folders, patterns) with EXPERIMENT."""
     if experiment is not None and (options["segment"] or options["classify"]):
         paths = (experiment, *paths)
         experiment = None
@@ -134,12 +134,12 @@ def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 is this machine alone.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1: this machine alone.")
 @click.option("--port", type=click.IntRange(1, 65535), default=7860, show_default=True)
 @click.option("--browser", is_flag=True, help="Open the page.")
 @click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True)
 def demo(host: str, port: int, browser: bool, runtime: str) -> None:
-    """Serve a page on which methods answer about an image side by side."""
+    """Serve a page that shows the predictions of several methods side by side."""
     from bakeoff.demo.server import demo as run
 
     run(Path(), host=host, port=port, open_browser=browser, runtime=runtime)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def demo(host: str, port: int, browser: bool, runtime: str) -> None:
 @click.option("--markdown", "layout", flag_value="markdown", help="A table for the comment of a pull request.")
 @click.option("--json", "layout", flag_value="json", help="Everything, for a program.")
 def diff(rev_a: str, rev_b: str | None, layout: str | None) -> None:
-    """Compare the scores of REV_A and REV_B, or the files as they are, and say what is better and how surely."""
+    """Compare the scores of REV_A and REV_B (by default the workspace), with intervals and tests."""
     config = _config()
     from bakeoff.diff.differences import compare_revisions
     from bakeoff.diff.table import FORMATS
@@ -186,7 +186,7 @@ def download(dataset: str) -> None:
 @click.argument("folder")
 @_stage
 def pack(folder: str) -> None:
-    """Put FOLDER, one's own images, into an archive in data/raw."""
+    """Pack FOLDER, an entry of `folders`, into an archive in data/raw."""
     settings = _named(_config().folders, folder, "folder")
     from bakeoff.datasets.acquisition.pack import pack as run
 
@@ -218,7 +218,7 @@ def prepare(dataset: str) -> None:
 @click.argument("task")
 @_stage
 def split(task: str) -> None:
-    """Say which images of TASK train, validate and test."""
+    """Draw the training, validation and test images of TASK."""
     settings = _config().task(task)
     from bakeoff.datasets.splits.split import split as run
 
@@ -241,7 +241,7 @@ def weights(name: str) -> None:
 @click.argument("experiment")
 @_stage
 def train(experiment: str) -> None:
-    """Train the networks of EXPERIMENT and predict the test images; a training that was killed goes on."""
+    """Train the networks of EXPERIMENT and predict the test images; resume what was killed."""
     config = _config()
     _named(config.networks, experiment, "network")
     settings = config.experiment(experiment)
@@ -268,7 +268,7 @@ def baselines(task: str) -> None:
 @click.argument("name")
 @_stage
 def masks(name: str) -> None:
-    """Predict the masks NAME, those of training images by networks that were not trained on them."""
+    """Predict the masks NAME, cross-fitted and in-sample."""
     config = _config()
     settings = _named(config.predicted_masks, name, "predicted masks").model_dump()
     inputs = _inputs(f"masks@{name}")
@@ -299,7 +299,7 @@ def derive(name: str) -> None:
 @click.argument("task")
 @_stage
 def evaluate(task: str) -> None:
-    """Score, compare, audit and describe every method of TASK."""
+    """Score, compare and audit the methods of TASK, and write their model cards."""
     config = _config()
     settings = config.task(task)
     names = [name for name in config.experiment_names() if config.experiment(name)["task"] == task]
@@ -310,10 +310,10 @@ def evaluate(task: str) -> None:
 
 @main.command()
 @click.argument("experiment")
-@click.option("--int8", type=bool, default=False, help="Also with eight bits a weight, and what that loses.")
+@click.option("--int8", type=bool, default=False, help="Also write 8-bit networks and measure the loss of score.")
 @_stage
 def export(experiment: str, int8: bool) -> None:
-    """Write every network of EXPERIMENT as ONNX, and how near its answers are to torch's."""
+    """Write the networks of EXPERIMENT as ONNX and measure their parity with torch."""
     config = _config()
     _named(config.networks, experiment, "network")
     settings = config.experiment(experiment)
@@ -361,7 +361,7 @@ def report(task: str) -> None:
 @main.command()
 @_stage
 def index() -> None:
-    """Render results/report/index.html and the page on published claims."""
+    """Render results/report/index.html and the page of published claims."""
     config = _config()
     drop_recorded()
     from bakeoff.report.write import write_index
