@@ -174,13 +174,13 @@ def splits(scans: Prepared) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def whole(scans: Prepared, splits: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    return card(scans, FINDINGS, splits, 64)
+def whole(scans: Prepared) -> dict[str, Any]:
+    return card(scans, FINDINGS, 64)
 
 
 @pytest.fixture(scope="module")
 def unmasked(photographs: Prepared) -> dict[str, Any]:
-    return card(photographs, FINDINGS.head(0), {}, 64)
+    return card(photographs, FINDINGS.head(0), 64)
 
 
 def render(each: dict[str, Any]) -> str:
@@ -501,13 +501,12 @@ class TestCard:
         text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
         assert "Scans of squares: 14 images listed, 12 used, 2 dropped." in text
         assert "Examples, with the outlines of lesion and rim" in text
-        assert "grouped train 6 50.0 4 1 6 0 5 1" in text
         assert "wrong mode converted 2 normal/1.png, lesion/1.png" in text
         assert "All 4 findings, file by file" in text
         assert "https://example.org/scans.zip" in text
         assert "Nobody (2024), Squares &amp; other &lt;i&gt;scans&lt;/i&gt;." in text
 
-    def test_a_card_without_masks_splits_or_findings(self, unmasked: dict[str, Any]) -> None:
+    def test_a_card_without_masks_or_findings(self, unmasked: dict[str, Any]) -> None:
         html = render(unmasked)
         assert "outlines" not in html
         assert "Nothing: every file listed could be used as it is." in html
@@ -527,15 +526,11 @@ class TestCard:
         assert len(ids) == len(set(ids))
         assert not any(" " in each for each in ids)
 
-    def test_the_same_files_give_the_same_card(
-        self, scans: Prepared, splits: dict[str, pd.DataFrame], whole: dict[str, Any]
-    ) -> None:
-        assert card(scans, FINDINGS, splits, 64) == whole
+    def test_the_same_files_give_the_same_card(self, scans: Prepared, whole: dict[str, Any]) -> None:
+        assert card(scans, FINDINGS, 64) == whole
 
-    def test_smaller_pictures_make_it_smaller(
-        self, scans: Prepared, splits: dict[str, pd.DataFrame], whole: dict[str, Any]
-    ) -> None:
-        assert len(render(card(scans, FINDINGS, splits, 32))) < len(render(whole))
+    def test_smaller_pictures_make_it_smaller(self, scans: Prepared, whole: dict[str, Any]) -> None:
+        assert len(render(card(scans, FINDINGS, 32))) < len(render(whole))
 
 
 @pytest.mark.browser

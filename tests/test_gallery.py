@@ -1,7 +1,6 @@
 """What is picked to be looked at: labels that may be wrong, masks that differ, and pictures that lie on each other."""
 
 import base64
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
-from bakeoff.claims.table import claims
-from bakeoff.leakage.audit import audit
-from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
+from bakeoff.artefacts.layout import Project
 from bakeoff.report.gallery import cases, differing_shares, disagreements, doubtful_masks
 from bakeoff.report.label_errors import confident_class, suspects
 from bakeoff.report.pictures import (
@@ -28,8 +24,8 @@ from bakeoff.report.pictures import (
 )
 from bakeoff.report.reading import Task, read_task
 from bakeoff.report.slim import slim
-from bakeoff.report.write import report
-from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build
+from bakeoff.report.write import write_task_page
+from ellipses import MARGIN, TASKS, build
 
 
 class TestLabelErrors:
@@ -119,31 +115,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which segmentation methods competed, as far as the page of their task needs it."""
     root = tmp_path_factory.mktemp("gallery")
     build(root)
-    results = root / "results"
-    asked: dict[str, Any] = {"resamples": RESAMPLES}
-    split = root / "data" / "splits" / "lungs.csv"
-    audit(
-        "lungs", TASKS["lungs"], root / "data" / "prepared" / "lungs", split, results / "evaluation" / "lungs", **asked
-    )
-    (results / "audits").mkdir(exist_ok=True)
-    shutil.copy(results / "evaluation" / "lungs" / "audit.csv", results / "audits" / "lungs.csv")
-    pd.DataFrame(columns=EFFECT_COLUMNS).to_csv(results / "audits" / "inflation.csv", index=False)
-    margins = {"segmentation": MARGIN, "classification": MARGIN}
-    claims(
-        "sample",
-        {},
-        results,
-        root / "data" / "prepared",
-        results / "comparison" / "claims.csv",
-        margins=margins,
-        **asked,
-    )
     return root
 
 
 @pytest.fixture(scope="module")
 def task(project: Path) -> Task:
-    return read_task("lungs", TASKS["lungs"], EXPERIMENTS, project / "data", project / "results", margin=MARGIN)
+    return read_task("lungs", TASKS["lungs"], Project(project), margin=MARGIN)
 
 
 def test_disagreements_are_those_of_the_two_best(task: Task) -> None:
@@ -170,11 +147,12 @@ def test_truth_that_two_networks_contradict_together_is_doubtful(task: Task) -> 
     agreeing = [
         replace(
             each,
-            predictions=replace(each.masks, masks=dict.fromkeys(each.masks.masks, drawn)),
             scores=each.scores.assign(dice=np.where(each.scores["id"] == ids[3], 0.4, 1.0)),
         )
         for each in networks
     ]
+    for each in agreeing:
+        each.__dict__["masks"] = replace(each.masks, masks=dict.fromkeys(each.masks.masks, drawn))
     (found,) = doubtful_masks(replace(task, experiments=agreeing), 64)
     assert (found["id"], found["title"]) == (ids[3], "Dice of the two networks 1.000")
     assert [each.rsplit(" ", 1)[1] for each in found["dice"]] == ["0.400", "0.400"]
@@ -208,12 +186,9 @@ class TestInABrowser:
 
     @pytest.fixture(scope="class")
     def page(self, project: Path, chromium: Any) -> Iterator[Any]:
-        folder, only = project / "results" / "report", {"lungs": TASKS["lungs"]}
-        mine = {name: entry for name, entry in EXPERIMENTS.items() if entry["task"] == "lungs"}
-        margins, data, results = {"segmentation": MARGIN}, project / "data", project / "results"
-        report("sample", only, mine, data, results, folder, margins=margins, recipes={"r": {}})
+        write_task_page("lungs", TASKS["lungs"], "sample", Project(project), margin=MARGIN)
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.goto((folder / "lungs.html").as_uri())
+        page.goto((Project(project).report / "lungs.html").as_uri())
         yield page
         page.close()
 
