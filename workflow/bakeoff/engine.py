@@ -25,7 +25,7 @@ from bakeoff.progress.interruption import dvc_ancestor
 # Set for the stages of an engine that holds the lock.
 HELD = "BAKEOFF_ENGINE"
 POLL_SECONDS = 0.5
-_held: list[FileLock] = []
+_held: dict[Path, FileLock] = {}  # by folder, for as long as this process lives
 
 
 def hold_clone(root: Path) -> None:
@@ -62,7 +62,9 @@ def join_engine(root: Path, stage: str) -> None:
 
 def _take(root: Path, name: str, engine: int) -> bool:
     """Take the lock; False if a living engine, another than this, has it. One whose engine is dead is waited for."""
-    folder = root / ".bakeoff"
+    folder = root.resolve() / ".bakeoff"
+    if folder in _held:
+        return True
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / "engine.lock")
     told = False
@@ -79,7 +81,7 @@ def _take(root: Path, name: str, engine: int) -> bool:
                 told = True
             time.sleep(POLL_SECONDS)
     (folder / "engine.json").write_text(json.dumps({"name": name, "engine": engine}))
-    _held.append(lock)
+    _held[folder] = lock
     return True
 
 

@@ -1,0 +1,87 @@
+"""The lock of a clone: who waits, who is refused, and that nothing stale is left."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bakeoff import engine
+from bakeoff.artefacts.errors import BakeoffError
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bakeoff.engine import hold_clone
+hold_clone(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_held", {})
+    monkeypatch.delenv(engine.HELD, raising=False)
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> subprocess.Popen[str]:
+    """Another process that holds the clone."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process  # type: ignore[misc]
+    process.kill()
+    process.wait()
+
+
+def test_a_second_engine_is_refused_with_the_name_and_process_of_the_first(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    sentence = rf"snakemake \(process {holder.pid}\) runs in this folder: type the same command again"
+    with pytest.raises(BakeoffError, match=sentence):
+        engine.hold_clone(tmp_path)
+    with pytest.raises(BakeoffError, match=sentence):
+        engine.join_engine(tmp_path, "")
+
+
+def test_stages_of_the_engine_that_holds_the_clone_run(
+    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(engine.HELD, str(holder.pid))
+    engine.join_engine(tmp_path, "split@lungs")
+
+
+def test_a_killed_holder_leaves_nothing_behind(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    engine.hold_clone(tmp_path)
+    assert os.environ[engine.HELD] == str(os.getpid())
+
+
+def test_two_stages_in_one_process_share_the_lock(tmp_path: Path) -> None:
+    engine.join_engine(tmp_path, "")
+    engine.join_engine(tmp_path, "")
+
+
+def test_what_dvc_still_runs_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    rwlock = tmp_path / ".dvc" / "tmp" / "rwlock"
+    rwlock.parent.mkdir(parents=True)
+    info = {"pid": left.pid, "cmd": "dvc repro train@x"}
+    dead = {"pid": 2**22 + 1, "cmd": "dvc repro split@x"}
+    rwlock.write_text(json.dumps({"write": {"/results/x": info}, "read": {"/data/x": [info, dead]}}))
+
+    def end(seconds: float) -> None:
+        left.kill()
+        left.wait()
+
+    monkeypatch.setattr(engine.time, "sleep", end)
+    engine.hold_clone(tmp_path)
+    assert capsys.readouterr().err == (
+        f"Waiting for what an earlier run left behind: dvc repro train@x (process {left.pid}).\n"
+    )
