@@ -47,6 +47,17 @@ def test_a_second_engine_is_refused_with_the_name_and_process_of_the_first(
         engine.join_engine(tmp_path, "")
 
 
+def test_what_dvc_removed_is_restored_and_what_a_user_types_removed_nothing(
+    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored: list[str] = []
+    monkeypatch.setattr(engine, "_restore", lambda _, stage: restored.append(stage))
+    for stage in ("split@lungs", ""):
+        with pytest.raises(BakeoffError):
+            engine.join_engine(tmp_path, stage)
+    assert restored == ["split@lungs"], "DVC takes no name at all for all outputs"
+
+
 def test_stages_of_the_engine_that_holds_the_clone_run(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

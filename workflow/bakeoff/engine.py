@@ -47,6 +47,11 @@ def hold_clone(root: Path) -> None:
 def join_engine(root: Path, stage: str) -> None:
     """Let a stage's command run: under an engine that holds the lock at once, else once it has the lock itself.
 
+    Parameters
+    ----------
+    stage
+        As DVC addresses it; empty for a command that a user has typed.
+
     Raises
     ------
     BakeoffError
@@ -56,7 +61,8 @@ def join_engine(root: Path, stage: str) -> None:
         return
     engine = dvc_ancestor()
     if not _take(root, "dvc" if engine else "bakeoff", (engine or psutil.Process()).pid):
-        _restore(root, stage)
+        if stage:
+            _restore(root, stage)
         raise BakeoffError(_refusal(root))
 
 
