@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from bakeoff.artefacts import provenance
 from bakeoff.artefacts.experiments import write_settings
-from bakeoff.artefacts.layout import ExperimentFolder, Project
+from bakeoff.artefacts.layout import Project
 from bakeoff.artefacts.predictions import PROBABILITY_FILES, write_predictions, write_probabilities
 from bakeoff.artefacts.prepared import open_prepared, read_folds, tested_rows
 from bakeoff.baselines.group import run_baselines
@@ -20,7 +20,8 @@ from bakeoff.datasets.splits.split import split
 from bakeoff.leakage.audit import COLUMNS
 from bakeoff.leakage.check import Check
 from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
-from bakeoff.report.write import write_data_card, write_index, write_task_page
+from bakeoff.report.index import write_index
+from bakeoff.report.write import write_data_card, write_task_page
 from bakeoff.tasks.evaluate import evaluate
 
 RESAMPLES = 300
@@ -237,7 +238,7 @@ def write_classifier(
         write_probabilities(folder.predictions, pd.concat(tables), part)
     cost = {"parameters": 1000, "training_seconds": 3.0, "predict_images_per_second": 20.0, "peak_memory_mib": 50.0}
     cost |= {"latency_ms": 12.0, "multiply_adds": None, "model_mib": 1.0}
-    text = json.dumps({**cost, "device": "cpu", "manifest": provenance.manifest()})
+    text = json.dumps({**cost, "device": "cpu", "note": "", "manifest": provenance.manifest()})
     (folder.predictions / "cost.json").write_text(text)
     folder.models.mkdir(parents=True)
     trained = entry["family"] != "classical"
@@ -294,15 +295,12 @@ def evaluate_again(root: Path) -> None:
 
 
 def write_pages(
-    root: Path,
-    profile: str = "sample",
-    tasks: Mapping[str, Mapping[str, Any]] | None = None,
-    claimed: str | None = None,
+    root: Path, profile: str = "sample", tasks: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, str]:
-    """Every page of the report, by file name; `claimed` in place of claims.yaml, by default `CLAIMS`."""
+    """Every page of the report, by file name, with `CLAIMS` in place of claims.yaml."""
     project, mine = Project(root), {"lungs": TASKS["lungs"]} if tasks is None else tasks
     source = root / "claims.yaml"
-    source.write_text(CLAIMS if claimed is None else claimed)
+    source.write_text(CLAIMS)
     write_data_card("lungs", profile, project)
     for task, entry in mine.items():
         write_task_page(task, entry, profile, project, margin=MARGIN)

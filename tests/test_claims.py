@@ -236,6 +236,7 @@ def entry(**changed: Any) -> str:
     [
         ("claims: [", "not valid YAML"),
         ("[]", "claims"),
+        ("claims: []", "claims: list should have at least 1 item"),
         (f"claims:{entry(figure='beauty')}", "claims.a.figure: input should be"),
         (f"claims:{entry(value='many')}", "claims.a.claim.value"),
         (f"claims:{entry()}  guess: 1", "claims.a.guess: extra inputs are not permitted"),

@@ -14,17 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.artefacts import provenance
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.predictions import PROBABILITY_FILES, write_probabilities
-from bakeoff.claims.table import claims
+from bakeoff.artefacts.layout import Project
 from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.classification import accuracy_interval
-from bakeoff.tasks.comparing import compare
 from bakeoff.evaluation.comparison import CLASSIFICATION
-from bakeoff.tasks.scoring import score
-from bakeoff.leakage.audit import audit
-from bakeoff.leakage.effects import COLUMNS as EFFECT_COLUMNS
 from bakeoff.report import wording
 from bakeoff.report.class_charts import confused_order, confusion_chart
 from bakeoff.report.classes import (
@@ -37,14 +31,13 @@ from bakeoff.report.classes import (
 )
 from bakeoff.report.gallery import mistake_words, telling
 from bakeoff.report.page import LARGEST_PAGE
-from bakeoff.report.reading import Experiment, read_task
+from bakeoff.report.reading import Experiment, Task, read_task
 from bakeoff.report.sections import intervals
 from bakeoff.report.verdicts import below_majority
-from bakeoff.report.write import report
-from ellipses import MARGIN, copy, write_prepared
+from bakeoff.tasks.evaluate import evaluate
+from ellipses import MARGIN, RESAMPLES, copy, network, settings, write_classifier, write_pages, write_prepared
 from sklearn.metrics import f1_score
 
-RESAMPLES = 300
 TASK: dict[str, Any] = {
     "dataset": "lungs",
     "kind": "classification",
@@ -58,93 +51,48 @@ TASK: dict[str, Any] = {
         "seed": 0,
     },
 }
-WHERE = {"dataset": "lungs", "task": "diagnosis"}
-RESNET = {"family": "pretrained", "model": "timm_classifier", "weights": "resnet34", "recipe": "r"}
+WHERE = {"task": "diagnosis", "target": "diagnosis"}
+RESNET = {**WHERE, "model": "timm_classifier", "weights": "resnet34", "settings": {"backbone": "resnet34"}}
+OVERLAY = {"dataset": "lungs", "kind": "overlay", "style": "tint", "masks": "lungs", "variant": "true"}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
-    "majority": {**WHERE, "family": "classical", "method": "majority", "features": "none", "settings": {}},
-    "forest": {**WHERE, "family": "classical", "method": "random-forest", "features": "hog", "settings": {}},
-    "resnet": {**WHERE, **RESNET, "settings": {"backbone": "resnet34"}},
-    "told": {**WHERE, **RESNET, "settings": {"backbone": "resnet34"}, "input": "overlay", "oracle": True},
+    "majority": settings("classical", **WHERE, method="majority", features="none", settings={}),
+    "forest": settings("classical", **WHERE, method="random-forest", features="hog", settings={}),
+    "resnet": network("pretrained", **RESNET),
+    "told": network("derived", **RESNET, images="lungs-overlay", pictures=OVERLAY, oracle=True),
 }
-ASKED: dict[str, Any] = {"margins": {"segmentation": MARGIN, "classification": MARGIN}, "resamples": RESAMPLES}
 # How far a stand-in's probabilities know the truth, and its seeds.
 KNOWS = {"majority": (0.0, 1), "forest": (0.8, 2), "resnet": (1.4, 2), "told": (30.0, 2)}
-
-
-def write_predictions(name: str, root: Path) -> None:
-    """What `predict` leaves of a classifier, and of a network what `fit` does."""
-    index = pd.read_csv(root / "data" / "prepared" / "lungs" / "index.csv")
-    split_of = pd.read_csv(root / "data" / "splits" / "diagnosis.csv")
-    folder = root / "results" / "experiments" / name
-    knows, seeds = KNOWS[name]
-    rng = np.random.default_rng(len(name))
-    for part in PROBABILITY_FILES:
-        images = index.merge(split_of[split_of["split"] == part], on="id")
-        side = np.where(images["diagnosis"] == "tuberculosis", 1.0, -1.0)
-        tables = []
-        for seed in range(seeds):
-            logits = knows * side + rng.normal(0, 1, len(images)) if knows else np.full(len(images), -0.1)
-            sick = 1 / (1 + np.exp(-logits))
-            columns = {"id": images["id"], "seed": seed, "fold": images["fold"], "label": images["diagnosis"]}
-            tables.append(pd.DataFrame({**columns, "p_normal": 1 - sick, "p_tuberculosis": sick}))
-        write_probabilities(folder, pd.concat(tables), part)
-    cost = {"parameters": 1000, "training_seconds": 3.0, "predict_images_per_second": 20.0, "peak_memory_mib": 50.0}
-    cost |= {"latency_ms": 12.0, "multiply_adds": None, "model_mib": 1.0}
-    (folder / "cost.json").write_text(json.dumps({**cost, "device": "cpu", "manifest": provenance.manifest()}))
-    models = root / "results" / "models" / name
-    models.mkdir(parents=True)
-    for seed in range(seeds):
-        record: dict[str, Any] = {"seed": seed, "fold": 0, "weights": None}
-        if EXPERIMENTS[name]["family"] == "pretrained":
-            (folder / "history" / f"seed{seed}-fold0").mkdir(parents=True)
-            history = {"epoch": [1, 2], "train_loss": [0.9, 0.5], "validation_loss": [0.8, 0.6]}
-            table = pd.DataFrame({**history, "validation_score": [0.6, 0.7]})
-            table.to_csv(folder / "history" / f"seed{seed}-fold0" / "history.csv", index=False)
-            record |= {"epochs_run": 2, "best_epoch": 2, "best_validation_score": 0.7, "score": "balanced accuracy"}
-        (models / f"seed{seed}-fold0.json").write_text(json.dumps(record))
+EVALUATION = "results/evaluation/diagnosis"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which classifiers competed, every number by the real stages."""
-    root = tmp_path_factory.mktemp("classes")
-    prepared, path = root / "data" / "prepared" / "lungs", root / "data" / "splits" / "diagnosis.csv"
-    write_prepared(prepared, images=40)
-    split("diagnosis", TASK, prepared, path)
-    for name in EXPERIMENTS:
-        write_predictions(name, root)
-        score(name, "diagnosis", prepared, path, root / "results" / "experiments" / name, resamples=RESAMPLES)
-    run(root, root / "results" / "comparison")
-    results = root / "results"
-    audit("diagnosis", TASK, prepared, path, results / "evaluation" / "diagnosis", resamples=RESAMPLES)
-    (results / "audits").mkdir(exist_ok=True)
-    shutil.copy(results / "evaluation" / "diagnosis" / "audit.csv", results / "audits" / "diagnosis.csv")
-    pd.DataFrame(columns=EFFECT_COLUMNS).to_csv(results / "audits" / "inflation.csv", index=False)
-    claims("sample", {}, results, prepared.parent, results / "comparison" / "claims.csv", **ASKED)
-    return root
+    """A project in which classifiers competed, every number by the real evaluation."""
+    project = Project(tmp_path_factory.mktemp("classes"))
+    write_prepared(project.prepared("lungs"), images=40)
+    split("diagnosis", TASK, project.prepared("lungs"), project.split("diagnosis"))
+    for name, (knows, seeds) in KNOWS.items():
+        write_classifier(name, EXPERIMENTS[name], project, knows=knows, seeds=seeds)
+    run(project.root)
+    return project.root
 
 
-def run(root: Path, folder: Path) -> None:
-    prepared, path = root / "data" / "prepared" / "lungs", root / "data" / "splits" / "diagnosis.csv"
-    compare(
-        "diagnosis",
-        "classification",
-        EXPERIMENTS,
-        root / "results",
-        prepared,
-        path,
-        folder,
-        resamples=RESAMPLES,
-        margin=0.01,
-    )
+def run(root: Path) -> None:
+    evaluate("diagnosis", TASK, EXPERIMENTS, Project(root), resamples=RESAMPLES, margin=MARGIN)
+
+
+def scored(root: Path, name: str, file: str) -> Path:
+    return root / EVALUATION / "experiments" / name / file
+
+
+def read(root: Path) -> Task:
+    return read_task("diagnosis", TASK, Project(root), margin=MARGIN)
 
 
 def write(root: Path) -> dict[str, str]:
-    """Every page of the report, by file name."""
-    folder = root / "results" / "report"
-    tasks, data, results = {"diagnosis": TASK}, root / "data", root / "results"
-    report("sample", tasks, EXPERIMENTS, data, results, folder, margins=ASKED["margins"], recipes={"r": {}})
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    """Every page of the report and its summary, by file name."""
+    pages = write_pages(root, tasks={"diagnosis": TASK})
+    return {**pages, "summary.md": (root / "results" / "report" / "summary.md").read_text()}
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +112,7 @@ def text_of(html: str) -> str:
 
 @pytest.fixture(scope="module")
 def table(project: Path) -> pd.DataFrame:
-    return pd.read_csv(project / "results" / "comparison" / "diagnosis.csv").set_index("experiment")
+    return pd.read_csv(project / EVALUATION / "comparison.csv").set_index("experiment")
 
 
 def test_accuracy_ranks_and_every_other_score_stands_beside_it(project: Path, table: pd.DataFrame) -> None:
@@ -176,7 +124,7 @@ def test_accuracy_ranks_and_every_other_score_stands_beside_it(project: Path, ta
         "Majority class",
     ]
     for name, row in table.iterrows():
-        metrics = json.loads((project / "results" / "experiments" / str(name) / "metrics.json").read_text())
+        metrics = json.loads(scored(project, str(name), "metrics.json").read_text())
         for each in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc"):
             for end in ("mean", "low", "high"):
                 assert row[f"{each}_{end}"] == pytest.approx(metrics[each][end], rel=1e-4, abs=2e-6), (name, each, end)
@@ -185,7 +133,7 @@ def test_accuracy_ranks_and_every_other_score_stands_beside_it(project: Path, ta
 
 
 def test_accuracy_is_broken_down_by_stratum_and_by_class(project: Path, table: pd.DataFrame) -> None:
-    scores = pd.read_csv(project / "results" / "experiments" / "forest" / "scores.csv")
+    scores = pd.read_csv(scored(project, "forest", "scores.csv"))
     for column in ("hospital", "label"):
         for value, part in scores.groupby(column):
             assert table.loc["forest", f"accuracy_{value}_mean"] == pytest.approx(part["correct"].mean(), abs=1e-6)
@@ -203,17 +151,19 @@ def test_distances_are_to_the_best_that_does_not_see_the_truth(project: Path, ta
 
 
 def test_the_figure_says_what_is_compared(project: Path) -> None:
-    words = " ".join(ET.fromstring((project / "results" / "comparison" / "diagnosis.svg").read_text()).itertext())
+    words = " ".join(ET.fromstring((project / EVALUATION / "comparison.svg").read_text()).itertext())
     assert "mean accuracy and 95 % interval" in words
     assert "accuracy (share of the images whose class is right)" in words
     assert "Majority class" in words
 
 
 def test_the_same_files_give_the_same_bytes(project: Path, html: str, tmp_path: Path) -> None:
-    run(project, tmp_path)
-    for name in ("diagnosis.csv", "diagnosis.svg"):
-        assert (tmp_path / name).read_bytes() == (project / "results" / "comparison" / name).read_bytes()
-    assert write(copy(project, tmp_path / "p"))["diagnosis.html"] == html
+    again = copy(project, tmp_path / "p")
+    run(again)
+    for path in (project / EVALUATION).rglob("*.*"):
+        if path.is_file():
+            assert (again / path.relative_to(project)).read_bytes() == path.read_bytes(), path
+    assert write(again)["diagnosis.html"] == html
 
 
 def test_the_first_screen_answers(project: Path, html: str, table: pd.DataFrame) -> None:
@@ -223,17 +173,17 @@ def test_the_first_screen_answers(project: Path, html: str, table: pd.DataFrame)
     assert f"Accuracy on unseen images {row['accuracy_mean']:.3f}" in answer
     assert f"95 % interval {row['accuracy_low']:.3f} to {row['accuracy_high']:.3f}" in answer
     assert "n = 40 test images, 2 seeds" in answer
-    pairs = pd.read_csv(project / "results" / "comparison" / "diagnosis-pairs.csv").set_index(["first", "second"])
+    pairs = pd.read_csv(project / EVALUATION / "pairs.csv").set_index(["first", "second"])
     pair = pairs.loc[("resnet", "forest")]
     assert f"{pair['difference']:.3f} accuracy ({wording.interval(pair['low'], pair['high'])}" in answer
     assert re.search(r"Of 40 images ResNet34, the image itself does better on \d+, Random forest, HOG on \d+", answer)
 
 
 def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str) -> None:
-    pairs = pd.read_csv(project / "results" / "comparison" / "diagnosis-pairs.csv").set_index(["first", "second"])
+    pairs = pd.read_csv(project / EVALUATION / "pairs.csv").set_index(["first", "second"])
     pair = pairs.loc[("resnet", "majority")]
     areas = {
-        name: json.loads((project / "results" / "experiments" / name / "metrics.json").read_text())["roc_auc"]["mean"]
+        name: json.loads(scored(project, name, "metrics.json").read_text())["roc_auc"]["mean"]
         for name in ("resnet", "majority")
     }
     assert pair["auc_difference"] == pytest.approx(areas["resnet"] - areas["majority"], abs=1e-5)
@@ -246,7 +196,7 @@ def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_pa
     said = r"Not shown to be right more often than always answering \w+ would be \(0.500\): Random forest, HOG\."
     for verdict in ("better", "undecided"):
         judged = copy(project, tmp_path / verdict)
-        path = judged / "results" / "comparison" / "diagnosis-pairs.csv"
+        path = judged / EVALUATION / "pairs.csv"
         compared = pd.read_csv(path)
         forest = (compared["first"] == "forest") & (compared["second"] == "majority")
         assert forest.any()
@@ -259,7 +209,7 @@ def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_pa
 
 
 def test_without_a_majority_class_the_interval_says_who_is_above_it(project: Path) -> None:
-    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=MARGIN)
+    task = read(project)
     resnet = next(each for each in task.experiments if each.name == "resnet")
     for low, high, words in (
         (0.6, 0.9, ""),
@@ -294,7 +244,7 @@ def test_every_method_and_class_has_its_figures(html: str, table: pd.DataFrame) 
 
 def told(project: Path, name: str, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Truth, predictions by seed, groups and a class's place, as the files have them."""
-    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=0.01)
+    task = read(project)
     found = next(each for each in task.experiments if each.name == name).probabilities
     groups = task.prepared.index.iloc[task.tested]["group"].to_numpy()
     return found.truth, found.stacked.argmax(axis=2), groups, found.classes.index(value)
@@ -302,7 +252,7 @@ def told(project: Path, name: str, value: str) -> tuple[np.ndarray, np.ndarray, 
 
 def test_every_class_has_precision_recall_and_f1(project: Path, html: str, table: pd.DataFrame) -> None:
     shown = text_of(html[html.index('id="diagnosis-by-class-forest"') : html.index('id="diagnosis-confusion"')])
-    report = pd.read_csv(project / "results" / "experiments" / "forest" / "classification_report.csv")
+    report = pd.read_csv(scored(project, "forest", "classification_report.csv"))
     for row in report.to_dict("records"):
         recall, low, high = (table.loc["forest", f"accuracy_{row['class']}_{end}"] for end in ("mean", "low", "high"))
         truth, predicted, groups, place = told(project, "forest", row["class"])
@@ -356,7 +306,7 @@ def test_f1_has_the_interval_of_the_share_that_it_rises_with() -> None:
 
 
 def test_every_columns_interval_is_named_for_what_it_is(project: Path) -> None:
-    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=0.01)
+    task = read(project)
     wilson, bca, percentile = intervals(task, ["balanced_accuracy", "log_loss", "ece", "roc_auc"])
     assert wilson == "Accuracy: Wilson's, for as many independent images as the images are worth"
     assert bca == "Log loss: BCa bootstrap over images"
@@ -374,7 +324,7 @@ def test_charts_are_there_for_every_method_and_can_be_read_aloud(html: str) -> N
 
 
 def test_a_page_is_small_loads_nothing_and_has_ids_of_its_own(html: str) -> None:
-    assert len(html.encode()) < LARGEST_PAGE
+    assert len(html.encode()) < LARGEST_PAGE["sample"]
     assert all(uri.startswith("data:") for uri in re.findall(r'\ssrc="([^"]*)"', html))
     ids = re.findall(r'\sid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
@@ -388,7 +338,7 @@ def test_a_page_is_small_loads_nothing_and_has_ids_of_its_own(html: str) -> None
 
 
 def test_mistakes_that_are_shown_are_the_surest_ones(project: Path, html: str) -> None:
-    scores = pd.read_csv(project / "results" / "experiments" / "forest" / "scores.csv")
+    scores = pd.read_csv(scored(project, "forest", "scores.csv"))
     surest = scores[scores["correct"] == 0].sort_values("confidence", ascending=False).iloc[0]
     part = section(html, "pictures")
     assert re.findall('id="diagnosis-pictures-([^"]*)"', part) == ["resnet", "forest"]
@@ -404,7 +354,7 @@ def test_mistakes_that_are_shown_are_the_surest_ones(project: Path, html: str) -
 def test_the_two_best_methods_disagree_where_both_are_sure(project: Path, html: str) -> None:
     part = section(html, "pictures")
     tables = [
-        pd.read_csv(project / "results" / "experiments" / name / "scores.csv").query("seed == 0").set_index("id")
+        pd.read_csv(scored(project, name, "scores.csv")).query("seed == 0").set_index("id")
         for name in ("resnet", "forest")
     ]
     first, second = tables[0], tables[1].loc[tables[0].index]
@@ -424,12 +374,14 @@ def test_mistakes_are_counted() -> None:
 
 def test_a_label_that_all_good_methods_would_change_is_shown(project: Path, tmp_path: Path) -> None:
     spoilt = copy(project, tmp_path / "p")
-    ranking = spoilt / "results" / "comparison" / "diagnosis.csv"
+    ranking = spoilt / EVALUATION / "comparison.csv"
     compared = pd.read_csv(ranking)
     compared.loc[compared["experiment"].isin(["resnet", "forest"]), "accuracy_low"] = 0.81  # surely good enough to ask
     compared.to_csv(ranking, index=False)
     for name in ("resnet", "forest"):
-        path = spoilt / "results" / "experiments" / name / "predictions.csv"
+        path = (
+            Project(spoilt).experiment("diagnosis", name, EXPERIMENTS[name]["family"]).predictions / "predictions.csv"
+        )
         table = pd.read_csv(path)
         odd = table["id"] == table.loc[table["label"] == "normal", "id"].iloc[0]
         table.loc[odd, ["p_normal", "p_tuberculosis"]] = 0.01, 0.99
@@ -494,7 +446,7 @@ def test_classes_that_are_taken_for_each_other_stand_together() -> None:
 
 
 def experiment(project: Path, name: str) -> Experiment:
-    task = read_task("diagnosis", TASK, EXPERIMENTS, project / "data", project / "results", margin=MARGIN)
+    task = read(project)
     return next(each for each in task.experiments if each.name == name)
 
 
@@ -585,9 +537,9 @@ def test_a_lead_in_accuracy_is_said_in_accuracy() -> None:
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(project: Path, tmp_path: Path) -> None:
     spoilt = copy(project, tmp_path / "p")
-    (spoilt / "results" / "experiments" / "forest" / "metrics.json").unlink()
-    with pytest.raises(BakeoffError, match=r"forest/metrics\.json is missing: run `dvc repro score-classical@forest`"):
-        run(spoilt, tmp_path / "out")
+    scored(spoilt, "forest", "calibration.csv").unlink()
+    with pytest.raises(BakeoffError, match=r"forest/calibration\.csv is missing: run `dvc repro evaluate@diagnosis`"):
+        read(spoilt)
 
 
 @pytest.mark.browser

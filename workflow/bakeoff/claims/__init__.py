@@ -139,7 +139,7 @@ class Claim(Section):
 class Claims(Section):
     """The whole file."""
 
-    claims: list[Claim]
+    claims: Annotated[list[Claim], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _each_once(self) -> "Claims":
