@@ -398,11 +398,11 @@ def test_a_picture_without_a_threshold_is_background_and_noted(tmp_path: Path) -
     [
         (
             {"method": "otsus", "foreground": "dark"},
-            r"experiments\.baselines\.\w+\.methods\.squares\.method is 'otsus'",
+            r"baselines\.\w+\.methods\.squares\.method is 'otsus'",
         ),
         (
             {"method": "otsu", "foreground": "grey"},
-            r"experiments\.baselines\.\w+\.methods\.squares\.foreground is 'grey'",
+            r"baselines\.\w+\.methods\.squares\.foreground is 'grey'",
         ),
         ({"method": "otsu", "foreground": 2}, r"a number from 0 to 1"),
     ],

@@ -1,21 +1,14 @@
-"""The stages of the report: the page of a task, the data card of a data set, and the index of all."""
+"""The pages of a task and of a data set."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.layout import Project
-from bakeoff.claims import CLAIMS
-from bakeoff.claims.table import Result, claims
-from bakeoff.leakage.designs import designs
-from bakeoff.leakage.effects import TaskImages, leakage_effects
-from bakeoff.report.page import claims_page, dataset_page, index_page, task_page
-from bakeoff.report.reading import Task, read_claims, read_dataset, read_task
-from bakeoff.report.summary import summary
+from bakeoff.report.page import dataset_page, task_page
+from bakeoff.report.reading import read_dataset, read_task
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +31,7 @@ def write_task_page(task: str, entry: Mapping[str, Any], profile: str, project: 
         If a file that the page reads is missing.
     """
     path = project.report / f"{task}.html"
-    _write(path, task_page(profile, read_task(task, entry, project, margin=margin)))
+    write_page(path, task_page(profile, read_task(task, entry, project, margin=margin)))
     log.info("The page is %s: open it in a browser.", path)
 
 
@@ -50,81 +43,10 @@ def write_data_card(dataset: str, profile: str, project: Project) -> None:
     BakeoffError
         If a file of the prepared data set is missing.
     """
-    _write(project.report / f"data-{dataset}.html", dataset_page(profile, read_dataset(dataset, project)))
+    write_page(project.report / f"data-{dataset}.html", dataset_page(profile, read_dataset(dataset, project)))
 
 
-def write_index(
-    profile: str,
-    tasks: Mapping[str, Mapping[str, Any]],
-    datasets: Iterable[str],
-    project: Project,
-    *,
-    margins: Mapping[str, float],
-    resamples: int,
-    source: Path = CLAIMS,
-) -> None:
-    """Write `index.html`, `claims.html`, `claims.csv`, `leakage.csv` and `summary.md` into `results/report`.
-
-    Parameters
-    ----------
-    profile
-        The configuration's profile.
-    tasks
-        By name, in the order in which they appear.
-    datasets
-        Names of the data sets that are not derived.
-    margins
-        By kind of task, the difference in its headline score below which two methods are equal in practice.
-    resamples
-        Bootstrap resamples an interval.
-    source
-        The published claims.
-
-    Raises
-    ------
-    BakeoffError
-        If a file that the pages read is missing.
-    """
-    read = [read_task(name, entry, project, margin=margins[entry["kind"]]) for name, entry in tasks.items()]
-    used = {str(entry["dataset"]) for entry in tasks.values()}
-    cards = [read_dataset(name, project) for name in datasets if name in used]
-    effects = _effects_between_tasks(tasks, read, resamples)
-    claimed = claims(profile, _results(read), margins=margins, resamples=resamples, source=source)
-    _write(project.report / "leakage.csv", effects.to_csv(index=False, float_format="%.6g"))
-    _write(project.report / "claims.csv", claimed.to_csv(index=False, float_format="%.10g"))
-    _write(
-        project.report / "claims.html", claims_page(profile, read, cards, read_claims(project.report / "claims.csv"))
-    )
-    _write(project.report / "summary.md", summary(profile, read, cards))
-    _write(project.report / "index.html", index_page(profile, read, cards, effects))
-    log.info("The report is %s: open it in a browser.", project.report / "index.html")
-
-
-def _results(tasks: Iterable[Task]) -> dict[str, Result]:
-    """What claims are compared with, by experiment."""
-    return {
-        each.name: Result(
-            metrics=each.metrics,
-            cost=each.cost,
-            scores=each.scores,
-            trainings=each.fits,
-            about=task.about,
-            groups=task.prepared.index.set_index("id")["group"],
-        )
-        for task in tasks
-        for each in task.experiments
-    }
-
-
-def _effects_between_tasks(tasks: Mapping[str, Mapping[str, Any]], read: list[Task], resamples: int) -> pd.DataFrame:
-    experiments = {each.name: each for task in read for each in task.experiments}
-    entries = {name: each.entry for name, each in experiments.items()}
-    pairs = [pair for pair in designs(entries, tasks) if pair.across_tasks]
-    scores = {name: each.scores for name, each in experiments.items()}
-    images = {task.name: TaskImages(task.prepared.index, task.folds) for task in read}
-    return leakage_effects(pairs, scores, entries, tasks, images, resamples=resamples)
-
-
-def _write(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
+    """Write a file of the report, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
