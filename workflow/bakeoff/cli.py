@@ -364,7 +364,7 @@ def index() -> None:
     """Render results/report/index.html and the page of published claims."""
     config = _config()
     drop_recorded()
-    from bakeoff.report.write import write_index
+    from bakeoff.report.index import write_index
 
     write_index(
         config.profile,
