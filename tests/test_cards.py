@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from bakeoff.artefacts.prepared import Fold
-from bakeoff.cards import card, escaped
+from bakeoff.cards.card import card, escaped
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
 from conftest import ROOT
 from huggingface_hub import ModelCard
@@ -230,9 +230,9 @@ def test_pictures_of_patients_are_marked_in_the_package_of_their_data_set() -> N
 def test_a_card_imports_neither_torch_nor_a_model() -> None:
     asked = """
 import sys
-import bakeoff.cards
+import bakeoff.cards.card
 for name in ("unet", "timm_classifier"):
-    print(bakeoff.cards._method({"model": name, "settings": {}}).title)
+    print(bakeoff.cards.card._method({"model": name, "settings": {}}).title)
 print([name for name in sys.modules if name in ("torch", "timm", "huggingface_hub", "sklearn", "skimage")])
 """
     answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)

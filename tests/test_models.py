@@ -440,7 +440,7 @@ import numpy as np
 import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Fold
-from bakeoff.cards import card
+from bakeoff.cards.card import card
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import set_up
 from bakeoff.training.inference import predict_masks, predict_probabilities

@@ -17,7 +17,7 @@ from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.layout import ExperimentFolder, Project
 from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.artefacts.provenance import thread_count
-from bakeoff.cards import card
+from bakeoff.cards.card import card
 from bakeoff.cards.notes import medical_note
 from bakeoff.leakage.audit import audit
 from bakeoff.leakage.designs import designs
