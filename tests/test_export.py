@@ -121,7 +121,7 @@ def write_project(root: Path) -> None:
     index = pd.DataFrame({"id": ids, "group": ids, "class": [KINDS[n % 2] for n in range(COUNT)]})
     index.to_csv(prepared / "index.csv", index=False)
     about = {
-        **{"name": "cells", "title": "Cells", "classes": CELLS, "targets": ["class"], "strata": []},
+        **{"name": "cells", "source": "lungs", "title": "Cells", "classes": CELLS, "targets": ["class"], "strata": []},
         **{"licence": "CC0", "citation": "Nobody.", "synthetic": True},
     }
     (prepared / "dataset.json").write_text(json.dumps(about))
@@ -140,7 +140,7 @@ def write_network(root: Path, run: str, network: nn.Module, description: Descrip
 def exported(root: Path, *, int8: bool = False) -> Path:
     folder = root / "exports" / "cells-network"
     places = (root / "prepared", root / "split.csv", None, root / "models", folder)
-    export("cells-network", *places, int8=int8, resamples=200, source="lungs")
+    export("cells-network", *places, int8=int8, resamples=200)
     return folder
 
 
@@ -463,7 +463,7 @@ def test_pictures_and_heads_that_do_not_fit_are_refused(masks: Path) -> None:
 def test_nothing_trained_and_networks_of_other_data_are_refused(tmp_path: Path) -> None:
     write_project(tmp_path)
     (tmp_path / "models").mkdir()
-    with pytest.raises(BakeoffError, match="no trained network of cells-network: run the stage that trains first"):
+    with pytest.raises(BakeoffError, match="no trained network of cells-network: run `dvc repro train@cells-network`"):
         exported(tmp_path)
     write_network(tmp_path, "seed0-fold0", built("unet", UNET, 1), described("unet", UNET, classes=["ground", "pet"]))
     with pytest.raises(BakeoffError, match="trained for other channels or classes"):

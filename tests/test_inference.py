@@ -19,10 +19,13 @@ import pytest
 import torch
 import yaml
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.experiments import write_settings
+from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
 from bakeoff.cli import main
+from bakeoff.config import read_config
 from bakeoff.datasets.preparation.decode import MAXIMUM_PIXELS
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, descriptors, fit_detector, parse_detector, read_detector
 from bakeoff.exports.onnx_runtime import OnnxNetwork, execution_providers
@@ -31,7 +34,9 @@ from bakeoff.inference.command import _batches, _Opened, predict_pictures
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import CascadePredictor, open_predictor
 from bakeoff.models import unet
+from bakeoff.training.predict import predict
 from bakeoff.training.saved import Description, save_network
+from bakeoff.training.torch_network import TorchNetwork
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -40,32 +45,27 @@ from PIL import ExifTags, Image
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "params.yaml"
 SIDE, COUNT = 16, 24
 UNET = {"channels": [4, 8], "norm": "batch"}
-NETWORK = {"dataset": "cells", "recipe": "from-scratch"}
-ON_INPUT = {**NETWORK, "task": "kinds", "model": "resnet50_classifier", "weights": "resnet50", "settings": {}}
 SPLIT = {"name": "stratified", "train": 0.5, "validation": 0.2, "test": 0.3, "stratify": ["class"], "seed": 0}
-REGION = {"dataset": "cells", "kind": "region", "keep": "masked", "margin": 0.0}
-EXPERIMENTS: dict[str, dict[str, Any]] = {
-    "thresholds": {
-        "cells-otsu": {"dataset": "cells", "task": "cells", "method": "otsu", "foreground": "train"},
-        "cells-three": {
-            **{"dataset": "cells", "task": "cells", "method": "multiotsu"},
-            **{"classes": 3, "foreground": "bright"},
-        },
-        "cells-bound": {"dataset": "cells", "task": "cells", "method": "otsu", "foreground": "oracle"},
+REGION = {"dataset": "cells", "kind": "region", "keep": "masked", "margin": 0.0, "seed": 0}
+FOREST = {
+    **{"method": "random-forest", "features": "grey", "side": 8},
+    "settings": {"n_estimators": 5},
+}
+BASELINES: dict[str, dict[str, Any]] = {
+    "cells": {
+        "cells-otsu": {"method": "otsu", "foreground": "train"},
+        "cells-three": {"method": "multiotsu", "classes": 3, "foreground": "bright"},
+        "cells-bound": {"method": "otsu", "foreground": "oracle"},
     },
-    "networks": {"cells-unet": {**NETWORK, "task": "cells", "model": "unet", "settings": UNET}},
-    "pretrained": {},
-    "classical": {
-        "kinds-trees": {
-            **{"dataset": "cells", "task": "kinds", "method": "random-forest", "features": "grey", "side": 8},
-            "settings": {"n_estimators": 5},
-        }
-    },
-    "classifiers": {},
-    "on_inputs": {
-        "kinds-drawn": {**ON_INPUT, "input": "cells-drawn"},
-        "kinds-true": {**ON_INPUT, "input": "cells-true"},
-    },
+    "kinds": {"kinds-trees": FOREST},
+}
+NETWORK = {"dataset": "cells", "recipe": "from-scratch"}
+SEGMENTER = {**{**NETWORK, "task": "cells", "images": "cells", "model": "unet", "weights": "none", "settings": UNET}}
+CLASSIFIER = {**NETWORK, "task": "kinds", "model": "resnet50_classifier", "weights": "resnet50", "settings": {}}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "cells-unet": SEGMENTER,
+    "kinds-drawn": {**CLASSIFIER, "images": "cells-drawn"},
+    "kinds-true": {**CLASSIFIER, "images": "cells-true"},
 }
 
 
@@ -106,19 +106,30 @@ def write_config(root: Path) -> None:
             "duplicates": {"distance": 0},
         }
     }
-    config["inputs"] = {"cells-true": {**REGION, "mask": "true", "seed": 0}}
-    segmenter = {"experiment": "cells-unet", "task": "cells", "model": "unet"}
-    config["predicted_inputs"] = {"cells-drawn": {**REGION, "task": "kinds", "segmenter": segmenter}}
+    config["predicted_masks"] = {
+        "cells-masks": {
+            **{"dataset": "cells", "task": "kinds", "inner_folds": dict.fromkeys(("sample", "small", "full"), 2)},
+            "segmenter": {**SEGMENTER, "experiment": "cells-unet"},
+        }
+    }
+    config["derived"] = {
+        "cells-true": {**REGION, "masks": "cells", "variant": "true"},
+        "cells-drawn": {**REGION, "masks": "cells-masks", "variant": "in-sample"},
+    }
     config["tasks"] = {
         "cells": {"dataset": "cells", "kind": "segmentation", "split": SPLIT},
         "kinds": {"dataset": "cells", "kind": "classification", "target": "class", "split": SPLIT},
     }
-    config["experiments"] = EXPERIMENTS
+    config["experiments"] = {
+        "baselines": {task: {"dataset": "cells", "methods": methods} for task, methods in BASELINES.items()},
+        "networks": NETWORKS,
+    }
+    config["exports"] = {}
     (root / "params.yaml").write_text(yaml.safe_dump(config))
 
 
 def write_networks(root: Path) -> None:
-    """Networks of random weights, as `fit` leaves them."""
+    """Networks of random weights, as `train` leaves them, and the masks that one of them predicts."""
     torch.manual_seed(0)
     segmenter = unet.build(1, 1, **UNET)
     with torch.no_grad():  # batch norms that have seen something
@@ -129,7 +140,7 @@ def write_networks(root: Path) -> None:
         "mean_colours", {}, 3, ["bright", "dark"], "class", mean=[0.4, 0.5, 0.6], std=[0.2] * 3, **common
     )
     trained = [("cells-unet", segmenter, masks)]
-    trained += [(name, MeanColours(3, 1), kinds) for name in EXPERIMENTS["on_inputs"]]
+    trained += [(name, MeanColours(3, 1), kinds) for name in ("kinds-drawn", "kinds-true")]
     record = {
         "seed": 0,
         "fold": 0,
@@ -139,10 +150,34 @@ def write_networks(root: Path) -> None:
         "weights": None,
     }
     for name, network, description in trained:
-        models = root / "results" / "models" / name
+        models = models_of(root, name)
         models.mkdir(parents=True)
         save_network(models / "seed0.safetensors", network.state_dict(), description)
         (models / "seed0.json").write_text(json.dumps({**record, "peak_memory_mib": 1.0}))
+
+
+def models_of(root: Path, network: str) -> Path:
+    return Project(root).experiment(NETWORKS[network]["task"], network, "networks").models
+
+
+def write_masks(root: Path) -> None:
+    """The masks of `cells-unet` of every image: in-sample ones, which take no training."""
+    project = Project(root)
+    network = TorchNetwork.open(models_of(root, "cells-unet") / "seed0.safetensors")
+    folder = project.prepared("cells-masks")
+    folder.mkdir()
+    np.save(folder / masks_file(0, "in-sample"), network.masks(open_prepared(project.prepared("cells")).images))
+    (folder / "dataset.json").write_text(json.dumps({"segmenter": "cells-unet", "segmenter_cost": {}}))
+
+
+def predict_tested(root: Path, name: str) -> None:
+    """What `train` leaves of a network beside its weights."""
+    project, config = Project(root), read_config(root / "params.yaml")
+    settings = config.experiment(name)
+    folder = project.experiment(settings["task"], name, settings["family"])
+    images = None if settings["pictures"] is None else project.prepared(settings["images"])
+    predict(name, project.prepared("cells"), project.split(settings["task"]), images, folder.models, folder.predictions)
+    write_settings(folder.predictions, name, settings)
 
 
 def run(*words: str) -> None:
@@ -165,14 +200,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Any:
         for words in ("pack cells", "prepare cells", "split cells", "split kinds"):
             run(*words.split())
         write_networks(root)
-        for name in EXPERIMENTS["thresholds"]:
-            run("threshold", name)
-        run("fit", "kinds-trees")
-        run("predict", "cells-unet")
-        run("predicted", "cells-drawn")
-        run("input", "cells-true")
-        for name in ("kinds-trees", "kinds-drawn", "kinds-true"):
-            run("predict", name)
+        for task in BASELINES:
+            run("baselines", task)
+        write_masks(root)
+        for name in ("cells-true", "cells-drawn"):
+            run("derive", name)
+        for name in NETWORKS:
+            predict_tested(root, name)
         yield root
 
 
@@ -192,8 +226,9 @@ def ask(root: Path, out: Path, experiment: str | None, files: list[str], **optio
 
 def recorded(root: Path, experiment: str) -> dict[str, Any]:
     """By id what the evaluation has: a mask, or the probabilities."""
-    folder = root / "results" / "experiments" / experiment
-    if (folder / "seed0" / "masks.npy").is_file():
+    settings = read_config(root / "params.yaml").experiment(experiment)
+    folder = Project(root).experiment(settings["task"], experiment, settings["family"]).predictions
+    if settings["target"] is None:
         found = read_predictions(folder)
         return dict(zip(found.ids, found.masks[0], strict=True))
     found = read_probabilities(folder)
@@ -327,8 +362,11 @@ def test_a_named_segmenter_draws_in_place_of_the_own_one(clone: Path) -> None:
         ({"experiment": "cells-nothing"}, "has no experiment"),
         ({"experiment": "cells-unet", "seed": 3}, "seed3.safetensors: there is seed0.safetensors"),
         ({"experiment": "cells-unet", "fold": 1}, "seed0-fold1.safetensors"),
-        ({"experiment": "cells-unet", "runtime": "onnx-int8"}, r"seed0-int8\.onnx: say `export: \{int8: true\}`"),
-        ({"experiment": "kinds-true", "runtime": "onnx", "masks": Path("mine")}, "run the stage that exports first"),
+        (
+            {"experiment": "cells-unet", "runtime": "onnx-int8"},
+            r"seed0-int8\.onnx: run `bakeoff export cells-unet --int8 true`",
+        ),
+        ({"experiment": "kinds-true", "runtime": "onnx", "masks": Path("mine")}, "run `bakeoff export kinds-true`"),
         ({"experiment": "kinds-trees", "masks": Path()}, "was not trained on masks"),
     ],
 )
@@ -360,6 +398,7 @@ PACKAGES_NEEDED = [
     "ruamel.yaml",
     "tqdm",
 ]
+NEEDED_BY_THRESHOLDS = "scikit-image"
 NOT_NEEDED = (
     "torch",
     "timm",
@@ -375,18 +414,32 @@ NOT_NEEDED = (
 
 @pytest.fixture(scope="module")
 def without_torch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The start of a command line whose interpreter has the standard library, this project, and `PACKAGES_NEEDED`.
+    """The start of a command line whose interpreter has the standard library, this project, and `PACKAGES_NEEDED`."""
+    folder = link_packages(tmp_path_factory.mktemp("packages"), PACKAGES_NEEDED)
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(NOT_NEEDED)]
+    return command_with(folder)
 
-    Their modules are linked from the present environment one by one; whatever else is installed cannot be imported.
-    """
-    folder = tmp_path_factory.mktemp("packages")
+
+@pytest.fixture(scope="module")
+def with_scikit_image(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The same with what thresholds need besides."""
+    folder = link_packages(tmp_path_factory.mktemp("packages"), [*PACKAGES_NEEDED, NEEDED_BY_THRESHOLDS])
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(NOT_NEEDED) and path.name[:5] != "scipy"]
+    return command_with(folder)
+
+
+def link_packages(folder: Path, names: Iterable[str]) -> Path:
+    """Packages linked from the present environment one by one: whatever else is installed cannot be imported."""
     site = Path(sysconfig.get_path("purelib"))
-    for name in sorted(_with_dependencies(PACKAGES_NEEDED)):
+    for name in sorted(_with_dependencies(names)):
         for file in distribution(name).files or []:
             top = file.parts[0]
             if top not in ("..", "__pycache__") and not (folder / top).exists():
                 (folder / top).symlink_to(site / top)
-    assert not [path.name for path in folder.iterdir() if path.name.startswith(NOT_NEEDED)]
+    return folder
+
+
+def command_with(folder: Path) -> list[str]:
     path = [str(CONFIG_FILE.parent / "workflow"), str(folder)]
     program = f"import sys; sys.path += {path}; from bakeoff.cli import main; main()"
     # Neither the environment's packages nor what its variables or the working directory would add.
@@ -397,6 +450,7 @@ def test_what_the_documentation_installs_is_what_is_tested() -> None:
     words = (CONFIG_FILE.parent / "docs" / "using-a-model.md").read_text().split()
     start = words.index("click")
     assert words[start : start + len(PACKAGES_NEEDED)] == PACKAGES_NEEDED
+    assert NEEDED_BY_THRESHOLDS in words
 
 
 def _with_dependencies(names: Iterable[str]) -> set[str]:
@@ -418,13 +472,14 @@ def _with_dependencies(names: Iterable[str]) -> set[str]:
     ids=["segmentation", "on predicted masks", "threshold", "two in a row"],
 )
 def test_onnx_runtime_answers_alike_without_torch(
-    exports: Path, tmp_path: Path, without_torch: list[str], words: list[str]
+    exports: Path, tmp_path: Path, request: pytest.FixtureRequest, words: list[str]
 ) -> None:
+    bare = request.getfixturevalue("with_scikit_image" if words == ["cells-otsu"] else "without_torch")
     files = [*map(str, files_tested(exports).values())]
     common = [*words, *files, "--as-stored", "--out"]
     run("predict", *common, str(tmp_path / "torch"))
-    bare = [*without_torch, "predict", *common, str(tmp_path / "onnx"), "--runtime", "onnx"]
-    found = subprocess.run(bare, cwd=exports, capture_output=True, text=True)
+    asked = [*bare, "predict", *common, str(tmp_path / "onnx"), "--runtime", "onnx"]
+    found = subprocess.run(asked, cwd=exports, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     tables = []
     for out in ("torch", "onnx"):
@@ -485,9 +540,9 @@ def test_an_export_of_other_weights_is_refused(exports: Path, tmp_path: Path) ->
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "exports").symlink_to(exports / "results" / "exports")
     assert open_predictor("cells-unet", tmp_path, runtime="onnx").provider == "CPUExecutionProvider"
-    models = tmp_path / "results" / "models" / "cells-unet"
+    models = models_of(tmp_path, "cells-unet")
     models.mkdir(parents=True)
-    weights = (exports / "results" / "models" / "cells-unet" / "seed0.safetensors").read_bytes()
+    weights = (models_of(exports, "cells-unet") / "seed0.safetensors").read_bytes()
     (models / "seed0.safetensors").write_bytes(weights)
     open_predictor("cells-unet", tmp_path, runtime="onnx")
     (models / "seed0.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
@@ -506,7 +561,7 @@ def test_eight_bits_are_asked_for_by_name(exports: Path, tmp_path: Path) -> None
     answers = open_predictor("cells-unet", tmp_path, runtime="onnx-int8").predict(pictures)
     assert np.array_equal(np.stack([each.mask for each in answers]), expected)
     (folder / "seed0.onnx").unlink()
-    with pytest.raises(BakeoffError, match=r"seed0\.onnx: run the stage that exports first"):
+    with pytest.raises(BakeoffError, match=r"seed0\.onnx: run `bakeoff export cells-unet`"):
         open_predictor("cells-unet", tmp_path, runtime="onnx")
 
 
@@ -516,15 +571,15 @@ def refused(*words: str) -> str:
     return found.output
 
 
-@pytest.mark.parametrize(
-    "option",
-    ["--out=x", "--runtime=torch", "--seed=0", "--fold=0", "--masks=x", "--as-stored", "--json"],
-)
-def test_an_option_without_images_does_not_run_the_stage(clone: Path, option: str) -> None:
-    table = clone / "results" / "experiments" / "cells-unet" / "predictions.csv"
-    before = table.stat().st_mtime_ns
-    assert f"{option.partition('=')[0]} is about images of one's own" in refused("cells-unet", option)
-    assert table.stat().st_mtime_ns == before
+def test_a_command_without_images_says_what_to_type(clone: Path) -> None:
+    words = "Name an experiment and images: bakeoff predict EXPERIMENT PATH... --out FOLDER."
+    for asked in (
+        ["cells-unet"],
+        [],
+        ["cells-unet", "--out=x"],
+        ["--segment", "cells-unet", "--classify", "kinds-trees"],
+    ):
+        assert words in refused(*asked)
 
 
 def test_the_command_line_takes_images_in_any_place(clone: Path, tmp_path: Path) -> None:
@@ -535,7 +590,6 @@ def test_the_command_line_takes_images_in_any_place(clone: Path, tmp_path: Path)
         run("predict", *words, "--out", str(out))
         with (out / "predictions.csv").open() as file:
             assert [row["file"] for row in csv.DictReader(file)] == [one, two]
-    assert "no PATH is given: name images" in refused(*pair)
     assert "Name one experiment, or two in a row" in refused("--segment", "cells-unet", one, "--out", str(tmp_path))
     assert "Say where the answers go: --out FOLDER" in refused("cells-unet", one)
 
@@ -635,15 +689,9 @@ def test_a_patient_s_image_comes_with_a_warning(clone: Path, tmp_path: Path, cap
     config["folders"] = {}
     root = tmp_path / "clone"
     root.mkdir()
-    (root / "params.yaml").write_text(
-        yaml.safe_dump(
-            {**config, "inputs": {}, "predicted_inputs": {}}
-            | {
-                "tasks": {"cells": {**config["tasks"]["cells"], "split": {**SPLIT, "stratify": []}}},
-                "experiments": {family: {} for family in EXPERIMENTS} | {"networks": EXPERIMENTS["networks"]},
-            }
-        )
-    )
+    config["tasks"] = {"cells": {**config["tasks"]["cells"], "split": {**SPLIT, "stratify": []}}}
+    config["experiments"] = {"baselines": {}, "networks": {"cells-unet": SEGMENTER}}
+    (root / "params.yaml").write_text(yaml.safe_dump({**config, "predicted_masks": {}, "derived": {}}))
     (root / "results").symlink_to(clone / "results")
     ask(root, tmp_path / "out", "cells-unet", [str(clone / "mine" / "images" / "dark" / "002.png")])
     assert NO_MEDICAL_DEVICE in caplog.text

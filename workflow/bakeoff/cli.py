@@ -15,7 +15,6 @@ import click
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
-from bakeoff.stage_inputs import drop_recorded, stage_inputs
 
 PROJECT = Project()
 
@@ -310,13 +309,15 @@ def evaluate(task: str) -> None:
 
 @main.command()
 @click.argument("experiment")
-@click.option("--int8", type=bool, default=False, help="Also write 8-bit networks and measure the loss of score.")
+@click.option("--int8", type=bool, help="Also write 8-bit networks and measure the loss of score.")
 @_stage
-def export(experiment: str, int8: bool) -> None:
+def export(experiment: str, int8: bool | None) -> None:
     """Write the networks of EXPERIMENT as ONNX and measure their parity with torch."""
     config = _config()
     _named(config.networks, experiment, "network")
     settings = config.experiment(experiment)
+    if int8 is None:
+        int8 = experiment in config.exports and config.exports[experiment].int8
     dataset, folder = settings["dataset"], PROJECT.exports(experiment)
     from bakeoff.exports.export import export as run
 
@@ -329,7 +330,6 @@ def export(experiment: str, int8: bool) -> None:
         folder,
         int8=int8,
         resamples=config.resamples,
-        source=config.datasets[dataset].source if dataset in config.datasets else None,
     )
     click.echo(f"The networks of {experiment} are in {folder}.", err=True)
 
@@ -363,8 +363,10 @@ def report(task: str) -> None:
 def index() -> None:
     """Render results/report/index.html and the page of published claims."""
     config = _config()
-    drop_recorded()
     from bakeoff.report.index import write_index
+    from bakeoff.stage_inputs import drop_recorded
+
+    drop_recorded()
 
     write_index(
         config.profile,
@@ -378,6 +380,8 @@ def index() -> None:
 
 def _inputs(stage: str) -> dict[str, Any]:
     """What a stage of training depends on; finished trainings that `dvc.lock` has recorded since are removed."""
+    from bakeoff.stage_inputs import drop_recorded, stage_inputs
+
     drop_recorded()
     return stage_inputs(stage)
 

@@ -67,7 +67,6 @@ def export(
     *,
     int8: bool,
     resamples: int,
-    source: str | None,
 ) -> None:
     """Write `seedK.onnx` (with cross-validation `seedK-foldJ.onnx`) of every network, and `parity.json`.
 
@@ -82,15 +81,13 @@ def export(
     images
         `data/prepared/NAME` of derived pictures in place of the data set's; None for those.
     models
-        `results/TASK/NAME/models`, as `fit` wrote it.
+        `results/TASK/NAME/models`, as `train` wrote it.
     folder
         `results/exports/NAME`, which appears whole or not at all.
     int8
         Whether to write `seedK-int8.onnx` too, and to measure what it loses.
     resamples
         Of the bootstrap behind the interval of that loss.
-    source
-        The package of the data set; None for a folder of one's own. Files for pictures of patients carry a note.
 
     Raises
     ------
@@ -102,7 +99,7 @@ def export(
     networks = _trained_networks(name, models, folds)
     facts = {
         "name": name,
-        "note": medical_note(source),
+        "note": medical_note(data.about["source"]),
         **{key: data.about.get(key) for key in ("title", "licence", "citation")},
     }
     facts |= {"dataset": data.about["name"], "synthetic": data.about["synthetic"]}
@@ -127,7 +124,7 @@ def _trained_networks(name: str, models: Path, folds: Sequence[Fold]) -> list[Tr
         for fold in folds
     ]
     if not found:
-        raise BakeoffError(f"{models} holds no trained network of {name}: run the stage that trains first.")
+        raise BakeoffError(f"{models} holds no trained network of {name}: run `dvc repro train@{name}`.")
     return found
 
 
