@@ -23,19 +23,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import Project
+from bakeoff.baselines.group import run_baselines
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE
 from bakeoff.cli import main
 from bakeoff.config import read_config
 from bakeoff.datasets.preparation.decode import resize_image
+from bakeoff.datasets.splits.split import split
 from bakeoff.demo.catalogue import Method, read_tasks
-from bakeoff.demo.comparing import MOST_METHODS, Outcome, Picture, chosen_methods, compare, picture_of_file
+from bakeoff.demo.comparing import MOST_METHODS, Comparison, Outcome, Picture, chosen_methods, compare, picture_of_file
 from bakeoff.demo.pool import Pool
-from bakeoff.demo.rendering import comparison_html, duration, indices_uri, overlay_uri
+from bakeoff.demo.rendering import comparison_html, indices_uri, overlay_uri
 from bakeoff.demo.server import open_method
 from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
-from bakeoff.evaluation.out_of_distribution import fit_detector
 from bakeoff.inference.drawing import palette
 from bakeoff.inference.predictors import Answer, Predictor
+from bakeoff.tasks.evaluate import evaluate
+from bakeoff.training.train import train
 from click.testing import CliRunner
 from ellipses import write_prepared
 from PIL import Image
@@ -50,15 +54,14 @@ RECIPE: dict[str, Any] = {
     "augmentation": dict.fromkeys(("rotate", "scale", "translate", "brightness", "contrast", "gamma"), 0)
     | {"flip": False},
 }
-LUNGS: dict[str, dict[str, Any]] = {
-    "lungs-otsu": {"family": "thresholds", "method": "otsu", "foreground": "train"},
-    "lungs-yen": {"family": "thresholds", "method": "yen", "foreground": "train"},
-    "lungs-unet": {"family": "networks", "model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}},
-    "lungs-reference": {"family": "networks", "model": "unet", "settings": {"channels": [8], "norm": "batch"}},
+NETWORKS = {
+    "lungs-unet": {"channels": [4, 8], "norm": "batch"},
+    "lungs-reference": {"channels": [8], "norm": "batch"},
 }
+METHODS = {"lungs-otsu", "lungs-yen", *NETWORKS}
 # Lies there as ONNX alone: whatever answers for it runs on ONNX Runtime.
 EXPORTED = "lungs-reference"
-FOREST: dict[str, Any] = {"family": "classical", "method": "random-forest", "features": "rgb", "side": 8}
+FOREST = {"method": "random-forest", "features": "rgb", "side": 8, "settings": {"n_estimators": 10}}
 
 
 # --- a tiny pipeline run
@@ -72,59 +75,36 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("OMP_NUM_THREADS", "1")
-        _lungs()
-        _cats_and_dogs()
+        _lungs(Project())
+        _cats_and_dogs(Project())
     return root
 
 
-def _split(task: str, data: Path, stratify: list[str]) -> Path:
-    from bakeoff.datasets.splits.split import split
-
-    path = Path("data/splits") / f"{task}.csv"
+def _split(task: str, project: Project, dataset: str, stratify: list[str]) -> Path:
     settings = {"name": "stratified", "train": 0.5, "validation": 0.2, "test": 0.3, "stratify": stratify, "seed": 0}
-    split(task, {"dataset": data.name, "kind": "segmentation", "target": None, "split": settings}, data, path)
-    return path
+    entry = {"dataset": dataset, "kind": "segmentation", "target": None, "split": settings}
+    split(task, entry, project.prepared(dataset), project.split(task))
+    return project.split(task)
 
 
-def _lungs() -> None:
-    from bakeoff.artefacts.prepared import open_prepared, read_folds
-    from bakeoff.baselines.threshold_experiment import threshold
-    from bakeoff.tasks.comparing import compare as compare_stage
-    from bakeoff.tasks.scoring import score
-    from bakeoff.training.fit import fit
-    from bakeoff.training.predict import predict
-
-    data = Path("data/prepared/lungs")
-    write_prepared(data, images=48, side=SIDE)
-    split = _split("lungs", data, ["hospital"])
-    entries = {name: {**each, "dataset": "lungs", "task": "lungs"} for name, each in LUNGS.items()}
-    for name, entry in entries.items():
-        folder, models = Path("results/experiments") / name, Path("results/models") / name
-        if entry["family"] == "thresholds":
-            threshold(name, entry, data, split, folder)
-        else:
-            fit(name, entry, RECIPE, None, 1, data, split, None, None, models, folder / "history")
-            predict(name, data, split, None, models, folder)
-            entry["recipe"] = "from-scratch"
-        score(name, None, data, split, folder, resamples=50)
-    common = {"resamples": 50, "margin": 0.01}
-    places = (Path("results"), data, split, Path("results/comparison"))
-    compare_stage("lungs", "segmentation", entries, *places, **common)
-    [fold] = read_folds(split, opened := open_prepared(data))
-    folder = Path("results/evaluation/lungs")
-    folder.mkdir(parents=True, exist_ok=True)
-    detector = fit_detector(opened.images, fold.train, fold.validation)
-    (folder / "out_of_distribution.json").write_text(json.dumps(detector))
+def _lungs(project: Project) -> None:
+    write_prepared(project.prepared("lungs"), images=48, side=SIDE)
+    _split("lungs", project, "lungs", ["hospital"])
+    config = read_config()
+    methods = {name: config.experiment(name) for name in ("lungs-otsu", "lungs-yen")}
+    run_baselines("lungs", methods, 1, project)
+    for name, settings in NETWORKS.items():
+        network = {**config.experiment(name), "model": "unet", "weights": "none", "settings": settings}
+        train(name, network, RECIPE, 1, project, {"stage": name}, half=False)
+    evaluate("lungs", config.task("lungs"), [*methods, *NETWORKS], project, resamples=100, margin=0.01)
     exported = CliRunner().invoke(main, ["export", EXPORTED], catch_exceptions=False)
     assert exported.exit_code == 0, exported.output
-    (Path("results/models") / EXPORTED / "seed0.safetensors").unlink()
+    (project.experiment("lungs", EXPORTED, "networks").models / "seed0.safetensors").unlink()
 
 
-def _cats_and_dogs() -> None:
-    """Reddish cats and bluish dogs."""
-    from bakeoff.baselines.classical_experiment import fit, predict
-
-    data, count = Path("data/prepared/catsdogs"), 40
+def _cats_and_dogs(project: Project) -> None:
+    """Reddish cats and bluish dogs, without an evaluation."""
+    data, count = project.prepared("catsdogs"), 40
     data.mkdir()
     rng = np.random.default_rng(0)
     images = rng.integers(0, 160, (count, SIDE, SIDE, 3), dtype=np.uint8)
@@ -138,13 +118,12 @@ def _cats_and_dogs() -> None:
     pd.DataFrame({"id": ids, "group": ids, "class": kinds, "source": ids, **sizes}).to_csv(
         data / "index.csv", index=False
     )
-    about = {"name": "catsdogs", "title": "Red cats and blue dogs", "classes": [], "targets": ["class"]}
-    (data / "dataset.json").write_text(json.dumps({**about, "strata": [], "size": SIDE, "synthetic": True}))
-    split = _split("catsdogs", data, ["class"])
-    name = "catsdogs-random-forest"
-    models = Path("results/models") / name
-    fit(name, {**FOREST, "settings": {"n_estimators": 10}}, "class", 1, data, split, models)
-    predict(name, "class", data, split, models, Path("results/experiments") / name)
+    about = {"name": "catsdogs", "source": "catsdogs", "title": "Red cats and blue dogs", "classes": []}
+    about |= {"targets": ["class"], "strata": [], "size": SIDE, "synthetic": True}
+    (data / "dataset.json").write_text(json.dumps(about))
+    _split("catsdogs", project, "catsdogs", ["class"])
+    forest = {**read_config().experiment("catsdogs-random-forest"), **FOREST}
+    run_baselines("catsdogs", {"catsdogs-random-forest": forest}, 1, project)
 
 
 # --- what there is to show
@@ -154,7 +133,7 @@ def test_a_task_has_its_methods_best_first_with_the_best_and_otsu_ticked(clone: 
     tasks = read_tasks(clone)
     assert list(tasks) == ["catsdogs", "lungs"]  # the configuration's order
     lungs = tasks["lungs"]
-    ranking = pd.read_csv(clone / "results/comparison/lungs.csv")
+    ranking = pd.read_csv(clone / "results/evaluation/lungs/comparison.csv")
     assert [each.experiment for each in lungs.methods] == ranking["experiment"].tolist()
     assert [each.label for each in lungs.methods] == ranking["label"].tolist()
     assert {each.experiment for each in lungs.methods if each.chosen} >= {ranking["experiment"][0], "lungs-otsu"}
@@ -186,7 +165,7 @@ def test_what_needs_the_truth_is_not_offered(clone: Path, tmp_path: Path) -> Non
     for name in ("data", "results"):
         (tmp_path / name).symlink_to(clone / name)
     config = (clone / "params.yaml").read_text()
-    bound = "    lungs-otsu: {dataset: lungs, task: lungs, method: otsu, foreground: train}"
+    bound = "lungs-otsu: {method: otsu, foreground: train}"
     assert bound in config
     (tmp_path / "params.yaml").write_text(config.replace(bound, bound.replace("train}", "oracle}")))
     names = [each.experiment for each in read_tasks(tmp_path)["lungs"].methods]
@@ -233,7 +212,7 @@ def opened(clone: Path, name: str) -> Predictor:
 
 
 def test_by_default_a_network_runs_on_onnx_runtime_where_it_was_exported(clone: Path) -> None:
-    assert {name: opened(clone, name).provider for name in LUNGS} == {
+    assert {name: opened(clone, name).provider for name in METHODS} == {
         "lungs-otsu": None,
         "lungs-yen": None,
         "lungs-unet": "cpu",
@@ -283,7 +262,7 @@ def test_methods_are_checked(clone: Path) -> None:
     assert [each.experiment for each in chosen_methods(lungs, ["lungs-yen", "lungs-yen"])] == ["lungs-yen"]
     with pytest.raises(BakeoffError, match="No method is chosen: tick at least one"):
         chosen_methods(lungs, [])
-    with pytest.raises(BakeoffError, match=f"lungs has no method 'x': choose among {', '.join(sorted(LUNGS))}"):
+    with pytest.raises(BakeoffError, match=f"lungs has no method 'x': choose among {', '.join(sorted(METHODS))}"):
         chosen_methods(lungs, ["x"])
     many = [Method(f"m{n}", f"M{n}", False) for n in range(MOST_METHODS + 1)]
     object.__setattr__(lungs, "methods", many)
@@ -318,10 +297,13 @@ def test_names_are_text_and_no_markup(clone: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.00052, "0.5 ms"), (0.0123, "12 ms"), (0.9, "900 ms"), (2.34, "2.3 s")]
+    ("seconds", "words"), [(0.00052, "0.520 ms"), (0.0123, "12.3 ms"), (0.9, "900 ms"), (2.34, "2.34 s")]
 )
-def test_times_read_well(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_times_read_well(clone: Path, seconds: float, words: str) -> None:
+    lungs = read_tasks(clone)["lungs"]
+    prepared = lungs.example(lungs.examples()[0])
+    outcome = Outcome(lungs.methods[0], [], lungs.data.classes, Answer(prepared[..., 0] // 255, None, seconds))
+    assert f">{words}<" in comparison_html(Comparison(lungs, Picture("p", prepared, prepared), [outcome], None))
 
 
 # --- memory and files
@@ -554,19 +536,22 @@ class TestTheApi:
         assert (lungs["task"], lungs["kind"], lungs["classes"]) == ("lungs", "segmentation", ["background", "lung"])
         assert (catsdogs["target"], catsdogs["classes"]) == ("class", ["cat", "dog"])
         assert lungs["note"] == NO_MEDICAL_DEVICE
-        assert {each["experiment"] for each in lungs["methods"]} == set(LUNGS)
+        assert {each["experiment"] for each in lungs["methods"]} == METHODS
         assert lungs["examples"] == read_tasks(clone)["lungs"].examples()
 
     def test_masks_of_a_test_image_are_those_that_the_evaluation_recorded(self, client: Any, clone: Path) -> None:
         id_ = read_tasks(clone)["lungs"].examples()[3]
-        answer = client.predict("lungs", list(LUNGS), None, id_, api_name="/predict")
-        assert {each["experiment"] for each in answer["answers"]} == set(LUNGS)
+        answer = client.predict("lungs", sorted(METHODS), None, id_, api_name="/predict")
+        assert {each["experiment"] for each in answer["answers"]} == METHODS
         for each in answer["answers"]:
-            folder = clone / "results" / "experiments" / each["experiment"]
+            family = "networks" if each["experiment"] in NETWORKS else "thresholds"
+            folder = Project(clone).experiment("lungs", each["experiment"], family).predictions
             ids = pd.read_csv(folder / "predictions.csv")["id"].tolist()
             recorded = np.load(folder / "seed0" / "masks.npy")[ids.index(id_)]
             np.testing.assert_array_equal(_mask_of(each), recorded)
-            scores = pd.read_csv(folder / "scores.csv", index_col="id")["dice"]
+            scores = pd.read_csv(Project(clone).evaluated("lungs", each["experiment"]) / "scores.csv", index_col="id")[
+                "dice"
+            ]
             assert each["dice"] == pytest.approx(scores[id_], abs=1e-6)
             assert each["seconds"] > 0
         assert answer["true_mask"].startswith("data:image/png;base64,")
@@ -577,7 +562,8 @@ class TestTheApi:
     ) -> None:
         id_ = read_tasks(clone)["catsdogs"].examples()[0]
         answer = client.predict("catsdogs", ["catsdogs-random-forest"], None, id_, api_name="/predict")
-        table = pd.read_csv(clone / "results/experiments/catsdogs-random-forest/predictions.csv", index_col="id")
+        folder = Project(clone).experiment("catsdogs", "catsdogs-random-forest", "classical").predictions
+        table = pd.read_csv(folder / "predictions.csv", index_col="id")
         [method] = answer["answers"]
         assert method["probabilities"] == pytest.approx({k: table.loc[id_, f"p_{k}"] for k in ("cat", "dog")}, abs=1e-8)
         assert method["mask"] is None

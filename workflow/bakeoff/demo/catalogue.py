@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import Project
 from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
 from bakeoff.cards.notes import medical_note
-from bakeoff.config import Config, read_config
+from bakeoff.config import CONFIG_FILE, Config, read_config
 from bakeoff.evaluation.out_of_distribution import Detector, detector_of_task
 
 EXAMPLES = 8
@@ -40,7 +41,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Task:
+class DemoTask:
     """A task of the configuration, what can be done in it, and its test images.
 
     Attributes
@@ -128,7 +129,7 @@ class Task:
         return None if self.target is None else str(self.data.index[self.target].iloc[self.tested[id_]])
 
 
-def read_tasks(root: Path) -> dict[str, Task]:
+def read_tasks(root: Path) -> dict[str, DemoTask]:
     """The tasks that something can be predicted in, by name, in the configuration's order.
 
     Parameters
@@ -139,62 +140,63 @@ def read_tasks(root: Path) -> dict[str, Task]:
     Raises
     ------
     BakeoffError
-        If there is no config, nothing was trained yet, or what an audit left is damaged or of other pictures.
+        If there is no configuration, nothing was trained yet, or `out_of_distribution.json` is damaged or of other
+        pictures.
     """
-    config = read_config(root / "params.yaml")
+    project, config = Project(root), read_config(root / CONFIG_FILE)
     experiments = {name: config.experiment(name) for name in config.experiment_names()}
-    usable = {name: each for name, each in experiments.items() if _usable(root, name, each, config)}
-    tasks = {name: task for name in config.tasks if (task := _task(root, config, name, usable)) is not None}
+    usable = {name: each for name, each in experiments.items() if _usable(project, name, each, experiments)}
+    tasks = {name: task for name in config.tasks if (task := _task(project, config, name, usable)) is not None}
     if not tasks:
         raise BakeoffError(
-            f"{root / 'results'} holds nothing to predict with: type `make run`, or `dvc repro`, and come back when it "
+            f"{project.results} holds nothing to predict with: type `make run`, or `dvc repro`, and come back when it "
             "is done."
         )
     return tasks
 
 
-def _task(root: Path, config: Config, name: str, usable: Mapping[str, Mapping[str, Any]]) -> Task | None:
+def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapping[str, Any]]) -> DemoTask | None:
     settings = config.tasks[name]
-    mine = {experiment: each for experiment, each in usable.items() if each["task"] == name}
-    prepared, split = root / "data" / "prepared" / settings.dataset, root / "data" / "splits" / f"{name}.csv"
-    if not (mine and split.is_file() and (prepared / "images.npy").is_file()):
+    own = {experiment: each for experiment, each in usable.items() if each["task"] == name}
+    prepared, split = project.prepared(settings.dataset), project.split(name)
+    if not (own and split.is_file() and (prepared / "images.npy").is_file()):
         return None
-    source = config.datasets[settings.dataset].source if settings.dataset in config.datasets else None
-    data, labels = open_prepared(prepared), _labels(root / "results" / "comparison" / f"{name}.csv")
-    return Task(
+    data, labels = open_prepared(prepared), _labels(project.evaluation(name) / "comparison.csv")
+    return DemoTask(
         name=name,
         kind=settings.kind,
         target=settings.target,
         data=data,
         split=split,
-        detector=detector_of_task(root, name, data.images.shape[1], data.images.shape[3]),
-        methods=_methods(labels, mine),
-        ranked=set(mine) <= set(labels),
-        masks=settings.target is None or any("input" in each for each in mine.values()),
-        note=medical_note(source),
+        detector=detector_of_task(project.root, name, data.images.shape[1], data.images.shape[3]),
+        methods=_methods(labels, own),
+        ranked=set(own) <= set(labels),
+        masks=settings.target is None or any(each["segmenter"] for each in own.values()),
+        note=medical_note(data.about["source"]),
     )
 
 
-def _usable(root: Path, name: str, settings: Mapping[str, Any], config: Config) -> bool:
+def _usable(
+    project: Project, name: str, settings: Mapping[str, Any], experiments: Mapping[str, Mapping[str, Any]]
+) -> bool:
     """Whether an experiment left what it needs to predict, and needs no true mask to do so."""
     if settings["oracle"]:
         return False
+    folder = project.experiment(settings["task"], name, settings["family"])
     if settings["family"] == "thresholds":
-        return (root / "results" / "experiments" / name / "predictions.csv").is_file()
-    shown = settings.get("input")
-    if shown is not None and shown not in config.predicted_inputs:
+        return (folder.predictions / "predictions.csv").is_file()
+    segmenter = settings["segmenter"]
+    if settings["pictures"] is not None and segmenter is None:
         return False  # pictures made from true masks, or from another image's
-    segmenters = [] if shown is None else [config.predicted_inputs[shown].segmenter.experiment]
-    return all(_trained(root, each) for each in (name, *segmenters))
-
-
-def _trained(root: Path, name: str) -> bool:
-    kinds = {"models": ("safetensors", "skops"), "exports": ("onnx",)}
-    return any(
-        any((root / "results" / folder / name).glob(f"seed0*.{suffix}"))
-        for folder, suffixes in kinds.items()
-        for suffix in suffixes
+    return _trained(project, name, settings) and (
+        segmenter is None or _trained(project, segmenter, experiments[segmenter])
     )
+
+
+def _trained(project: Project, name: str, settings: Mapping[str, Any]) -> bool:
+    models = project.experiment(settings["task"], name, settings["family"]).models
+    patterns = ((models, "seed0*.safetensors"), (models, "seed0*.skops"), (project.exports(name), "seed0*.onnx"))
+    return any(any(folder.glob(pattern)) for folder, pattern in patterns)
 
 
 def _methods(labels: Mapping[str, str], experiments: Mapping[str, Mapping[str, Any]]) -> list[Method]:
@@ -224,7 +226,7 @@ def _labels(comparison: Path) -> dict[str, str]:
     return dict(zip(table["experiment"], table["label"], strict=True)) if "label" in table else {}
 
 
-def describe(task: Task) -> dict[str, Any]:
+def task_values(task: DemoTask) -> dict[str, Any]:
     """A task as plain values, as the page's API gives it."""
     return {
         "task": task.name,

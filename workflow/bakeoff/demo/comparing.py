@@ -9,7 +9,7 @@ import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, resize_image
-from bakeoff.demo.catalogue import Method, Task
+from bakeoff.demo.catalogue import DemoTask, Method
 from bakeoff.evaluation.out_of_distribution import THRESHOLD
 from bakeoff.evaluation.overlap import confusion_counts, dice
 from bakeoff.inference.pictures import open_picture
@@ -94,7 +94,7 @@ class Comparison:
         that is not known.
     """
 
-    task: Task
+    task: DemoTask
     picture: Picture
     outcomes: list[Outcome]
     out_of_distribution_score: float | None
@@ -105,7 +105,7 @@ class Comparison:
         return self.out_of_distribution_score is not None and self.out_of_distribution_score > THRESHOLD
 
 
-def picture_of_file(task: Task, path: Path, name: str) -> Picture:
+def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
     """A picture that somebody hands in, turned upright as its camera says.
 
     Raises
@@ -123,7 +123,7 @@ def picture_of_file(task: Task, path: Path, name: str) -> Picture:
     return Picture(name, pixels, resize_image(pixels, task.size))
 
 
-def picture_of_example(task: Task, id_: str) -> Picture:
+def picture_of_example(task: DemoTask, id_: str) -> Picture:
     """A test image of the task, with the truth.
 
     Raises
@@ -135,7 +135,7 @@ def picture_of_example(task: Task, id_: str) -> Picture:
     return Picture(id_, prepared, prepared, task.true_mask(id_), task.true_label(id_))
 
 
-def chosen_methods(task: Task, experiments: Sequence[str]) -> list[Method]:
+def chosen_methods(task: DemoTask, experiments: Sequence[str]) -> list[Method]:
     """The named methods, in the task's order, each once.
 
     Raises
@@ -155,7 +155,7 @@ def chosen_methods(task: Task, experiments: Sequence[str]) -> list[Method]:
 
 
 def compare(
-    task: Task,
+    task: DemoTask,
     picture: Picture,
     methods: Sequence[Method],
     get: Callable[[str], Predictor],
@@ -177,7 +177,7 @@ def compare(
     return Comparison(task, picture, outcomes, _score(task, picture))
 
 
-def _score(task: Task, picture: Picture) -> float | None:
+def _score(task: DemoTask, picture: Picture) -> float | None:
     return None if task.detector is None else float(task.detector.scores(picture.prepared[None])[0])
 
 

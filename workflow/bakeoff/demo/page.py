@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.demo.catalogue import Task, describe
+from bakeoff.demo.catalogue import DemoTask, task_values
 from bakeoff.demo.comparing import (
     MOST_METHODS,
     Comparison,
@@ -53,10 +53,10 @@ class Demo:
         The files that are handed in.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], pool: Pool, uploads: Uploads) -> None:
+    def __init__(self, tasks: Mapping[str, DemoTask], pool: Pool, uploads: Uploads) -> None:
         self.tasks, self._pool, self._uploads = tasks, pool, uploads
 
-    def task(self, name: str) -> Task:
+    def task(self, name: str) -> DemoTask:
         """The task of that name.
 
         Raises
@@ -94,7 +94,7 @@ class Demo:
 
         return compare(chosen_task, picture, chosen, self._pool.get, lambda place, method: tell(place, method.label))
 
-    def _picture(self, task: Task, file: File | None, example: str | None, session: str) -> Picture:
+    def _picture(self, task: DemoTask, file: File | None, example: str | None, session: str) -> Picture:
         if file and file.get("path"):
             path = self._uploads.use(str(file["path"]), session)
             return picture_of_file(task, path, str(file.get("orig_name") or path.name))
@@ -130,7 +130,7 @@ def session_of(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-def build_page(tasks: Mapping[str, Task], pool: Pool, uploads: Uploads) -> gr.Blocks:
+def build_page(tasks: Mapping[str, DemoTask], pool: Pool, uploads: Uploads) -> gr.Blocks:
     """The page and its API, ready to be launched."""
     demo = Demo(tasks, pool, uploads)
     first = next(iter(tasks.values()))
@@ -212,7 +212,7 @@ def _offer(demo: Demo) -> None:
 
     def tasks() -> list[dict[str, Any]]:
         """Every task with its methods (best first) and the ids of some test images."""
-        return [describe(each) for each in demo.tasks.values()]
+        return [task_values(each) for each in demo.tasks.values()]
 
     def predict(
         task: str,
@@ -238,7 +238,7 @@ def _refusing(answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         raise gr.Error(str(error), print_exception=False) from None
 
 
-def _gallery(task: Task) -> dict[str, Any]:
+def _gallery(task: DemoTask) -> dict[str, Any]:
     pictures = [(small(task.example(id_), THUMBNAIL_SIDE), id_) for id_ in task.examples()]
     return {
         "value": pictures,
@@ -253,7 +253,7 @@ def _gallery(task: Task) -> dict[str, Any]:
     }
 
 
-def _methods(task: Task) -> dict[str, Any]:
+def _methods(task: DemoTask) -> dict[str, Any]:
     return {
         "choices": [(each.label, each.experiment) for each in task.methods],
         "value": [each.experiment for each in task.methods if each.chosen],
@@ -262,6 +262,6 @@ def _methods(task: Task) -> dict[str, Any]:
     }
 
 
-def _welcome(task: Task) -> str:
+def _welcome(task: DemoTask) -> str:
     note = words_html(task.note).replace(' role="alert"', "") if task.note else ""
     return f'{note}<p class="about">Answers appear here.</p>'

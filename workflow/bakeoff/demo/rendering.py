@@ -16,6 +16,7 @@ from PIL import Image
 from bakeoff.demo.comparing import Comparison, Outcome
 from bakeoff.inference.drawing import palette
 from bakeoff.report.pictures import webp_uri
+from bakeoff.report.wording import milliseconds
 
 # Longer side of a picture on the page, in pixels.
 SHOWN_SIDE = 640
@@ -91,7 +92,7 @@ def _outcome(outcome: Outcome, true_label: str | None) -> dict[str, Any]:
         "label": outcome.method.label,
         "experiment": outcome.method.experiment,
         "words": outcome.words,
-        "time": None if answer is None else duration(answer.seconds),
+        "time": None if answer is None else milliseconds(1000 * answer.seconds),
         "mask": None if found is None else overlay_uri(found),
         "areas": [{"name": name, "share": f"{100 * share:.1f} %"} for name, share in outcome.areas.items()],
         "dice": None if outcome.dice is None else f"{outcome.dice:.3f}",
@@ -100,11 +101,6 @@ def _outcome(outcome: Outcome, true_label: str | None) -> dict[str, Any]:
             for name, share in outcome.likeliest
         ],
     }
-
-
-def duration(seconds: float) -> str:
-    """In milliseconds below a second; no more digits than mean something."""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.{0 if seconds >= 0.01 else 1}f} ms"
 
 
 def _png_uri(image: Image.Image, **options: Any) -> str:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Literal
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import Project
 from bakeoff.config import Config, read_config
 from bakeoff.demo.catalogue import read_tasks
 from bakeoff.demo.pool import Pool
@@ -111,9 +112,8 @@ def open_method(root: Path, config: Config, name: str, runtime: Runtime) -> Pred
 
 def _exported(root: Path, config: Config, name: str) -> bool:
     """Whether an experiment, and the one that predicts its masks if there is one, can run on ONNX Runtime."""
-    shown = config.predicted_inputs.get(config.experiment(name).get("input", ""))
-    needed = [name, *([shown.segmenter.experiment] if shown else [])]
-    return all(any((root / "results" / "exports" / each).glob("seed0*.onnx")) for each in needed)
+    needed = filter(None, (name, config.experiment(name)["segmenter"]))
+    return all(any(Project(root).exports(each).glob("seed0*.onnx")) for each in needed)
 
 
 @contextmanager
