@@ -332,6 +332,8 @@ def test_a_network_of_ones_own_imports_no_timm(model: str) -> None:
 # --- the engines, as their makers ship them
 
 ENGINES = ("dvc", "snakemake")
+# Parts of DVC that come as packages of their own.
+PARTS = ("dvc_data", "dvc_objects", "scmrepo")
 # All that is used of them beside their command lines, and where.
 USED = {
     "workflow/dvc_stages.py": {
@@ -357,10 +359,12 @@ def python_of(path: Path) -> list[ast.AST]:
 
 @pytest.mark.parametrize("path", [*PYTHON, *RULES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_of_the_engines_only_what_is_on_the_list_is_imported(path: Path) -> None:
-    names = {name for tree in python_of(path) for name in imports_of(tree) if name.partition(".")[0] in ENGINES}
+    names = {
+        name for tree in python_of(path) for name in imports_of(tree) if name.partition(".")[0] in (*ENGINES, *PARTS)
+    }
     assert names <= USED.get(str(path.relative_to(ROOT)), set())
     # Nor by a name that is put together when it runs.
-    loaders, engines = "import_module|__import__|find_spec|run_module", "|".join(ENGINES)
+    loaders, engines = "import_module|__import__|find_spec|run_module", "|".join((*ENGINES, *PARTS))
     assert not re.search(rf"({loaders})\(\s*f?[\"']({engines})\b", path.read_text())
 
 

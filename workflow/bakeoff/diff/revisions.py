@@ -1,15 +1,18 @@
 """What a revision of the project says: its configuration, its scores and its data, from git and DVC's cache, or from
 the files.
 
-Nothing is checked out. DVC and git are imported when a revision is opened and not before.
+Nothing is checked out, and DVC's own files are read as they lie: `dvc.lock` in git, contents in the cache by their MD5.
 """
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pandas as pd
@@ -47,6 +50,8 @@ class Revision(Protocol):
         """Why a file is not there, and how to get it, in a sentence."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 class Workspace:
     """The files as they are now, whatever git and DVC know of them."""
@@ -77,52 +82,104 @@ class Committed:
     """A commit, tag or branch: git's files, and those that its `dvc.lock` names, from DVC's cache or remote."""
 
     def __init__(self, name: str, root: Path) -> None:
-        from dvc.api import DVCFileSystem
-        from dvc.exceptions import DvcException
-        from dvc.scm import RevError
-        from dvc_data.index import DataIndexDirError
-
         self.name = name
-        self._files = DVCFileSystem(repo=str(root), rev=name)
-        # The latter of a file in a folder whose list of files is not there.
-        self._missing = (FileNotFoundError, DataIndexDirError)
-        try:
-            self._known("dvc.lock")  # reads the revision's dvc.yaml and dvc.lock, as everything after it does
-        except RevError:
+        self._root = root
+        if self._run("git", "rev-parse", "--git-dir") is None or not (root / ".dvc").is_dir():
+            raise BakeoffError(f"DVC cannot open revision '{name}' of this folder: it is no repository of git and DVC.")
+        if self._run("git", "rev-parse", "--verify", f"{name}^{{commit}}") is None:
             raise BakeoffError(
                 f"There is no revision '{name}': name a commit, a tag or a branch that `git log` knows, and run "
                 "`git fetch` first if it is someone else's."
-            ) from None
-        except DvcException as error:
-            raise BakeoffError(f"DVC cannot open revision '{name}' of this folder: {error}.") from None
+            )
 
     def md5(self, path: str) -> str | None:
         """MD5 of a file as `dvc.lock` has it, None if it has none."""
-        md5 = self._known(path).get("md5")
-        return None if md5 is None else str(md5)
+        out = self._out_of(path)
+        if out is None or out == path:
+            return None if out is None else self._outs[out]
+        return self._listed(out).get(PurePosixPath(path).relative_to(out).as_posix())
 
     def read(self, path: str) -> str:
         """Text of a file."""
-        try:
-            return str(self._files.read_text(path, encoding="utf-8"))
-        except self._missing:
-            raise BakeoffError(self.absent(path)) from None
+        content = self._run("git", "show", f"{self.name}:./{path}")
+        if content is None:
+            file = self._file(path)
+            content = file.read_bytes() if file else None
+        if content is None:
+            raise BakeoffError(self.absent(path))
+        return content.decode()
 
     def absent(self, path: str) -> str:
         """Whether DVC has lost the file, or never had it."""
-        if any(self.md5(str(each)) for each in (Path(path), *Path(path).parents)):
+        if self._out_of(path):
             return (
                 f"{path} of revision '{self.name}' is in neither DVC's cache nor a remote that this clone has: run "
                 "`dvc fetch --all-commits`, which is `dvc pull` for every revision."
             )
         return f"Revision '{self.name}' has no {path}: name one whose dvc.lock was committed after `dvc repro`."
 
-    def _known(self, path: str) -> Mapping[str, Any]:
-        """What git and DVC know of a path; nothing if they do not know it."""
-        try:
-            return dict(self._files.info(path))
-        except self._missing:
-            return {}
+    @cached_property
+    def _outs(self) -> dict[str, str]:
+        """MD5 of every output in `dvc.lock`, by path; that of a folder ends in `.dir`."""
+        text = self._run("git", "show", f"{self.name}:./dvc.lock")
+        stages = (YAML(typ="safe").load(text.decode()) or {}).get("stages", {}) if text else {}
+        return {str(out["path"]): str(out["md5"]) for stage in stages.values() for out in stage.get("outs", [])}
+
+    def _out_of(self, path: str) -> str | None:
+        """The output that a file is, or lies in."""
+        places = (path, *(parent.as_posix() for parent in PurePosixPath(path).parents))
+        return next((each for each in places if each in self._outs), None)
+
+    def _listed(self, out: str) -> dict[str, str]:
+        """MD5 of every file in a folder, by its path there; nothing where nobody has the list."""
+        if (cached := self._cached(self._outs[out])).is_file():
+            return {str(file["relpath"]): str(file["md5"]) for file in json.loads(cached.read_text())}
+        folder = self._fetched(out)
+        files = [path for path in folder.rglob("*") if path.is_file()] if folder else []
+        return {
+            path.relative_to(str(folder)).as_posix(): hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+            for path in files
+        }
+
+    def _file(self, path: str) -> Path | None:
+        """Where the contents of a file of DVC's are: in its cache, else fetched; None if they are nowhere."""
+        md5, out = self.md5(path), self._out_of(path)
+        if md5 is None or out is None:
+            return None
+        if (cached := self._cached(md5)).is_file():
+            return cached
+        fetched = self._fetched(out)
+        file = fetched / PurePosixPath(path).relative_to(out) if fetched else None
+        return file if file and file.is_file() else None
+
+    def _cached(self, md5: str) -> Path:
+        return self._cache / "files" / "md5" / md5[:2] / md5[2:]
+
+    @cached_property
+    def _cache(self) -> Path:
+        folder = self._run("dvc", "cache", "dir")
+        return self._root / (folder.decode().strip() if folder else ".dvc/cache")
+
+    @cached_property
+    def _beside(self) -> TemporaryDirectory[str]:
+        """Where outputs are fetched to; it goes with this object."""
+        return TemporaryDirectory()
+
+    @cached_property
+    def _has_remote(self) -> bool:
+        return bool(self._run("dvc", "config", "core.remote"))
+
+    def _fetched(self, out: str) -> Path | None:
+        """An output from the remote, if there is one that has it."""
+        to = Path(self._beside.name) / self._outs[out]
+        if not to.exists() and self._has_remote:
+            self._run("dvc", "get", "--quiet", "--rev", self.name, ".", out, "--out", str(to))
+        return to if to.exists() else None
+
+    def _run(self, *command: str) -> bytes | None:
+        """What a command says, None if it fails."""
+        done = subprocess.run(command, cwd=self._root, capture_output=True)
+        return done.stdout if done.returncode == 0 else None
 
 
 def open_revision(name: str, root: Path) -> Revision:
