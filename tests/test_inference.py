@@ -565,6 +565,32 @@ def test_eight_bits_are_asked_for_by_name(exports: Path, tmp_path: Path) -> None
         open_predictor("cells-unet", tmp_path, runtime="onnx")
 
 
+def test_an_export_says_where_it_is_and_has_8_bits_where_the_configuration_says_so(
+    exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "clone"
+    shutil.copytree(exports, root)
+    shutil.rmtree(root / "results" / "exports")
+    monkeypatch.chdir(root)
+
+    def export(*words: str) -> list[str]:
+        found = CliRunner().invoke(main, ["export", "cells-unet", *words], catch_exceptions=False)
+        assert found.output.endswith("The networks of cells-unet are in results/exports/cells-unet.\n")
+        return sorted(path.name for path in (root / "results" / "exports" / "cells-unet").iterdir())
+
+    eight_bits = ["parity.json", "seed0-int8.onnx", "seed0.onnx"]
+    assert export() == ["parity.json", "seed0.onnx"]
+    assert export("--int8", "true") == eight_bits
+    run("exports", "cells-unet")
+    assert export() == ["parity.json", "seed0.onnx"]
+    with pytest.raises(
+        BakeoffError, match=r"`bakeoff set exports\.cells-unet\.int8=true` and `dvc repro export@cells-unet`"
+    ):
+        open_predictor("cells-unet", root, runtime="onnx-int8")
+    run("set", "exports.cells-unet.int8=true")
+    assert export() == eight_bits
+
+
 def refused(*words: str) -> str:
     found = CliRunner().invoke(main, ["predict", *words])
     assert found.exit_code == 1, found.output

@@ -88,15 +88,17 @@ def check() -> None:
 def exports(names: tuple[str, ...], best: bool) -> None:
     """Set the configuration's `exports` to NAMES, or to the best networks."""
     from bakeoff.config import set_values
-    from bakeoff.exports.choice import best_networks, entry
+    from bakeoff.exports.choice import best_networks, exports_as_yaml
 
     if bool(names) == best:
         raise BakeoffError("Name networks or use --best: bakeoff exports --best.")
     config = _config()
-    chosen = best_networks(config, PROJECT) if best else list(names)
+    networks = {name: config.experiment(name) for name in config.networks}
+    chosen = best_networks(networks, PROJECT) if best else list(names)
     for name in chosen:
-        _named(config.networks, name, "network")
-    set_values(["exports={" + ", ".join(entry(config, name) for name in chosen) + "}"])
+        _named(networks, name, "network")
+    int8 = [name for name, entry in config.exports.items() if entry.int8]
+    set_values([f"exports={exports_as_yaml(networks, chosen, int8)}"])
     click.echo(f"params.yaml exports {', '.join(chosen) or 'nothing'}: run the pipeline to write them.")
 
 

@@ -1,6 +1,7 @@
 """Which networks are exported."""
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,32 +10,50 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 
 
-def best_networks(config: Any, project: Project) -> list[str]:
-    """Of each task the network with the best mean validation score over seeds and folds; the test set has no say.
+def best_networks(networks: Mapping[str, Mapping[str, Any]], project: Project) -> list[str]:
+    """Of each task the network with the best mean validation score over seeds and folds; test scores are not read.
+
+    Networks that need a true mask with every image are left out: there is none for a new image. Of several with the
+    same score the first one counts.
+
+    Parameters
+    ----------
+    networks
+        By name, as `bakeoff.config.Config.experiment` gives them.
 
     Raises
     ------
     BakeoffError
-        If no network was trained yet.
+        If no such network was trained yet.
     """
     best: dict[str, tuple[float, str]] = {}
-    for name in config.networks:
-        settings = config.experiment(name)
-        models = project.experiment(settings["task"], name, settings["family"]).models
-        records = [json.loads(path.read_text()) for path in sorted(models.glob("seed*.json"))]
-        if settings["oracle"] or not records:
+    for name, settings in networks.items():
+        if settings["pictures"] is not None and settings["segmenter"] is None:
             continue
-        score = float(np.mean([record["best_validation_score"] for record in records]))
-        if score > best.get(settings["task"], (-np.inf, ""))[0]:
+        score = _validation_score(project, name, settings)
+        if score is not None and score > best.get(settings["task"], (-np.inf, ""))[0]:
             best[settings["task"]] = score, name
     if not best:
-        raise BakeoffError("No network was trained yet: run the pipeline, then choose.")
+        raise BakeoffError(
+            "No network was trained yet: run `snakemake --cores 8 --resources gpu=1` or `dvc repro`, and type the "
+            "command again."
+        )
     return [name for _, name in best.values()]
 
 
-def entry(config: Any, name: str) -> str:
-    """An entry of the configuration's `exports`, as YAML; what int8 says there already is kept."""
-    network, known = config.networks[name], config.exports.get(name)
-    values = {key: getattr(network, key) for key in ("task", "dataset", "images", "model")}
-    fields = [f"{key}: {value}" for key, value in values.items()]
-    return f"{name}: {{{', '.join([*fields, f'int8: {str(bool(known and known.int8)).lower()}'])}}}"
+def _validation_score(project: Project, name: str, settings: Mapping[str, Any]) -> float | None:
+    """Mean over the trainings; None where there are none."""
+    models = project.experiment(settings["task"], name, settings["family"]).models
+    scores = [json.loads(path.read_text())["best_validation_score"] for path in models.glob("seed*.json")]
+    return float(np.mean(scores)) if scores else None
+
+
+def exports_as_yaml(networks: Mapping[str, Mapping[str, Any]], names: Iterable[str], int8: Iterable[str]) -> str:
+    """The configuration's `exports` with the networks of these names, a line each; those in `int8` with 8 bits too."""
+    eight_bits = set(int8)
+    return "\n".join(_entry(name, networks[name], name in eight_bits) for name in names) or "{}"
+
+
+def _entry(name: str, network: Mapping[str, Any], int8: bool) -> str:
+    values = {key: network[key] for key in ("task", "dataset", "images", "model")} | {"int8": str(int8).lower()}
+    return f"{name}: {{{', '.join(f'{key}: {value}' for key, value in values.items())}}}"
