@@ -12,7 +12,7 @@ import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.claims import CLAIMS, read_claims
 from bakeoff.claims.table import DataState, Result, claims
-from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, wilson, words
+from bakeoff.claims.verdict import Estimate, Evidence, difference, judge, of_share, words
 from bakeoff.config import read_config
 from bakeoff.evaluation.scores import seed_scores
 from bakeoff.leakage.effects import LeakageEffect, leakage_effect
@@ -34,21 +34,21 @@ def sure(value: float) -> Estimate:
 
 def test_wilson_as_published() -> None:
     # Newcombe (1998), Statistics in Medicine 17(8):857-872, table I: 81 of 263 and 15 of 148.
-    assert [round(end, 4) for end in (wilson(81 / 263, 263).low, wilson(81 / 263, 263).high)] == [0.2553, 0.3662]
-    assert [round(end, 4) for end in (wilson(15 / 148, 148).low, wilson(15 / 148, 148).high)] == [0.0624, 0.1605]
+    assert [round(end, 4) for end in (of_share(81 / 263, 263).low, of_share(81 / 263, 263).high)] == [0.2553, 0.3662]
+    assert [round(end, 4) for end in (of_share(15 / 148, 148).low, of_share(15 / 148, 148).high)] == [0.0624, 0.1605]
 
 
 def test_the_difference_of_two_shares_is_newcombes() -> None:
     # Newcombe (1998), Statistics in Medicine 17(8):873-890, table II, method 10: 56/70 - 48/80 and 9/10 - 3/10.
-    found = difference(wilson(56 / 70, 70), wilson(48 / 80, 80))
+    found = difference(of_share(56 / 70, 70), of_share(48 / 80, 80))
     assert [round(end, 4) for end in (found.value, found.low, found.high)] == [0.2, 0.0524, 0.3339]
-    found = difference(wilson(0.9, 10), wilson(0.3, 10))
+    found = difference(of_share(0.9, 10), of_share(0.3, 10))
     assert [round(end, 4) for end in (found.value, found.low, found.high)] == [0.6, 0.1705, 0.8090]
 
 
 @pytest.mark.parametrize(("claimed", "shown"), [(0.4176, 0.4095), (30.0, 22.0), (True, False)])
 def test_another_number_in_its_own_files_contradicts_a_claim_whatever_was_run(claimed: Any, shown: Any) -> None:
-    verdict = judge(Evidence(claimed, shown, reason="only synthetic images were drawn"))
+    verdict = judge(Evidence(claimed, shown, reason="the images are synthetic"))
     assert verdict.outcome == "contradicted by its own files"
     assert words(claimed) in verdict.sentence
     assert words(shown) in verdict.sentence
@@ -58,11 +58,11 @@ def test_the_same_number_in_its_own_files_contradicts_nothing() -> None:
     assert outcome(claimed=0.9664, shown=0.9664, found=sure(0.9664)) == "confirmed"
 
 
-def test_a_leak_of_a_system_that_names_no_data_would_inflate_its_scores() -> None:
-    verdict = judge(Evidence(None, None, found=sure(0.9), leak=True, named=False, inflation=Estimate(0.1, 0.02, 0.18)))
-    assert verdict.outcome == "would be inflated by leakage"
+def test_a_leak_of_a_system_that_names_no_data_would_raise_its_scores() -> None:
+    verdict = judge(Evidence(None, None, found=sure(0.9), leak=True, named=False, effect=Estimate(0.1, 0.02, 0.18)))
+    assert verdict.outcome == "would be raised by leakage"
     assert verdict.sentence == (
-        "0.1000 (0.0200 to 0.1800) of the score is gone with the leak, on data that it does not name as its own."
+        "Leakage raises the score by 0.1000 (0.0200 to 0.1800), on a data set that fits its description."
     )
 
 
@@ -85,12 +85,12 @@ def test_the_reason_why_nothing_can_be_compared_is_said() -> None:
 
 def test_a_leak_counts_when_its_whole_interval_is_above_the_margin() -> None:
     leaking = {"leak": True, "margin": 0.01, "found": sure(0.9)}
-    assert outcome(**leaking, inflation=Estimate(0.10, 0.02, 0.18)) == "inflated by leakage"
-    assert outcome(**leaking, inflation=Estimate(0.10, 0.01, 0.19)) == "no number claimed"
+    assert outcome(**leaking, effect=Estimate(0.10, 0.02, 0.18)) == "raised by leakage"
+    assert outcome(**leaking, effect=Estimate(0.10, 0.01, 0.19)) == "no number claimed"
     # A leak outdoes a number that the leak reproduces, and a reason not to compare outdoes both.
-    assert outcome(**leaking, claimed=0.9, inflation=Estimate(0.10, 0.02, 0.18)) == "inflated by leakage"
-    assert outcome(**leaking, claimed=0.9, inflation=Estimate(0.10, -0.02, 0.22)) == "confirmed"
-    assert outcome(**leaking, inflation=Estimate(0.10, 0.02, 0.18), reason="x") == "not comparable here"
+    assert outcome(**leaking, claimed=0.9, effect=Estimate(0.10, 0.02, 0.18)) == "raised by leakage"
+    assert outcome(**leaking, claimed=0.9, effect=Estimate(0.10, -0.02, 0.22)) == "confirmed"
+    assert outcome(**leaking, effect=Estimate(0.10, 0.02, 0.18), reason="x") == "not comparable here"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def about(*, synthetic: bool = False, official: bool = True, listed: int = 7390,
     [
         (about(), "official", []),
         (about(synthetic=True, listed=150, size=64), "any", []),
-        (about(synthetic=True, listed=150, size=64), "whole", ["only synthetic images were drawn"]),
+        (about(synthetic=True, listed=150, size=64), "whole", ["the images are synthetic"]),
         (about(official=False), "whole", []),
         (about(official=False), "official", ["a mirror's copies and not the official bytes"]),
         (about(listed=600), "whole", ["a subset, 600 of 7,390 images"]),
@@ -367,7 +367,7 @@ def test_scores_on_drawn_images_are_not_shown_beside_a_claim(results: Results, t
     results = with_data(results, about(synthetic=True, listed=150))
     both = ("{experiment: leaky, note: d}", "{experiment: honest, note: e, removes_leak: true}")
     [row] = table(results, claim_text("accuracy", 0.9, *both, OFFICIAL), profile="sample").to_dict("records")
-    assert row["comparable"] == "no: only synthetic images were drawn"
+    assert row["comparable"] == "no: the images are synthetic"
     assert row["verdict"] == "not comparable here"
     assert row["published_protocol_experiment"] == "leaky"
     assert (row["published_protocol_value"], row["corrected_protocol_value"]) == (None, None)
@@ -381,8 +381,8 @@ def test_a_row_names_all_that_keeps_it_from_being_compared(results: Results, tab
     ).to_dict("records")
     assert row["comparable"] == (
         "no: a subset, 600 of 7,390 images; a mirror's copies and not the official bytes; smaller images, 64 pixels "
-        "where 128 were published; trained for as long as the profile small has it; started from random weights, the "
-        "published from pretrained ones"
+        "where 128 were published; trained at profile small, not full; started from random weights instead of "
+        "pretrained ones"
     )
     assert row["published_protocol_value"] == 0.75
 
@@ -398,7 +398,7 @@ def test_a_leak_is_worth_what_the_table_of_leaks_says(results: Results, table: T
         return leakage_effect(*scores, results[leaky].groups, resamples=200)
 
     # 40 of 200 images of one task, and 10 of those of two tasks that test the same images.
-    for leaky, lead, verdict in (("leaky", 0.2, "inflated by leakage"), ("ungrouped", 0.05, "inflated by leakage")):
+    for leaky, lead, verdict in (("leaky", 0.2, "raised by leakage"), ("ungrouped", 0.05, "raised by leakage")):
         found = effect(leaky)
         assert found.difference == lead
         assert row(leaky)["verdict"] == verdict
@@ -418,7 +418,7 @@ def test_a_leak_is_not_measured_by_a_network_from_random_weights(results: Result
     protocols = ("{experiment: leaky, note: d}", "{experiment: ungrouped, note: e, removes_leak: true}")
     conditions = "{data: whole, profile: any, weights: pretrained}"
     [row] = table(results, claim_text("accuracy", "null", *protocols, conditions)).to_dict("records")
-    assert row["comparable"] == "no: started from random weights, the published from pretrained ones"
+    assert row["comparable"] == "no: started from random weights instead of pretrained ones"
 
 
 def test_a_claimed_lead_is_paired_by_image(results: Results, table: Table) -> None:
@@ -471,4 +471,4 @@ def test_the_projects_own_claims_give_a_row_each_without_any_experiment() -> Non
     assert rows.index.tolist() == [claim.id for claim in read_claims()]
     assert rows.loc["pets-species-svm", "verdict"] == "at the majority class"
     assert rows.loc["pets-segnet-train-loss", "verdict"] == "contradicted by its own files"
-    assert not rows["verdict"].isin(["confirmed", "not reproduced", "inflated by leakage"]).any()
+    assert not rows["verdict"].isin(["confirmed", "not reproduced", "raised by leakage"]).any()

@@ -193,7 +193,7 @@ def test_every_two_methods_are_compared_by_their_areas(project: Path, html: str)
 
 
 def test_who_is_right_no_more_often_than_one_word_is_named(project: Path, tmp_path: Path) -> None:
-    said = r"Not shown to be right more often than always answering \w+ would be \(0.500\): Random forest, HOG\."
+    said = r"Not shown to beat always predicting \w+ \(accuracy 0.500\): Random forest, HOG\."
     for verdict in ("better", "undecided"):
         judged = copy(project, tmp_path / verdict)
         path = judged / EVALUATION / "pairs.csv"
@@ -213,8 +213,8 @@ def test_without_a_majority_class_the_interval_says_who_is_above_it(project: Pat
     resnet = next(each for each in task.experiments if each.name == "resnet")
     for low, high, words in (
         (0.6, 0.9, ""),
-        (0.45, 0.9, "No method is shown to be right more often than always answering"),
-        (0.1, 0.4, "Every method is right less often than always answering"),
+        (0.45, 0.9, "No method is shown to beat always predicting"),
+        (0.1, 0.4, "Every method is less accurate than always predicting"),
     ):
         row = {**resnet.row, "accuracy_low": low, "accuracy_high": high}
         alone = replace(task, experiments=[replace(resnet, row=row)])
@@ -359,7 +359,7 @@ def test_the_two_best_methods_disagree_where_both_are_sure(project: Path, html: 
     ]
     first, second = tables[0], tables[1].loc[tables[0].index]
     apart = first["predicted"] != second["predicted"]
-    assert f"They name different classes on {apart.sum()} of 40 images" in text_of(part)
+    assert f"They predict different classes on {apart.sum()} of 40 images" in text_of(part)
     assert apart.any()
     surest = np.minimum(first["confidence"], second["confidence"])[apart].idxmax()
     assert f"Test image {surest}: {first.loc[surest, 'label']}" in part
@@ -397,7 +397,7 @@ def test_a_label_that_all_good_methods_would_change_is_shown(project: Path, tmp_
 def test_an_image_is_shown_once_whatever_the_seeds() -> None:
     rows = [("a", 0, 0, 0.9), ("a", 1, 0, 0.95), ("b", 0, 1, 0.5), ("b", 1, 0, 0.6), ("c", 0, 1, 0.99)]
     found = telling(pd.DataFrame(rows, columns=["id", "seed", "correct", "confidence"]))
-    mistakes, unsure = found["Most confident mistakes"], found["Least sure"]
+    mistakes, unsure = found["Most confident mistakes"], found["Lowest confidence"]
     assert mistakes[["id", "seed"]].to_numpy().tolist() == [["a", 1], ["b", 1]]
     assert unsure["id"].tolist() == ["b", "a", "c"]
 
@@ -480,22 +480,22 @@ def test_calibration_words() -> None:
 
     metrics = figures(2.0, 0.2, 0.05, (0.5, 0.4))
     assert calibration_words(0.9, 0.7, metrics, 40) == (
-        "On average 90.0 % sure and 70.0 % right: too sure. "
+        "Mean confidence 90.0 %, accuracy 70.0 %: overconfident. "
         "Temperature 2.00 lowers the expected calibration error from 0.200 to 0.050."
     )
     of_folds = calibration_words(0.9, 0.7, metrics, 40, [1.5, 2.5])
-    assert "Scaling by temperatures of 1.50 to 2.50, one a training, lowers" in of_folds
+    assert "Scaling by temperatures of 1.50 to 2.50, one per training, lowers" in of_folds
     about = calibration_words(0.74, 0.7, figures(0.05, 0.2, 0.19, (0.1, 0.4)), 40)
-    assert "not shown to be too sure" in about
-    assert "as low as is tried" in about
+    assert "neither over- nor underconfidence is shown" in about
+    assert "the lowest tried" in about
     assert "from 0.200 to 0.190, and raises the log loss from 0.100 to 0.400." in about
     worse = figures(100.0, 0.05, 0.2, (0.5, 0.5))
     assert calibration_words(0.6, 0.7, worse, 1) == (
-        "On average 60.0 % sure and 70.0 % right: not sure enough. "
-        "Temperature 100 (as high as is tried: its confidence says nothing) does not help: "
+        "Mean confidence 60.0 %, accuracy 70.0 %: underconfident. "
+        "Temperature 100 (the highest tried: the confidence carries no information) does not help: "
         "the expected calibration error goes from 0.050 to 0.200, with 1 validation image to fit it on."
     )
-    assert "about as sure as right" in calibration_words(0.7, 0.695, metrics, 40)
+    assert "well calibrated on average" in calibration_words(0.7, 0.695, metrics, 40)
 
 
 @pytest.mark.parametrize(
@@ -509,8 +509,7 @@ def test_calibration_words() -> None:
 def test_what_a_human_would_catch(risks: tuple[float, float], change: str) -> None:
     curve = pd.DataFrame({"curve": "risk_coverage", "class": "confidence", "x": [0.8, 1.0], "y": risks})
     assert risk_words("SVM", curve) == (
-        "If the 20 % of the images that SVM is least sure of go to a human, "
-        f"its share of errors on the others {change}."
+        f"If a human decides the 20 % of images on which SVM is least confident, its error rate on the others {change}."
     )
 
 

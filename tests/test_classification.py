@@ -18,13 +18,13 @@ from bakeoff.evaluation.classification import (
     HEADLINES,
     accuracy_interval,
     class_report,
-    confusion,
     figures,
     headline,
     image_scores,
     reliability,
     share_interval,
 )
+from bakeoff.evaluation.overlap import class_confusion
 from bakeoff.tasks.scoring import score
 from ellipses import write_prepared
 from hypothesis import given
@@ -360,7 +360,7 @@ def test_groups_and_weights_are_one_an_image() -> None:
 def test_confusion_and_report_are_scikit_learns() -> None:
     truth, probabilities = drawn(80, 4, seeds=2)
     predicted = probabilities.argmax(axis=2) % 3  # class 3 is never predicted
-    assert np.array_equal(confusion(truth, predicted[0], 4), metrics.confusion_matrix(truth, predicted[0]))
+    assert np.array_equal(class_confusion(truth, predicted[0], 4), metrics.confusion_matrix(truth, predicted[0]))
     table = class_report(truth, predicted, list("abcd"))
     expected = [
         metrics.classification_report(truth, each, target_names=list("abcd"), output_dict=True, zero_division=0)

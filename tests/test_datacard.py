@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import Prepared, open_prepared
+from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared
 from bakeoff.report.cards_charts import (
     balance_chart,
     coverage_chart,
@@ -153,24 +152,15 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return open_prepared(folder)
 
 
-def parts(ids: pd.Series, *folds: str) -> pd.DataFrame:
-    """A split from a letter an image: t(rain), v(alidation), e(valuation, that is test), or . for left out."""
-    names = {"t": "train", "v": "validation", "e": "test", ".": ""}
-    return pd.concat(
-        [
-            pd.DataFrame({"fold": fold, "id": ids, "split": [names[letter] for letter in letters]})
-            for fold, letters in enumerate(folds)
-        ],
-        ignore_index=True,
-    )
+def folds(*letters: str) -> list[Fold]:
+    """A split from a letter an image and fold: t(rain), v(alidation), e(valuation, that is test), . for left out."""
+    return [
+        Fold(number, *(np.array([row for row, each in enumerate(text) if each == part], int) for part in "tve"))
+        for number, text in enumerate(letters)
+    ]
 
 
-SPLITS = {"grouped": ("ttttttvvee..",), "torn": ("tvtttttvteee",), "crossed": ("tttttttveeee", "eeetttttttvt")}
-
-
-@pytest.fixture(scope="module")
-def splits(scans: Prepared) -> dict[str, pd.DataFrame]:
-    return {name: parts(scans.index["id"], *letters) for name, letters in SPLITS.items()}
+SPLITS = {"grouped": ("ttttttvvee..",), "divided": ("tvtttttvteee",), "crossed": ("tttttttveeee", "eeetttttttvt")}
 
 
 @pytest.fixture(scope="module")
@@ -197,76 +187,64 @@ def render(each: dict[str, Any]) -> str:
 class TestSplits:
     """Images, groups and labels of every part, counted by hand."""
 
-    def rows(self, scans: Prepared, splits: dict[str, pd.DataFrame]) -> dict[tuple[str, str], list[str]]:
-        table = split_table(scans.index, splits, ["diagnosis", "hospital"])
-        return {(row["split"], row["part"]): [cell["text"] for cell in row["cells"]] for row in table["rows"]}
+    def rows(self, scans: Prepared, split: str) -> dict[str, list[str]]:
+        table = split_table(scans.index, folds(*SPLITS[split]), ["diagnosis", "hospital"])
+        return {row["part"]: [cell["text"] for cell in row["cells"]] for row in table["rows"]}
 
-    def test_columns_are_the_labels_the_most_frequent_first(
-        self, scans: Prepared, splits: dict[str, pd.DataFrame]
-    ) -> None:
-        assert split_table(scans.index, splits, ["diagnosis", "hospital"])["heads"] == [
+    def test_columns_are_the_labels_the_most_frequent_first(self, scans: Prepared) -> None:
+        assert split_table(scans.index, folds(*SPLITS["grouped"]), ["diagnosis", "hospital"])["heads"] == [
             ("lesion", "diagnosis"),
             ("normal", "diagnosis"),
             ("north", "hospital"),
             ("south", "hospital"),
         ]
 
-    def test_every_part_is_counted(self, scans: Prepared, splits: dict[str, pd.DataFrame]) -> None:
-        rows = self.rows(scans, splits)
+    def test_every_part_is_counted(self, scans: Prepared) -> None:
+        rows = self.rows(scans, "grouped")
         # images, share, groups, groups of several images, lesion, normal, north, south
-        assert rows["all images", ""] == ["12", "100.0", "9", "2", "8", "4", "7", "5"]
-        assert rows["grouped", "train"] == ["6", "50.0", "4", "1", "6", "0", "5", "1"]
-        assert rows["grouped", "validation"] == ["2", "16.7", "2", "0", "2", "0", "2", "0"]
-        assert rows["grouped", "test"] == ["2", "16.7", "1", "1", "0", "2", "0", "2"]
-        assert rows["grouped", "left out"] == ["2", "16.7", "2", "0", "0", "2", "0", "2"]
-        assert ("torn", "left out") not in rows
+        assert rows["all images"] == ["12", "100.0", "9", "2", "8", "4", "7", "5"]
+        assert rows["train"] == ["6", "50.0", "4", "1", "6", "0", "5", "1"]
+        assert rows["validation"] == ["2", "16.7", "2", "0", "2", "0", "2", "0"]
+        assert rows["test"] == ["2", "16.7", "1", "1", "0", "2", "0", "2"]
+        assert rows["left out"] == ["2", "16.7", "2", "0", "0", "2", "0", "2"]
+        assert "left out" not in self.rows(scans, "divided")
 
-    def test_folds_of_unlike_sizes_are_a_range(self, scans: Prepared, splits: dict[str, pd.DataFrame]) -> None:
-        rows = self.rows(scans, splits)
-        assert rows["crossed (2 folds)", "test"][:4] == ["3 to 4", "29.2", "1 to 3", "1"]
-        assert rows["crossed (2 folds)", "validation"] == [
-            "1",
-            "8.3",
-            "1",
-            "0",
-            "0 to 1",
-            "0 to 1",
-            "0 to 1",
-            "0 to 1",
-        ]
+    def test_folds_of_unlike_sizes_are_a_range(self, scans: Prepared) -> None:
+        rows = self.rows(scans, "crossed")
+        assert rows["test"][:4] == ["3 to 4", "29.2", "1 to 3", "1"]
+        assert rows["validation"] == ["1", "8.3", "1", "0", *["0 to 1"] * 4]
 
-    def test_groups_that_a_split_tears_apart_are_counted(
-        self, scans: Prepared, splits: dict[str, pd.DataFrame]
+    @pytest.mark.parametrize(
+        ("letters", "said"),
+        [
+            (SPLITS["grouped"], "No group of near-duplicates has images in more than one part."),
+            (
+                SPLITS["divided"],
+                "2 groups of near-duplicates have images in more than one part. 1 of them is tested: near-duplicates "
+                "of test images were seen before.",
+            ),
+            (SPLITS["crossed"], "No group of near-duplicates has images in more than one part."),
+            (
+                ("tvttttttee.e",),
+                "1 group of near-duplicates has images in more than one part. None of them is tested.",
+            ),
+            ((".ttttttvvee.",), "1 group of near-duplicates has images in more than one part."),
+            ((".ttttttvee..",), "No group of near-duplicates has images in more than one part."),
+        ],
+    )
+    def test_groups_that_a_split_divides_are_counted(
+        self, scans: Prepared, letters: tuple[str, ...], said: str
     ) -> None:
-        assert split_table(scans.index, splits, [])["torn"] == [
-            "grouped: every group lies within one part, as far as it is used.",
-            "torn: 2 groups have images in more than one part, of which 1 is tested, so look-alikes are on both sides.",
-            "crossed: every group lies within one part, as far as it is used.",
-        ]
-
-    def test_look_alikes_of_which_none_is_tested_leak_nothing(self, scans: Prepared) -> None:
-        table = split_table(scans.index, {"chosen": parts(scans.index["id"], "tvttttttee.e")}, [])
-        assert table["torn"] == [
-            "chosen: 1 group has images in more than one part, but of look-alikes that are tested none is elsewhere."
-        ]
-
-    def test_an_image_left_out_tears_nothing(self, scans: Prepared) -> None:
-        table = split_table(scans.index, {"cut": parts(scans.index["id"], ".ttttttvee..")}, [])
-        assert table["torn"] == ["cut: every group lies within one part, as far as it is used."]
+        assert split_table(scans.index, folds(*letters), [])["between"].startswith(said)
 
     def test_a_label_of_many_values_gets_no_columns(self, photographs: Prepared) -> None:
-        assert split_table(photographs.index, {}, ["breed"])["heads"] == []
+        assert split_table(photographs.index, folds("t" * 40), ["breed"])["heads"] == []
 
     def test_an_image_without_the_label_is_counted_as_such(self, scans: Prepared) -> None:
         index = scans.index.assign(hospital=[""] * 5 + ["north"] * 7)
-        table = split_table(index, {}, ["hospital"])
+        table = split_table(index, folds("t" * 12), ["hospital"])
         assert table["heads"] == [("north", "hospital"), ("(none)", "hospital")]
         assert [cell["text"] for cell in table["rows"][0]["cells"][-2:]] == ["7", "5"]
-
-    def test_a_split_of_other_images_is_refused(self, scans: Prepared) -> None:
-        stale = pd.DataFrame({"fold": 0, "id": ["scan (0)", "scan (99)"], "split": "train"})
-        with pytest.raises(BakeoffError, match=r"split 'old' names the image 'scan \(99\)'"):
-            split_table(scans.index, {"old": stale}, [])
 
 
 class TestCounts:
@@ -277,12 +255,13 @@ class TestCounts:
 
     def test_few_labels_are_named_one_by_one(self) -> None:
         assert balance_words({"b": 3, "a": 1}) == (
-            "b 3 (75.0 %) and a 1 (25.0 %). Always guessing the most frequent is right on 75.0 %."
+            "b 3 (75.0 %) and a 1 (25.0 %). Always predicting the most frequent is right for 75.0 %."
         )
 
     def test_of_many_labels_the_ends_are_named(self, photographs: Prepared) -> None:
         assert balance_words(label_counts(photographs.index["breed"])) == (
-            "37 values, from 1 (breed_36) to 4 images (breed_00). Always guessing the most frequent is right on 10.0 %."
+            "37 values, from 1 (breed_36) to 4 images (breed_00). Always predicting the most frequent is right for "
+            "10.0 %."
         )
 
     def test_sizes(self, scans: Prepared) -> None:
@@ -297,10 +276,10 @@ class TestCounts:
 
     def test_groups(self, scans: Prepared, photographs: Prepared) -> None:
         assert groups_words(scans.index) == (
-            "12 images in 9 groups. 5 of them are near-duplicates or of one subject, 2 groups in all, the largest of "
-            "3 images."
+            "12 images in 9 groups. 5 of them have near-duplicates or share a subject: 2 groups of several images, the "
+            "largest of 3."
         )
-        assert groups_words(photographs.index) == "40 images, none of which belongs together with another."
+        assert groups_words(photographs.index) == "40 images, without near-duplicates or shared subjects."
 
     def test_shares_of_the_classes_add_up(self) -> None:
         masks = np.array([[[0, 0], [1, 2]], [[0, 0], [0, 0]]], np.uint8)
@@ -369,11 +348,11 @@ class TestProvenance:
     @pytest.mark.parametrize(
         ("synthetic", "official", "kind", "words"),
         [
-            (False, [True, True], "official", "The official bytes (2 files)."),
-            (False, [True, False], "mirror", "From a mirror: b.zip is not the official bytes."),
-            (False, [False, False], "mirror", "From a mirror: a.zip and b.zip are not the official bytes."),
+            (False, [True, True], "official", "Official (2 files)."),
+            (False, [True, False], "mirror", "From a mirror: b.zip is not the official file."),
+            (False, [False, False], "mirror", "From a mirror: a.zip and b.zip are not the official files."),
             (False, [], "unrecorded", "Not recorded."),
-            (True, [False, False], "synthetic", "Synthetic: drawn by a program"),
+            (True, [False, False], "synthetic", "Synthetic: a program drew the images"),
         ],
     )
     def test_in_words(self, synthetic: bool, official: list[bool], kind: str, words: str) -> None:

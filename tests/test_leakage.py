@@ -103,7 +103,6 @@ def test_groups_in_training_and_test() -> None:
         ({"name": "folds", "grouped": False}, False),
         ({"name": "by-label", "grouped": True}, True),
         ({"name": "by-label", "grouped": False}, False),
-        ({"name": "by-label", "grouped": False}, False),
         ({"name": "random"}, False),
         ({"name": "every-14th"}, False),
     ],

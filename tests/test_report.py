@@ -233,7 +233,7 @@ def test_the_first_screen_answers(project: Path, html: str) -> None:
         pair = found.loc[("lungs-unet", name)]
         assert pair["verdict"] == verdict
         assert f"{words} {pair['difference']:.3f} Dice ({wording.interval(pair['low'], pair['high'])}; " in answer
-    assert "Not separated from U-Net by these images: DeepLabV3+." in answer
+    assert "Not distinguished from U-Net by these images: DeepLabV3+." in answer
     assert "Latency, one image 29.7 ms" in answer
     assert "task lungs : which method? Segmentation of lung; " in answer
     assert "24 test images. U-Net" in answer
@@ -347,18 +347,18 @@ def test_images_with_nothing_to_find_have_a_sentence_of_their_own(project: Path)
     scores.loc[~empty, "dice"] = 0.75
     spoilt = replace(task, experiments=[replace(best, scores=scores)])
     assert answer(spoilt)["on_empty"] == (
-        f"2 test images with nothing to find: there {best.label} finds something, which is Dice 0, in 50.0 % of the "
-        "answers, and nothing, which is Dice 1, in 50.0 %. On the other "
+        f"2 test images have nothing to find. There {best.label} finds something (Dice 0) in 50.0 % of its answers, "
+        "and nothing (Dice 1) in 50.0 %. On the other "
         f"{scores['id'].nunique() - 2} images its mean Dice is 0.750."
     )
 
 
 def test_methods_that_score_alike_everywhere_are_named_together(project: Path) -> None:
     task = read(project)
-    assert not [each for each in answer(task)["not_worse"] if each.startswith("Not told apart")]
+    assert not [each for each in answer(task)["not_worse"] if each.startswith("Same Dice")]
     first, second, *rest = task.experiments
     twins = replace(task, experiments=[first, replace(second, scores=first.scores), *rest])
-    said = f"Not told apart by Dice, which is the same on every image: {first.label} and {second.label}."
+    said = f"Same Dice on every image: {first.label} and {second.label}."
     assert said in answer(twins)["not_worse"]
 
 
@@ -438,7 +438,7 @@ def test_claims_stand_beside_what_their_files_show_and_what_is_found(pages: dict
     page = Page(pages["claims.html"])
     said = "S9 Ellipses its README Dice .95 dice; ellipses Dice .75 | in its log ✗ contradicted by its own files"
     assert said in page.text
-    assert "no only synthetic images were drawn" in page.text
+    assert "no the images are synthetic" in page.text
     assert {"lungs.html#lungs-provenance-lungs-otsu", "lungs.html#lungs-provenance-lungs-li"} <= set(page.links)
 
 
@@ -472,13 +472,13 @@ def test_an_oracle_neither_wins_nor_has_a_rank(project: Path, tmp_path: Path) ->
     first_row = re.search(r"<tr class=\"oracle\">\s*<td[^>]*>(.*?)</td>\s*<th[^>]*>.*?(Otsu, oracle)", html, re.DOTALL)
     assert first_row
     assert first_row.groups() == ("oracle", "Otsu, oracle")
-    assert "a bound, not a method" in html
+    assert "an upper bound, not a method" in html
 
 
 SYNTHETIC = "are synthetic"
-DRAWN_WEIGHTS = "random numbers in place of the pretrained weights"
+DRAWN_WEIGHTS = "random weights instead of pretrained ones"
 MIRROR = "come from a mirror: ellipses.zip is not the official"
-MIRROR_WEIGHTS = "started from weights that a mirror gave"
+MIRROR_WEIGHTS = "started from weights from a mirror"
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path
         official = [{**fit, "weights": fit["weights"] and {"official": True, "random": False}} for fit in fits]
         changed_about(honest, name, trainings=official)
     assert not any('class="warning"' in html for html in write(honest, "full").values())
-    warned = {name for name, html in write(honest, "small").items() if "at the profile small, not full" in html}
+    warned = {name for name, html in write(honest, "small").items() if "at profile small, not full" in html}
     assert warned == {"index.html", "lungs.html"}
 
 
@@ -524,9 +524,9 @@ def test_the_audit_and_the_provenance_are_on_the_page_of_the_data(pages: dict[st
 
 def test_the_split_is_on_the_page_of_the_task(pages: dict[str, str]) -> None:
     text = Page(pages["lungs.html"]).text
-    assert "Images by split and part" in text
-    assert "lungs test 24 40.0 24" in text  # images, their share, groups
-    assert "Images by split and part" not in Page(pages["data-lungs.html"]).text
+    assert "Images by part" in text
+    assert "test 24 40.0 24" in text  # images, their share, groups
+    assert "Images by part" not in Page(pages["data-lungs.html"]).text
 
 
 def test_what_files_say_is_never_markup(pages: dict[str, str]) -> None:
@@ -750,7 +750,7 @@ class TestWording:
         said = wording.lead("A", "B", pair, 21, margin=0.02, losses=9)
         assert said.startswith("A and B are equivalent: they differ by 0.012 Dice")
         assert said.endswith(
-            "(0.004 to 0.020), less than the margin of 0.02, though more than chance gives (p = 0.012 after Holm's "
+            "(0.004 to 0.020), less than the margin of 0.02, although it is significant (p = 0.012 after Holm's "
             "correction). Of 30 images A does better on 21, B on 9."
         )
         alike = {**pair, "low": -0.0001, "p_holm": 0.4}
@@ -788,13 +788,13 @@ class TestWording:
             (0.8, 0.04, 0.01, "Otsu does better on north (0.900) than on south (0.800), by 0.100 (0.050 to 0.150)."),
             (
                 *(0.86, 0.04, 0.01),
-                "Otsu: no difference is shown between north (0.900) and south (0.860), which are apart by 0.040 "
+                "Otsu: no difference is shown between north (0.900) and south (0.860), which differ by 0.040 "
                 "(-0.010 to 0.090).",
             ),
             (
                 *(0.86, 0.04, 0.1),
-                "Otsu does as well on north (0.900) as on south (0.860): apart by 0.040 (-0.010 to 0.090), within the "
-                "margin of 0.1.",
+                "Otsu does equally well on north (0.900) and south (0.860): they differ by 0.040 (-0.010 to 0.090), "
+                "within the margin of 0.1.",
             ),
             (
                 *(0.86, np.nan, 0.1),
@@ -815,15 +815,15 @@ class TestWording:
     @pytest.mark.parametrize(
         ("low", "high", "methods", "seeds", "said"),
         [
-            (1, 1, 5, 3, "rank 1, surely"),
-            (1, 1, 5, None, "rank 1, surely"),
-            (1, 1, 5, 1, "rank 1 with this seed"),
+            (1, 1, 5, 3, "rank 1"),
+            (1, 1, 5, None, "rank 1"),
+            (1, 1, 5, 1, "rank 1 with one seed"),
             (1, 1, 1, 3, "the only method"),
             (1, 3, 5, 1, "tied: rank 1\u20133"),
-            (np.nan, np.nan, 2, 3, "a bound, without a rank"),
+            (np.nan, np.nan, 2, 3, "an oracle, without a rank"),
         ],
     )
-    def test_the_first_is_surely_so_only_against_others_and_beyond_one_training_run(
+    def test_a_rank_of_one_training_run_is_a_rank_of_that_run(
         self, low: float, high: float, methods: int, seeds: int | None, said: str
     ) -> None:
         assert wording.standing({"rank_low": low, "rank_high": high}, methods, seeds=seeds) == said
@@ -835,7 +835,7 @@ class TestWording:
             ("train", ["1"], 3, "class 2 of 3, counted from dark, chosen on the training images"),
             ("bright", ["1"], 2, "bright class, fixed in the configuration"),
             (2, ["2"], 4, "class 3 of 4, counted from dark, fixed in the configuration"),
-            ("oracle", ["0", "1"], 2, "chosen on each test image with its truth in hand: a bound, not a method"),
+            ("oracle", ["0", "1"], 2, "chosen on each test image by its true mask: an upper bound, not a method"),
         ],
     )
     def test_the_choice_of_class_is_explicit(self, choice: Any, taken: list[str], classes: int, words: str) -> None:

@@ -1,7 +1,7 @@
 """What published systems claim of themselves, `claims.yaml`: read, and checked once.
 
 The file holds facts alone: what a system says, what its own files show, and which experiments of the configuration
-answer to it. No verdict is typed into it; `bakeoff.claims.verdict` computes them.
+answer to it. Verdicts are not in the file: `bakeoff.claims.verdict` computes them.
 """
 
 from collections import Counter
@@ -82,7 +82,7 @@ class Corrected(Protocol):
 
 
 class Conditions(Section):
-    """When a claim and what the configuration finds speak of the same.
+    """When a claim and what the configuration finds are comparable.
 
     data
         any, where no image plays a part; whole, all images of the collection, from a mirror too; official, those very

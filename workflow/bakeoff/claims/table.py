@@ -104,7 +104,7 @@ def _row(claim: Claim, profile: str, findings: "_Findings", margins: Mapping[str
             reason=reason,
             images=claim.published.images if claim.figure in SHARES else None,
             majority=claim.published.majority,
-            inflation=None if reason or not claim.corrected.removes_leak else findings.leakage_effect(claim),
+            effect=None if reason or not claim.corrected.removes_leak else findings.leakage_effect(claim),
             leak=claim.corrected.removes_leak,
             named=claim.data.named,
             explained=claim.as_published.explained,
@@ -190,7 +190,7 @@ class DataState:
         if wanted == "any":
             return []
         if self.synthetic:
-            return ["only synthetic images were drawn"]
+            return ["the images are synthetic"]
         listed, published = self.about["counts"]["listed"], (self.about["published"] or {}).get("listed")
         faults = []
         if published is not None and listed < published:
@@ -246,9 +246,9 @@ def _differences(
     if data.synthetic:
         return faults  # says it all
     if needed.profile == "full" and profile != "full":
-        faults.append(f"trained for as long as the profile {profile} has it")
+        faults.append(f"trained at profile {profile}, not full")
     if needed.weights == "pretrained" and from_random_weights:
-        faults.append("started from random weights, the published from pretrained ones")
+        faults.append("started from random weights instead of pretrained ones")
     return faults
 
 
@@ -292,9 +292,9 @@ class _Findings:
 
     def leakage_effect(self, claim: Claim) -> Estimate:
         """Score with a claim's leak minus score without it."""
-        leaky, honest = str(claim.as_published.experiment), str(claim.corrected.experiment)
-        with_leak, without = self._by_image(leaky, claim.figure), self._by_image(honest, claim.figure)
-        found = leakage_effect(with_leak, without, self.results[leaky].groups, resamples=self.resamples)
+        leaking, corrected = str(claim.as_published.experiment), str(claim.corrected.experiment)
+        with_leak, without = self._by_image(leaking, claim.figure), self._by_image(corrected, claim.figure)
+        found = leakage_effect(with_leak, without, self.results[leaking].groups, resamples=self.resamples)
         return Estimate(found.difference, found.low, found.high, len(with_leak))
 
     def _lead(self, first: str, second: str, figure: str) -> Estimate:

@@ -1,7 +1,7 @@
 """What becomes of a claim, from numbers alone: pure functions of what is claimed, shown and found.
 
 A claimed number is an estimate too. Where it is a share of so many images it has an interval as ours has, and the two
-agree when their difference is surely too small to matter. A difference that can be 0 and can be large confirms nothing.
+agree if the interval of their difference is small enough. A wide interval that includes 0 confirms nothing.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ Outcome = Literal[
     "at the majority class",
     "no number claimed",
     "not comparable here",
-    "inflated by leakage",
-    "would be inflated by leakage",
+    "raised by leakage",
+    "would be raised by leakage",
     "confirmed",
     "compatible, undecided",
     "not reproduced",
@@ -61,12 +61,13 @@ class Evidence:
         Images of which the claimed number is a share; None where it is no share, or they are not known.
     majority
         Share of the largest class among those images; None where it is not known or plays no part.
-    inflation
-        Score with the leak minus score without it; None where no leak is in question or it could not be measured.
+    effect
+        The leakage effect: score with the leak minus score without it; None where no leak is in question or it could
+        not be measured.
     leak
         Whether a leak is in question.
     named
-        Whether the system says what data it speaks of.
+        Whether the system names its data.
     explained
         A difference, claimed minus found, that has a known reason.
     margin
@@ -79,7 +80,7 @@ class Evidence:
     reason: str | None = None
     images: int | None = None
     majority: float | None = None
-    inflation: Estimate | None = None
+    effect: Estimate | None = None
     leak: bool = False
     named: bool = True
     explained: float = 0.0
@@ -92,14 +93,14 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What becomes of a claim, in a few words, and why, in one sentence."""
 
     outcome: Outcome
     sentence: str
 
 
-def wilson(share: float, images: int) -> Estimate:
+def of_share(share: float, images: int) -> Estimate:
     """95 % interval of a share of so many images.
 
     Parameters
@@ -111,7 +112,7 @@ def wilson(share: float, images: int) -> Estimate:
 
     Examples
     --------
-    >>> interval = wilson(0.6803, 1470)
+    >>> interval = of_share(0.6803, 1470)
     >>> round(interval.low, 3), round(interval.high, 3)
     (0.656, 0.704)
     """
@@ -131,21 +132,21 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     return Estimate(*bootstrap.independent_difference(*ends))
 
 
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Judgement:
     """The verdict on a claim: the first of these that holds.
 
     contradicted by its own files
         Its files show another number than it claims.
     at the majority class
-        The 95 % interval of its accuracy does not lie above the share of the largest class: to name that class always
-        would do as well.
+        The 95 % interval of its accuracy does not lie above the share of the largest class: always
+        predicting that class would do as well.
     no number claimed
         There is nothing to compare, and no leak in question.
     not comparable here
         There is a reason why what was run says nothing of the claim.
-    inflated by leakage, would be inflated by leakage
+    raised by leakage, would be raised by leakage
         The score with the leak exceeds the score without it by more than the margin, over the whole interval; of a
-        system that does not say what data it speaks of, it would.
+        system that does not name its data, it would.
     confirmed, compatible and undecided, not reproduced
         The interval of found minus published holds 0, or the difference is within the margin, and that whole interval
         lies within two margins; or the difference is the explained one. It holds 0, and is wider. It does not.
@@ -155,37 +156,37 @@ def judge(evidence: Evidence) -> Verdict:
     return _of_its_own_files(evidence) or _of_what_was_found(evidence)
 
 
-def _of_its_own_files(evidence: Evidence) -> Verdict | None:
+def _of_its_own_files(evidence: Evidence) -> Judgement | None:
     claimed, shown, published = evidence.claimed, evidence.shown, evidence.published
     if claimed is not None and shown is not None and claimed != shown:
-        return Verdict(
+        return Judgement(
             "contradicted by its own files",
             f"It claims {words(claimed)}, and its own files show {words(shown)}.",
         )
     if evidence.majority is not None and evidence.images is not None and published is not None:
-        interval = wilson(published, evidence.images)
+        interval = of_share(published, evidence.images)
         if interval.low <= evidence.majority:
-            return Verdict(
+            return Judgement(
                 "at the majority class",
-                f"{_between(interval)} cannot be told from {words(evidence.majority)}, which whoever always names the "
-                "largest class reaches.",
+                f"{_between(interval)} is not distinguishable from {words(evidence.majority)}, the accuracy of always "
+                "predicting the largest class.",
             )
     if published is None and not evidence.leak:
-        return Verdict("no number claimed", "It gives no number to compare.")
+        return Judgement("no number claimed", "It gives no number to compare.")
     return None
 
 
-def _of_what_was_found(evidence: Evidence) -> Verdict:
-    published, found, inflation = evidence.published, evidence.found, evidence.inflation
+def _of_what_was_found(evidence: Evidence) -> Judgement:
+    published, found, effect = evidence.published, evidence.found, evidence.effect
     if evidence.reason is not None:
-        return Verdict("not comparable here", f"Not compared: {evidence.reason}.")
-    if inflation is not None and inflation.low > evidence.margin:
-        outcome: Outcome = "inflated by leakage" if evidence.named else "would be inflated by leakage"
-        where = "" if evidence.named else ", on data that it does not name as its own"
-        return Verdict(outcome, f"{_between(inflation)} of the score is gone with the leak{where}.")
+        return Judgement("not comparable here", f"Not compared: {evidence.reason}.")
+    if effect is not None and effect.low > evidence.margin:
+        outcome: Outcome = "raised by leakage" if evidence.named else "would be raised by leakage"
+        where = "" if evidence.named else ", on a data set that fits its description"
+        return Judgement(outcome, f"Leakage raises the score by {_between(effect)}{where}.")
     if published is None:
-        measured = "" if inflation is None else f"; the leak in question is worth {_between(inflation)}"
-        return Verdict("no number claimed", f"It gives no number to compare{measured}.")
+        measured = "" if effect is None else f"; the leakage effect is {_between(effect)}"
+        return Judgement("no number claimed", f"It gives no number to compare{measured}.")
     if found is None:
         raise ValueError("A claim that can be compared takes what was found.")
     if isinstance(published, bool):
@@ -193,31 +194,32 @@ def _of_what_was_found(evidence: Evidence) -> Verdict:
     return _of_a_number(evidence, published, found)
 
 
-def _of_a_lead(evidence: Evidence, published: bool, found: Estimate) -> Verdict:
+def _of_a_lead(evidence: Evidence, published: bool, found: Estimate) -> Judgement:
     sentence = f"The lead is {_between(found)}."
     if found.low <= 0 and found.high > evidence.margin:
-        return Verdict("compatible, undecided", f"The lead is {_between(found)}, which can be none.")
-    return Verdict("confirmed" if (found.low > 0) == published else "not reproduced", sentence)
+        return Judgement("compatible, undecided", f"The lead is {_between(found)} and may be 0.")
+    return Judgement("confirmed" if (found.low > 0) == published else "not reproduced", sentence)
 
 
-def _of_a_number(evidence: Evidence, published: float, found: Estimate) -> Verdict:
+def _of_a_number(evidence: Evidence, published: float, found: Estimate) -> Judgement:
     exact = Estimate(published, published, published)
-    claimed = exact if evidence.images is None else wilson(published, evidence.images)
+    claimed = exact if evidence.images is None else of_share(published, evidence.images)
     apart = difference(found, claimed)
     if apart.value == 0:
-        return Verdict("confirmed", f"Bakeoff finds {words(found.value)} too.")
+        return Judgement("confirmed", f"Bakeoff finds the same, {words(found.value)}.")
     if evidence.explained and apart.value == -evidence.explained:
-        return Verdict(
-            "confirmed", f"Bakeoff finds {words(found.value)}, and the {words(evidence.explained)} apart are explained."
+        return Judgement(
+            "confirmed",
+            f"Bakeoff finds {words(found.value)}; the difference of {words(evidence.explained)} is explained.",
         )
     side = "higher" if apart.value > 0 else "lower"
     by = Estimate(apart.value, apart.low, apart.high) if apart.value > 0 else _turned(apart)
     sentence = f"Bakeoff finds {_between(found)}, {side} by {_between(by)}."
     compatible = apart.low <= 0 <= apart.high
-    surely_small = max(-apart.low, apart.high) <= CONFIRMING_MARGINS * evidence.margin
-    if surely_small and (compatible or abs(apart.value) <= evidence.margin):
-        return Verdict("confirmed", sentence)
-    return Verdict("compatible, undecided" if compatible else "not reproduced", sentence)
+    small = max(-apart.low, apart.high) <= CONFIRMING_MARGINS * evidence.margin
+    if small and (compatible or abs(apart.value) <= evidence.margin):
+        return Judgement("confirmed", sentence)
+    return Judgement("compatible, undecided" if compatible else "not reproduced", sentence)
 
 
 def _turned(estimate: Estimate) -> Estimate:

@@ -32,6 +32,7 @@ from bakeoff.evaluation.bootstrap import (
     widened,
     wilson,
 )
+from bakeoff.evaluation.overlap import class_confusion
 
 HEADLINES = (
     *("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "aurc"),
@@ -536,11 +537,6 @@ def _bin_of(confidence: np.ndarray) -> np.ndarray:
     return np.digitize(confidence, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, right=True)
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Images by true class (rows) and predicted class (columns), int64, (classes, classes)."""
-    return np.bincount(np.asarray(truth) * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
 def class_report(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Precision, recall and F1 of every class.
 
@@ -559,7 +555,7 @@ def class_report(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str
         One row a class: `class`, `precision`, `recall`, `f1` (0 to 1, averaged over seeds; 0 where there is nothing to
         divide by) and `support` (images whose true class it is).
     """
-    counts = np.stack([confusion(truth, each, len(classes)) for each in predicted]).astype(np.float64)
+    counts = np.stack([class_confusion(truth, each, len(classes)) for each in predicted]).astype(np.float64)
     right, actual, taken = counts.diagonal(axis1=1, axis2=2), counts.sum(axis=2), counts.sum(axis=1)
     scores = {
         "precision": _share(right, taken),

@@ -48,12 +48,12 @@ def confusion_counts(truth: np.ndarray, prediction: np.ndarray) -> Counts:
 
 
 def class_confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """Pixels of one image by true class (rows) and predicted class (columns).
+    """Pixels, or images, by true class (rows) and predicted class (columns).
 
     Parameters
     ----------
     truth, prediction
-        Class indices, unsigned integers, (height, width).
+        Class indices, integers from 0, of one shape.
     classes
         How many there are.
 

@@ -11,8 +11,8 @@ from bakeoff.report import wording
 MARKS = {
     "contradicted by its own files": "✗",
     "at the majority class": "✗",
-    "inflated by leakage": "✗",
-    "would be inflated by leakage": "✗",
+    "raised by leakage": "✗",
+    "would be raised by leakage": "✗",
     "not reproduced": "≠",
     "compatible, undecided": "≈",
     "confirmed": "✓",

@@ -9,8 +9,9 @@ import pandas as pd
 
 from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.calibration import HIGHEST, LOWEST, scale
-from bakeoff.evaluation.classification import class_report, confusion, reliability, share_interval
+from bakeoff.evaluation.classification import class_report, reliability, share_interval
 from bakeoff.evaluation.curves import MACRO
+from bakeoff.evaluation.overlap import class_confusion
 from bakeoff.report import wording
 from bakeoff.report.charts import chart
 from bakeoff.report.class_charts import (
@@ -160,7 +161,7 @@ def _confusion(task: Task, experiment: Experiment) -> dict[str, Any]:
 def mean_confusion(experiment: Experiment) -> np.ndarray:
     """Images by true and predicted class, averaged over seeds, float64, (classes, classes)."""
     found = experiment.probabilities
-    of_seeds = [confusion(found.truth, each.argmax(axis=1), len(found.classes)) for each in found.stacked]
+    of_seeds = [class_confusion(found.truth, each.argmax(axis=1), len(found.classes)) for each in found.stacked]
     return np.mean(of_seeds, axis=0)
 
 
@@ -258,7 +259,7 @@ def _calibration(task: Task, experiment: Experiment) -> dict[str, Any]:
 def calibration_words(
     sure: float, right: float, metrics: Mapping[str, Any], validation_images: int, temperatures: Sequence[float] = ()
 ) -> str:
-    """Whether a method is too sure, and whether a temperature mends it.
+    """Whether a method is overconfident, and whether a temperature corrects it.
 
     Parameters
     ----------
@@ -272,21 +273,21 @@ def calibration_words(
         Of every training.
     """
     how = (
-        "about as sure as right"
+        "well calibrated on average"
         if abs(sure - right) < AS_SURE
-        else "not shown to be too sure, nor the opposite"
+        else "neither over- nor underconfidence is shown"
         if _holds(metrics["accuracy"], sure)
-        else "too sure"
+        else "overconfident"
         if sure > right
-        else "not sure enough"
+        else "underconfident"
     )
     before, after = (metrics[name]["mean"] for name in ("ece", "ece_scaled"))
     change = f"from {wording.score(before)} to {wording.score(after)}"
     images = wording.plural(validation_images, "validation image")
     bound = (
-        " (as high as is tried: its confidence says nothing)"
+        " (the highest tried: the confidence carries no information)"
         if metrics["temperature"] >= HIGHEST
-        else " (as low as is tried: the validation images do not say how sure to be)"
+        else " (the lowest tried: the validation images do not determine it)"
         if metrics["temperature"] <= LOWEST
         else ""
     )
@@ -294,8 +295,8 @@ def calibration_words(
     dearer = f", and raises the log loss from {wording.score(losses[0])} to {wording.score(losses[1])}"
     same = wording.score(before) == wording.score(after)
     named = (
-        f"Scaling by temperatures of {' to '.join(wording.figure(end(temperatures)) for end in (min, max))}, one a "
-        "training,"
+        f"Scaling by temperatures of {' to '.join(wording.figure(end(temperatures)) for end in (min, max))}, one "
+        "per training,"
         if len(temperatures) > 1
         else f"Temperature {wording.figure(metrics['temperature'])}{bound}"
     )
@@ -307,7 +308,7 @@ def calibration_words(
         else f"does not help: the expected calibration error goes {change}, with {images} to fit it on"
     )
     return (
-        f"On average {100 * sure:.1f} % sure and {100 * right:.1f} % right: {how}. "
+        f"Mean confidence {100 * sure:.1f} %, accuracy {100 * right:.1f} %: {how}. "
         f"{named} {effect}"
         f"{dearer if wording.score(losses[1]) > wording.score(losses[0]) else ''}."
     )
@@ -373,7 +374,7 @@ _DRAWINGS = (
         area_name="ROC AUC",
         x_label="other images taken for the class (%)",
         y_label="images of the class found (%)",
-        words="Up and left is best; a guess lies on the grey line.",
+        words="The upper left is best; random guesses lie on the grey line.",
     ),
     _Drawing(
         curve="pr",
@@ -382,7 +383,7 @@ _DRAWINGS = (
         area_name="average precision",
         x_label="recall: images of the class found (%)",
         y_label="precision: of those, right (%)",
-        words="Up and right is best.",
+        words="The upper right is best.",
     ),
     _Drawing(
         curve="risk_coverage",
@@ -391,7 +392,7 @@ _DRAWINGS = (
         area_name="AURC",
         x_label="images that the method decides, surest first (%)",
         y_label="of those, wrong (%)",
-        words="Down is best; at the right end the method decides on every image. Drawn from a tenth of the images on.",
+        words="Lower is better. At the right end the method decides every image. Drawn from 10 % coverage on.",
     ),
 )
 
@@ -451,8 +452,8 @@ def risk_words(label: str, class_curves: pd.DataFrame) -> str:
     verb = "falls" if rest < all_ else "rises" if rest > all_ else "stays"
     change = f"from {100 * all_:.1f} % to {100 * rest:.1f} %" if rest != all_ else f"at {100 * all_:.1f} %"
     return (
-        f"If the {100 * HANDED_OVER:.0f} % of the images that {label} is least sure of go to a human, "
-        f"its share of errors on the others {verb} {change}."
+        f"If a human decides the {100 * HANDED_OVER:.0f} % of images on which {label} is least confident, its error "
+        f"rate on the others {verb} {change}."
     )
 
 

@@ -65,7 +65,7 @@ def _notes(task: Task) -> list[dict[str, str]]:
             note = f"with the cost of {experiment.cost['segmenter']}, which predicts its masks"
             notes.setdefault(note, []).append(experiment.label)
         elif experiment.entry.get("pictures"):
-            notes.setdefault("without the cost of deriving its pictures", []).append(experiment.label)
+            notes.setdefault("without the cost of making its pictures", []).append(experiment.label)
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)
     return [{"methods": wording.listed(methods), "note": note} for note, methods in notes.items()]

@@ -1,4 +1,4 @@
-"""The data card: what a data set is, where it comes from, what is wrong with it and how it was split.
+"""The data card: what a data set is, where it comes from and what is wrong with it; and how a task splits it.
 
 A card says of a data set what a reader has to know before believing a figure made from it, in the spirit of Gebru et
 al., Datasheets for Datasets, Communications of the ACM 64(12), 2021. Every number is counted from the prepared files.
@@ -14,8 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import Prepared
+from bakeoff.artefacts.prepared import Fold, Prepared
 from bakeoff.datasets.splits.splitting import groups_between_splits
 from bakeoff.report import wording
 from bakeoff.report.cards_charts import CROWDED, balance_chart, coverage_chart, size_chart
@@ -75,17 +74,10 @@ def card(prepared: Prepared, audit: pd.DataFrame, side: int) -> dict[str, Any]:
 
 
 def task_split(task: Task) -> dict[str, Any]:
-    """How a task divides its images: `groups` in words, and `heads`, `rows` and `torn` of `split_table`."""
+    """How a task divides its images: `groups` in words, the number of `folds`, and what `split_table` returns."""
     index = task.prepared.index
-    parts = ("train", "validation", "test")
-    frames = []
-    for fold in task.folds:
-        split = np.full(len(index), "", dtype=object)
-        for part in parts:
-            split[getattr(fold, part)] = part
-        frames.append(pd.DataFrame({"fold": fold.number, "id": index["id"], "split": split}))
-    table = split_table(index, {task.name: pd.concat(frames, ignore_index=True)}, _label_columns(task.about))
-    return {"groups": groups_words(index), **table}
+    table = split_table(index, task.folds, _label_columns(task.about))
+    return {"groups": groups_words(index), "folds": len(task.folds), **table}
 
 
 def _label_columns(about: Mapping[str, Any]) -> list[str]:
@@ -99,15 +91,15 @@ def _size_words(prepared: Prepared) -> str:
 
 
 def groups_words(index: pd.DataFrame) -> str:
-    """How many images have look-alikes, or a subject, in common with others."""
+    """How many images have near-duplicates or share a subject with others."""
     members = index["group"].value_counts()
     shared = members[members > 1]
     if shared.empty:
-        return f"{wording.plural(len(index), 'image')}, none of which belongs together with another."
+        return f"{wording.plural(len(index), 'image')}, without near-duplicates or shared subjects."
     images, groups = wording.plural(len(index), "image"), wording.plural(len(members), "group")
     return (
-        f"{images} in {groups}. {shared.sum():,} of them are near-duplicates or of one subject, "
-        f"{wording.plural(len(shared), 'group')} in all, the largest of {shared.max():,} images."
+        f"{images} in {groups}. {shared.sum():,} of them have near-duplicates or share a subject: "
+        f"{wording.plural(len(shared), 'group')} of several images, the largest of {shared.max():,}."
     )
 
 
@@ -116,15 +108,14 @@ def provenance(about: Mapping[str, Any]) -> dict[str, str]:
     files = about["provenance"].get("files", [])
     unofficial = [str(file["name"]) for file in files if not file.get("official")]
     if about["synthetic"]:
-        words = "Synthetic: drawn by a program in the layout of the real archives. None of the images is real."
+        words = "Synthetic: a program drew the images, in the layout of the real archives."
         return {"kind": "synthetic", "words": words}
     if unofficial:
-        verb = "is" if len(unofficial) == 1 else "are"
-        words = f"From a mirror: {wording.listed(unofficial)} {verb} not the official bytes."
+        words = f"From a mirror: {wording.not_official(unofficial)}."
         return {"kind": "mirror", "words": words}
     if not files:
         return {"kind": "unrecorded", "words": "Not recorded."}
-    return {"kind": "official", "words": f"The official bytes ({wording.plural(len(files), 'file')})."}
+    return {"kind": "official", "words": f"Official ({wording.plural(len(files), 'file')})."}
 
 
 def published_check(about: Mapping[str, Any], audit: pd.DataFrame) -> dict[str, Any]:
@@ -133,7 +124,7 @@ def published_check(about: Mapping[str, Any], audit: pd.DataFrame) -> dict[str, 
     if about["synthetic"]:
         return {
             "status": "unchecked",
-            "words": "Not checked: how many synthetic images there are the configuration says.",
+            "words": "Not checked: the configuration sets the number of synthetic images.",
         }
     if not published:
         return {"status": "unchecked", "words": "Not checked: no counts were published."}
@@ -179,7 +170,7 @@ def _with_others(counts: dict[str, int]) -> dict[str, int]:
 
 
 def balance_words(counts: Mapping[str, int]) -> str:
-    """How the images spread over label values, and what always guessing the most frequent one would give.
+    """How the images spread over label values, and the accuracy of always predicting the most frequent one.
 
     Parameters
     ----------
@@ -192,7 +183,7 @@ def balance_words(counts: Mapping[str, int]) -> str:
     else:
         (most, largest), *_, (least, smallest) = counts.items()
         spread = f"{len(counts)} values, from {smallest:,} ({least}) to {largest:,} images ({most})"
-    return f"{spread}. Always guessing the most frequent is right on {_percent(max(counts.values()) / total)}."
+    return f"{spread}. Always predicting the most frequent is right for {_percent(max(counts.values()) / total)}."
 
 
 def _percent(share: float) -> str:
@@ -331,62 +322,50 @@ def examples(prepared: Prepared, side: int) -> list[dict[str, str]]:
     return found
 
 
-def split_table(index: pd.DataFrame, splits: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> dict[str, Any]:
-    """Images and groups of every part of every split, and by label where it has at most six values.
+def split_table(index: pd.DataFrame, folds: Sequence[Fold], columns: Sequence[str]) -> dict[str, Any]:
+    """Images and groups of every part of a split, and by label if it has at most six values.
 
     Parameters
     ----------
     index
         One row an image: `id`, `group` and the labels.
-    splits
-        By name, as for `card`.
+    folds
+        One, or with cross-validation several.
     columns
         Label columns.
 
     Returns
     -------
     dict
-        `heads`: (label value, label column) of the last columns. `rows`: `split`, `part` and `cells`; a cell has its
-        `text` and the `value` to sort it by. Where a split has folds of unlike sizes the text is a range. `torn`: what
-        each split does to groups, in a sentence.
-
-    Raises
-    ------
-    BakeoffError
-        If a split names an image that the index does not have.
+        `heads`: (label value, label column) of the last columns. `rows`: `part` and `cells`; a cell has its `text` and
+        the `value` to sort it by. If folds differ in size the text is a range. `between`: how many groups have images
+        in several parts, in a sentence.
     """
     labels = index[["id", "group", *columns]].astype(str).replace({column: {"": NO_LABEL} for column in columns})
     named = {column: label_counts(labels[column]) for column in columns}
     heads = [(value, column) for column, counts in named.items() if len(counts) <= MOST_NAMED for value in counts]
     members = labels["group"].value_counts()
     labels["alike"] = labels["group"].map(members) > 1
-    rows = [_split_row("all images", "", [labels], heads, len(index))]
-    torn = []
-    for name, frame in splits.items():
-        joined = _joined(name, frame, labels)
-        folds = [fold for _, fold in joined.groupby("fold", sort=True)]
-        shown = f"{name} ({len(folds)} folds)" if len(folds) > 1 else name
-        for part, words in PARTS.items():
-            if (joined["split"] == part).any():
-                inside = [fold[fold["split"] == part] for fold in folds]
-                rows.append(_split_row(shown, words, inside, heads, len(index)))
-        torn.append(_torn_words(name, *map(max, zip(*map(_torn_groups, folds), strict=True))))
-    return {"heads": heads, "rows": rows, "torn": torn}
+    divided = [labels.assign(split=_parts(fold, len(labels))) for fold in folds]
+    rows = [_split_row("all images", [labels], heads, len(index))]
+    for part, words in PARTS.items():
+        inside = [each[each["split"] == part] for each in divided]
+        if any(len(each) for each in inside):
+            rows.append(_split_row(words, inside, heads, len(index)))
+    between = (max(counts) for counts in zip(*map(_groups_between, divided), strict=True))
+    return {"heads": heads, "rows": rows, "between": wording.groups_between_parts(*between)}
 
 
-def _joined(name: str, frame: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    frame = frame.assign(id=frame["id"].astype(str), split=frame["split"].fillna(""))
-    unknown = frame.loc[~frame["id"].isin(labels["id"]), "id"]
-    if len(unknown):
-        raise BakeoffError(
-            f"The split '{name}' names the image '{unknown.iloc[0]}', which the prepared data do not have: "
-            "run `dvc repro` to draw it again."
-        )
-    return frame.merge(labels, on="id")
+def _parts(fold: Fold, images: int) -> np.ndarray:
+    """The part of every image, "" for one that is left out."""
+    found = np.full(images, "", dtype=object)
+    for part in ("train", "validation", "test"):
+        found[getattr(fold, part)] = part
+    return found
 
 
 def _split_row(
-    split: str, part: str, folds: Sequence[pd.DataFrame], heads: Sequence[tuple[str, str]], images: int
+    part: str, folds: Sequence[pd.DataFrame], heads: Sequence[tuple[str, str]], images: int
 ) -> dict[str, Any]:
     counted = np.array([_part_counts(fold, heads) for fold in folds])
     low, high = counted.min(axis=0), counted.max(axis=0)
@@ -396,7 +375,7 @@ def _split_row(
     ]
     share = 100 * float(counted[:, 0].mean()) / images
     cells.insert(1, {"value": share, "text": f"{share:.1f}"})
-    return {"split": split, "part": part, "cells": cells}
+    return {"part": part, "cells": cells}
 
 
 def _part_counts(rows: pd.DataFrame, heads: Sequence[tuple[str, str]]) -> list[int]:
@@ -405,26 +384,14 @@ def _part_counts(rows: pd.DataFrame, heads: Sequence[tuple[str, str]]) -> list[i
     return [len(rows), rows["group"].nunique(), rows.loc[rows["alike"], "group"].nunique(), *by_label]
 
 
-def _torn_groups(fold: pd.DataFrame) -> tuple[int, int]:
+def _groups_between(fold: pd.DataFrame) -> tuple[int, int]:
     """Groups with images in more than one of train, validation and test, and those of them that are tested.
 
     Columns `group`, `split` and `alike`.
     """
     shared = fold[fold["alike"] & (fold["split"] != "")]
-    torn = groups_between_splits(shared["group"], shared["split"]).values()
-    return len(torn), sum("test" in parts for parts in torn)
-
-
-def _torn_words(name: str, torn: int, tested: int) -> str:
-    if not torn:
-        return f"{name}: every group lies within one part, as far as it is used."
-    which = "group has images" if torn == 1 else "groups have images"
-    means = (
-        f"of which {tested:,} {'is' if tested == 1 else 'are'} tested, so look-alikes are on both sides"
-        if tested
-        else "but of look-alikes that are tested none is elsewhere"
-    )
-    return f"{name}: {torn:,} {which} in more than one part, {means}."
+    between = groups_between_splits(shared["group"], shared["split"]).values()
+    return len(between), sum("test" in parts for parts in between)
 
 
 def audit_summary(audit: pd.DataFrame) -> list[dict[str, Any]]:

@@ -217,7 +217,7 @@ def mistakes(task: Task, side: int) -> dict[str, Any]:
 
 
 def class_disagreements(task: Task, side: int) -> dict[str, Any] | None:
-    """Test images that the two best methods, each by its first seed, most surely give different classes.
+    """Test images that the two best methods, each by its first seed, most confidently give different classes.
 
     Parameters
     ----------
@@ -269,12 +269,12 @@ def telling(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     unsure = scores.sort_values(["confidence", "id", "seed"])
     return {
         "Most confident mistakes": wrong.drop_duplicates("id").head(PICTURES),
-        "Least sure": unsure.drop_duplicates("id").head(PICTURES),
+        "Lowest confidence": unsure.drop_duplicates("id").head(PICTURES),
     }
 
 
 def mistake_words(scores: pd.DataFrame) -> str:
-    """How many predictions are wrong, and how many of them surely."""
+    """How many predictions are wrong, and how many of them confidently."""
     wrong = scores[scores["correct"] == 0]
     seeds, images = scores["seed"].nunique(), scores["id"].nunique()
     of = wording.plural(images, "image") + (f" by {wording.plural(seeds, 'seed')}" if seeds > 1 else "")
@@ -334,7 +334,7 @@ def label_errors(task: Task, side: int) -> dict[str, Any]:
 def good_methods(task: Task) -> list[Experiment]:
     """The best methods that may be asked whether a label is wrong; no oracles.
 
-    They are right on most images, and surely more often than naming the most frequent class is.
+    Their accuracy is shown to be high, and above that of always predicting the most frequent class.
     """
     frequent = np.bincount(task.experiments[0].probabilities.truth).max() / len(task.tested)
     bar = max(frequent, LEAST_ACCURACY)

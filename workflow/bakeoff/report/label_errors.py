@@ -1,4 +1,4 @@
-"""Images whose label may be wrong: those that the good methods, surely and together, take for one other class.
+"""Images whose label may be wrong: those that the good methods agree, with confidence, in giving one other class.
 
 This is the rule of confident learning for one classifier, and a vote of several. A classifier is sure of a class where
 its probability of the class is at least the mean of that probability over the images that carry the class's label: so
@@ -63,9 +63,9 @@ def suspects(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     -------
     DataFrame
         One row an image that at least `LEAST_SHARE` of the methods, and at least `LEAST_VOTES`, would give one other
-        class, likeliest first: `image` (its place), `suggested` (class index), `votes`, and the means over the methods
-        that vote for it of the probability of the suggested class, `sure`, and of the given one, `given`. Ranked by
-        the difference of the two, then by place.
+        class, most likely errors first: `image` (its place), `suggested` (class index), `votes`, and the means over the
+        methods that vote for it of the probability of the suggested class, `sure`, and of the given one, `given`.
+        Ranked by the difference of the two, then by place.
     """
     voted = np.stack([confident_class(truth, each) for each in probabilities])
     classes = probabilities.shape[2]
@@ -79,5 +79,5 @@ def suspects(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
         sure, given = of_voters[:, suggested[image]].mean(), of_voters[:, truth[image]].mean()
         rows.append((int(image), int(suggested[image]), int(votes[image]), float(sure), float(given)))
     found = pd.DataFrame(rows, columns=["image", "suggested", "votes", "sure", "given"])
-    likeliest = (found["given"] - found["sure"]).sort_values(kind="stable").index
-    return found.loc[likeliest].reset_index(drop=True)
+    order = (found["given"] - found["sure"]).sort_values(kind="stable").index
+    return found.loc[order].reset_index(drop=True)

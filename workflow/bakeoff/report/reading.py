@@ -80,7 +80,7 @@ class Experiment:
 
     @property
     def oracle(self) -> bool:
-        """Whether it had the test images' truth in hand."""
+        """Whether it uses the truth of the test images."""
         return is_oracle(self.entry)
 
 

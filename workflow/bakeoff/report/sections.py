@@ -53,16 +53,15 @@ def data_warnings(*datasets: dict[str, Any]) -> list[str]:
     found = []
     if drawn:
         found.append(
-            f"The images of {wording.listed(drawn)} are synthetic: drawn by a program, in the layout of the real "
-            f"{'archive' if len(drawn) == 1 else 'archives'}. The figures show that the pipeline works; they say "
+            f"The images of {wording.listed(drawn)} are synthetic: a program drew them, in the layout of the real "
+            f"{'archive' if len(drawn) == 1 else 'archives'}. The figures show that the pipeline works. They say "
             "nothing about real images."
         )
     for about in datasets:
         unofficial = [file["name"] for file in about["provenance"].get("files", []) if not file.get("official")]
         if unofficial and not about["synthetic"]:
             found.append(
-                f"The data of {about['title']} come from a mirror: {wording.listed(unofficial)} "
-                f"{'is' if len(unofficial) == 1 else 'are'} not the official bytes{_subset(about)}."
+                f"The data of {about['title']} come from a mirror: {wording.not_official(unofficial)}.{_subset(about)}"
             )
     return found
 
@@ -72,8 +71,10 @@ def _subset(about: Mapping[str, Any]) -> str:
     listed, published = about["counts"]["listed"], (about["published"] or {}).get("listed")
     if published is None or listed >= published:
         return ""
-    some = f"{listed:,} of the {published:,} published images"
-    return f", and hold {some}: no score here can be set beside a published one"
+    return (
+        f" They hold {listed:,} of the {published:,} published images, so no score here is comparable with a published "
+        "one."
+    )
 
 
 def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
@@ -81,7 +82,7 @@ def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
     trained = any(each.has_epochs for task in tasks if not task.about["synthetic"] for each in task.experiments)
     if profile == "full" or not trained:
         return []
-    return [f"Run at the profile {profile}, not full: networks may do better there."]
+    return [f"Run at profile {profile}, not full. Networks may score higher at full."]
 
 
 def question(task: Task) -> str:
@@ -93,14 +94,14 @@ def question(task: Task) -> str:
     )
     split = task.split
     how = {
-        "stratified": "split drawn at random within groups",
+        "stratified": "stratified random split",
         "by-label": f"split by the label {split.get('label')}",
         "folds": f"{len(task.folds)}-fold cross-validation",
-        "random": "split drawn at random, image by image, as published",
+        "random": "random split of single images, as published",
         "every-14th": "every 14th image tested, as published",
     }.get(split["name"], f"split {split['name']}")
-    together = ", look-alikes kept together" if keeps_groups(split) else ", look-alikes not kept together"
-    alone = f", learned from {task.learn_from['value']} alone" if task.learn_from else ""
+    together = f", near-duplicates {'' if keeps_groups(split) else 'not '}kept together"
+    alone = f", trained on {task.learn_from['value']} only" if task.learn_from else ""
     return f"{asked}; {how}{together if split['name'] in ('stratified', 'folds') else ''}{alone}"
 
 
@@ -123,14 +124,14 @@ def weights_warnings(task: Task) -> list[str]:
     drawn = [experiment.label for experiment in task.experiments if random_weights(experiment)]
     if drawn:
         found.append(
-            f"{wording.listed(drawn)} started from random numbers in place of the pretrained weights: "
-            f"expect less than {'it' if len(drawn) == 1 else 'they'} can do."
+            f"{wording.listed(drawn)} started from random weights instead of pretrained ones. Expect lower scores than "
+            "with pretrained weights."
         )
     elsewhere = [experiment.label for experiment in task.experiments if _unofficial_weights(experiment)]
     if elsewhere:
         found.append(
-            f"{wording.listed(elsewhere)} started from weights that a mirror gave, or that no checksum verifies: not "
-            "surely the official bytes."
+            f"{wording.listed(elsewhere)} started from weights from a mirror, or without a verified checksum. They may "
+            "differ from the official ones."
         )
     return found
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bakeoff.report import audits, sections
+from bakeoff.report import audits, sections, wording
 from bakeoff.report.reading import Dataset, Task
 from bakeoff.report.sections import random_starts
 from bakeoff.report.verdicts import MARKS, answer, below_majority
@@ -15,7 +15,7 @@ _HEAD = (
 
 
 def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
-    """Every task with its best method and what is known of its lead, then what to be wary of.
+    """Every task with its best method and what is known of its lead, then cautions.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def summary(profile: str, tasks: list[Task], datasets: list[Dataset]) -> str:
         f"{', '.join(f'{mark} {name}' for name, mark in MARKS.items())}: better and worse at 5 % after Holm's "
         "correction for all pairs of a task, equivalent within its margin, pair by pair.",
     ]
-    wary = [f"- **{task.name}**: {_escaped(words)}" for task in tasks for words in _wary(task)]
-    return "\n".join([*lines, *(["", "### Be wary of", "", *wary] if wary else [])]) + "\n"
+    cautions = [f"- **{task.name}**: {_escaped(words)}" for task in tasks for words in _cautions(task)]
+    return "\n".join([*lines, *(["", "### Cautions", "", *cautions] if cautions else [])]) + "\n"
 
 
 def _row(task: Task) -> str:
@@ -48,7 +48,7 @@ def _row(task: Task) -> str:
     score = f"{found['score_title']} {found['score']} ({found['interval']})"
     leads = [
         _lead(found["runner_up"], "no other method"),
-        _lead(found["cheap"], "it is the cheap one" if found["is_cheap"] else "there is none"),
+        _lead(found["cheap"], wording.no_cheap(is_cheap=found["is_cheap"])),
     ]
     best = f"**{found['best']}** ({found['standing']})"
     cells = [task.name, best, score, str(found["images"]), *leads, found["cost"]]
@@ -61,7 +61,7 @@ def _lead(found: Mapping[str, Any] | None, otherwise: str) -> str:
     return f"{found['mark']} {found['by']} ({found['interval']}) over {found['over']}: {found['verdict']}"
 
 
-def _wary(task: Task) -> list[str]:
+def _cautions(task: Task) -> list[str]:
     found = [f"{row['mark']} {row['check']}: {row['finding']}" for row in audits.findings(task)]
     return [
         *found,

@@ -38,6 +38,7 @@ def answer(task: Task) -> dict[str, Any]:
         "runner_up": leads[others[0].name] if others else None,
         "cheap": leads[cheap.name] if cheap else None,
         "is_cheap": is_cheap,
+        "no_cheap": wording.no_cheap(is_cheap=is_cheap),
         "below_majority": below_majority(task),
         "random_starts": random_starts(task),
         "on_empty": _on_empty(task, best),
@@ -83,7 +84,7 @@ def _lead(task: Task, best: Experiment, other: Experiment) -> dict[str, Any]:
 
 
 def below_majority(task: Task) -> str:
-    """Which methods are not shown to be right more often than one that names the most frequent class; nothing if all
+    """Which methods are not shown to be more accurate than always predicting the most frequent class; nothing if all
     are.
     """
     if task.target is None or not task.experiments:
@@ -96,16 +97,7 @@ def below_majority(task: Task) -> str:
         if each.row["method"] != "majority":
             by_verdict[_against_majority(task, each, share)].append(each.label)
     better, undecided, worse = by_verdict.values()
-    always = f"than always answering {frequent} would be ({wording.score(share)})"
-    if worse and not (better or undecided):
-        return f"Every method is right less often {always}."
-    said = []
-    if undecided:
-        who = "Not" if better else "No method is"
-        said.append(f"{who} shown to be right more often {always}{f': {wording.listed(undecided)}' if better else ''}.")
-    if worse:
-        said.append(f"Right less often {always}: {wording.listed(worse)}.")
-    return " ".join(said)
+    return wording.below_majority(better, undecided, worse, frequent, share)
 
 
 def _against_majority(task: Task, experiment: Experiment, share: float) -> str:
@@ -138,12 +130,8 @@ def _on_empty(task: Task, best: Experiment) -> str:
         return ""
     share = float((scores.loc[empty, "fp"] > 0).mean())
     images, found = (scores.loc[which, "id"].nunique() for which in (empty, ~empty))
-    rest = wording.score(scores.loc[~empty, task.measure.column].mean())
-    return (
-        f"{wording.plural(images, 'test image')} with nothing to find: there {best.label} finds something, which is "
-        f"Dice 0, in {100 * share:.1f} % of the answers, and nothing, which is Dice 1, in {100 - 100 * share:.1f} %. "
-        f"On the other {wording.plural(found, 'image')} its mean Dice is {rest}."
-    )
+    rest = float(scores.loc[~empty, task.measure.column].mean())
+    return wording.on_empty(best.label, images, share, found, rest)
 
 
 def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[str]:
@@ -152,8 +140,8 @@ def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[s
     for other in others:
         found.setdefault(task.pair(best, other)["verdict"], []).append(other.label)
     said = {
-        "equivalent": f"As good as {best.label}, within the margin of {task.margin:g}",
-        "undecided": f"Not separated from {best.label} by these images",
+        "equivalent": f"Equivalent to {best.label} within the margin of {task.margin:g}",
+        "undecided": f"Not distinguished from {best.label} by these images",
     }
     return [f"{words}: {wording.listed(found[name])}." for name, words in said.items() if name in found]
 
@@ -165,7 +153,7 @@ def _alike(task: Task) -> list[str]:
         by_image = image_means(each.scores, task.measure.column).sort_index().round(12)
         found.setdefault(by_image.to_numpy().tobytes(), []).append(each.label)
     same = [wording.listed(labels) for labels in found.values() if len(labels) > 1]
-    return [f"Not told apart by {task.measure.title}, which is the same on every image: {each}." for each in same]
+    return [f"Same {task.measure.title} on every image: {each}." for each in same]
 
 
 def _cost_words(experiment: Experiment) -> str:
@@ -193,8 +181,8 @@ def _seed_spread(task: Task, experiment: Experiment) -> str:
     if len(means) < 2:
         return ""
     return (
-        f"From one seed of its training to another its mean {task.measure.title} ranges from "
-        f"{wording.score(means.min())} to {wording.score(means.max())} ({wording.plural(len(means), 'seed')})."
+        f"Across {wording.plural(len(means), 'seed')} its mean {task.measure.title} ranges from "
+        f"{wording.score(means.min())} to {wording.score(means.max())}."
     )
 
 
@@ -205,18 +193,18 @@ def _fold_spread(task: Task, experiment: Experiment) -> str:
     ids, by_image = task.prepared.index["id"], image_means(experiment.scores, task.measure.column)
     means = [float(by_image.loc[ids.iloc[fold.test]].mean()) for fold in task.folds]
     return (
-        f"From one fold to another its mean {task.measure.title} ranges from {wording.score(min(means))} to "
-        f"{wording.score(max(means))} ({len(means)} folds, each a training of its own and other test images)."
+        f"Across {len(means)} folds, each with its own training and test images, its mean {task.measure.title} ranges "
+        f"from {wording.score(min(means))} to {wording.score(max(means))}."
     )
 
 
 def _shortcuts(task: Task) -> list[str]:
-    """Which methods of a classification are not shown to be above what can be told without looking at the picture."""
+    """Which methods of a classification are not shown to be above what metadata or brightness predict."""
     if task.target is None:
         return []
     said = []
     checks = {row["check"]: row for row in task.checks.to_dict("records")}
-    for check, means in (("metadata", "What is known of the files"), ("brightness", "The brightness")):
+    for check, means in (("metadata", "Metadata"), ("brightness", "Brightness")):
         name = f"{check}: {task.target}"
         if name not in checks or checks[name]["verdict"] != "warn":
             continue
@@ -228,7 +216,7 @@ def _shortcuts(task: Task) -> list[str]:
         ]
         if below:
             told = f"{means} alone predicts {task.target} with a balanced accuracy of {wording.score(bar)}"
-            said.append(f"{told}; by their 95 % intervals these are not shown to do better: {wording.listed(below)}.")
+            said.append(f"{told}. Not shown to do better, by 95 % intervals: {wording.listed(below)}.")
     return said
 
 

@@ -12,7 +12,7 @@ from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 MISSING = "—"
 EN_DASH = "\u2013"  # a spreadsheet would take 1-3 with a hyphen for a date
 SHORTEST = 0.1  # seconds; nobody minds less
-ONE_RUN = "Run with one seed: how far another would move these differences is not known."
+ONE_RUN = "Run with one seed. How much these differences vary between seeds is not known."
 
 
 def known(value: Any) -> bool:
@@ -98,7 +98,7 @@ def foreground_choice(choice: Any, taken: Sequence[str], classes: int) -> str:
     """
     how = {
         "train": "chosen on the training images",
-        "oracle": "chosen on each test image with its truth in hand: a bound, not a method",
+        "oracle": "chosen on each test image by its true mask: an upper bound, not a method",
     }.get(str(choice), "fixed in the configuration")
     if len(taken) != 1 or not taken[0].isdigit():
         return how
@@ -224,12 +224,12 @@ def lead(
     by = f"{score(pair['difference'])} {kind.title} ({ends}; {chance})"
     apart = f"{score(pair['difference'])} {kind.title} ({ends})"
     beyond = pair["p_holm"] < 0.05 and pair["low"] > 0 and pair["effect"] * pair["difference"] >= 0
-    surely = f", though more than chance gives ({chance})" if beyond else ""
+    significant = f", although it is significant ({chance})" if beyond else ""
     said = {
         "better": f"{best} is better than {other} by {by}",
         "worse": f"{best} is worse than {other}, by {by}",
         "equivalent": f"{best} and {other} are equivalent: they differ by {apart}, less than the margin of {margin:g}"
-        f"{surely}",
+        f"{significant}",
         "undecided": f"Whether {best} is better than {other} is undecided: they differ by {by}, and "
         f"{_what_decides(pair)}",
     }[str(pair["verdict"])]
@@ -239,7 +239,7 @@ def lead(
 
 
 def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) -> str:
-    """How sure it is that the first of a task's methods is the best, in a few words.
+    """The rank of the first of a task's methods, in a few words.
 
     Parameters
     ----------
@@ -251,11 +251,11 @@ def standing(row: Mapping[str, Any], methods: int, *, seeds: int | None = None) 
         What `fewest_seeds` says of all of them.
     """
     if not known(row["rank_low"]):
-        return "a bound, without a rank"
+        return "an oracle, without a rank"
     if methods == 1:
         return "the only method"
     if row["rank_low"] == row["rank_high"]:
-        return f"rank {row['rank_low']:.0f}" + (" with this seed" if seeds == 1 else ", surely")
+        return f"rank {row['rank_low']:.0f}" + (" with one seed" if seeds == 1 else "")
     return f"tied: rank {rank(row['rank_low'], row['rank_high'])}"
 
 
@@ -287,7 +287,83 @@ def across_groups(
         return f"{label}: {on_best} and {on_worst} cannot be compared, since one of them has no interval."
     by = f"{score(difference)} ({score(low)} to {score(high)})"
     if -margin < low and high < margin:
-        return f"{label} does as well on {on_best} as on {on_worst}: apart by {by}, within the margin of {margin:g}."
+        within = f"within the margin of {margin:g}"
+        return f"{label} does equally well on {on_best} and {on_worst}: they differ by {by}, {within}."
     if low > 0:
         return f"{label} does better on {on_best} than on {on_worst}, by {by}."
-    return f"{label}: no difference is shown between {on_best} and {on_worst}, which are apart by {by}."
+    return f"{label}: no difference is shown between {on_best} and {on_worst}, which differ by {by}."
+
+
+def below_majority(
+    better: Sequence[str], undecided: Sequence[str], worse: Sequence[str], frequent: str, share: float
+) -> str:
+    """Which methods are not shown to be more accurate than always predicting the most frequent class.
+
+    Parameters
+    ----------
+    better, undecided, worse
+        Labels of the methods, by how they compare with that.
+    frequent, share
+        That class, and its share of the test images, 0 to 1.
+    """
+    always = f"always predicting {frequent} (accuracy {score(share)})"
+    if undecided and not better:
+        said = [f"No method is shown to beat {always}."]
+    elif worse and not better:
+        return f"Every method is less accurate than {always}."
+    else:
+        said = [f"Not shown to beat {always}: {listed(undecided)}."] if undecided else []
+    if worse:
+        said.append(f"Less accurate than {always}: {listed(worse)}.")
+    return " ".join(said)
+
+
+def on_empty(label: str, images: int, share: float, others: int, dice: float) -> str:
+    """What the mean Dice hides where some images have nothing to find.
+
+    Parameters
+    ----------
+    label
+        The method.
+    images, others
+        Images with nothing to find, and with something.
+    share
+        Of the answers on the first, 0 to 1, that find something.
+    dice
+        Mean on the others.
+    """
+    have = "has" if images == 1 else "have"
+    return (
+        f"{plural(images, 'test image')} {have} nothing to find. There {label} finds something (Dice 0) in "
+        f"{100 * share:.1f} % of its answers, and nothing (Dice 1) in {100 - 100 * share:.1f} %. On the other "
+        f"{plural(others, 'image')} its mean Dice is {score(dice)}."
+    )
+
+
+def no_cheap(*, is_cheap: bool) -> str:
+    """Why the best method is not compared with the best threshold or classical method."""
+    return "the best is a threshold or classical method" if is_cheap else "no threshold or classical method"
+
+
+def groups_between_parts(groups: int, tested: int) -> str:
+    """How many groups of near-duplicates a split divides among its parts, and how many of them are tested."""
+    if not groups:
+        return "No group of near-duplicates has images in more than one part."
+    have, are = ("has" if groups == 1 else "have"), ("is" if tested == 1 else "are")
+    means = (
+        f"{tested:,} of them {are} tested: near-duplicates of test images were seen before."
+        if tested
+        else ("None of them is tested.")
+    )
+    return f"{plural(groups, 'group')} of near-duplicates {have} images in more than one part. {means}"
+
+
+def not_official(files: Sequence[str]) -> str:
+    """Which files are not those that were published.
+
+    Examples
+    --------
+    >>> not_official(["a.zip"]), not_official(["a.zip", "b.zip"])
+    ('a.zip is not the official file', 'a.zip and b.zip are not the official files')
+    """
+    return f"{listed(files)} {'is not the official file' if len(files) == 1 else 'are not the official files'}"
