@@ -8,7 +8,8 @@ hashed here, to the values that `dvc.lock` will hold.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from ruamel.yaml import YAML
 from bakeoff.artefacts.checkpoints import FINISHED, HOME, drop_finished
 from bakeoff.artefacts.errors import BakeoffError
 
-IGNORED = re.compile(r"^(\.snakemake_timestamp|__pycache__|.*\.pyc)$")  # as .dvcignore has it
+# What DVC ignores beside the names in .dvcignore.
+ALWAYS_IGNORED = (".dvc", ".git", ".hg")
 
 
 def stage_inputs(stage: str, root: Path = Path()) -> dict[str, Any]:
@@ -44,20 +46,18 @@ def stage_inputs(stage: str, root: Path = Path()) -> dict[str, Any]:
     params = _read(root / "params.yaml")
     group, _, key = stage.partition("@")
     template = _read(root / "dvc.yaml")["stages"].get(group)
-    if template is None:
+    items = _at(params, str(template["foreach"]).strip("${}"), "dvc.yaml") if template and "foreach" in template else {}
+    if template is None or ("foreach" in template) != bool(key) or (key and key not in items):
         raise BakeoffError(f"dvc.yaml has no stage '{stage}': name one that it has.")
     values: dict[str, Any] = {**_flat(params), "key": key}
-    if "foreach" in template:
-        item = _at(params, str(template["foreach"]).strip("${}"), "dvc.yaml")[key]
-        values |= {f"item.{name}": value for name, value in _flat(item).items()}
+    if key:
+        values |= {f"item.{name}": value for name, value in _flat(items[key]).items()}
         template = template["do"]
+    ignored = ignored_names(root)
     deps = sorted({_filled(dep, values) for dep in template.get("deps", [])})
     keys = [_filled(param, values) for param in template.get("params", [])]
-    return {
-        "stage": stage,
-        "deps": {dep: md5(root / dep) for dep in deps},
-        "params": {each: _at(params, each, stage) for each in keys},
-    }
+    chosen = {each: _at(params, each, stage) for each in keys}
+    return {"stage": stage, "deps": {dep: md5(root / dep, ignored) for dep in deps}, "params": chosen}
 
 
 def is_recorded(inputs: Mapping[str, Any], lock: Mapping[str, Any]) -> bool:
@@ -79,8 +79,20 @@ def drop_recorded(root: Path = Path()) -> None:
     drop_finished(home, lambda inputs: is_recorded(inputs, lock))
 
 
-def md5(path: Path) -> str:
-    """DVC's hash of a file, or of a folder: of the JSON of its files' hashes and names, sorted.
+def ignored_names(root: Path) -> tuple[str, ...]:
+    """Names and patterns of names that DVC passes over in folders, as `.dvcignore` has them."""
+    file = root / ".dvcignore"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return (*ALWAYS_IGNORED, *(line.strip() for line in lines if line.strip() and not line.startswith("#")))
+
+
+def md5(path: Path, ignored: Iterable[str] = ALWAYS_IGNORED) -> str:
+    """DVC's hash of a file, or of a folder: of the JSON of its files' hashes and names, sorted by these.
+
+    Parameters
+    ----------
+    ignored
+        Names and patterns of names of files and folders that do not count.
 
     Raises
     ------
@@ -91,17 +103,17 @@ def md5(path: Path) -> str:
         return _md5_of_file(path)
     if not path.is_dir():
         raise BakeoffError(f"{path} is missing: run the pipeline, which makes it first.")
-    files = sorted((each.relative_to(path).parts, each) for each in _files(path))
-    listing = [{"md5": _md5_of_file(each), "relpath": "/".join(parts)} for parts, each in files]
+    files = sorted((each.relative_to(path).as_posix(), each) for each in _files(path, tuple(ignored)))
+    listing = [{"md5": _md5_of_file(each), "relpath": name} for name, each in files]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, ignored: tuple[str, ...]) -> Iterator[Path]:
     for entry in folder.iterdir():
-        if IGNORED.match(entry.name):
+        if any(fnmatchcase(entry.name, pattern) for pattern in ignored):
             continue
         if entry.is_dir():
-            yield from _files(entry)
+            yield from _files(entry, ignored)
         else:
             yield entry
 
@@ -124,7 +136,13 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _filled(text: str, values: Mapping[str, Any]) -> str:
-    return re.sub(r"\$\{([^}]+)\}", lambda found: str(values[found.group(1).strip()]), text)
+    def value(found: re.Match[str]) -> str:
+        key = found.group(1).strip()
+        if key not in values:
+            raise BakeoffError(f"params.yaml has no key '{key}', which dvc.yaml interpolates in '{text}': add it.")
+        return str(values[key]).lower() if isinstance(values[key], bool) else str(values[key])
+
+    return re.sub(r"\$\{([^}]+)\}", value, text)
 
 
 def _at(params: Any, key: str, where: str) -> Any:

@@ -123,6 +123,12 @@ class CheckpointFolder:
             if path.name not in (FINISHED, "finished.safetensors", "lock"):
                 path.unlink()
 
+    def keep_for(self, inputs: Mapping[str, Any]) -> None:
+        """Of a finished training: what the stage that uses it now depends on, which may have more seeds than before."""
+        entry = json.loads((self.folder / FINISHED).read_text())
+        if entry["inputs"] != inputs:
+            _write_whole(self.folder / FINISHED, json.dumps({**entry, "inputs": inputs}).encode())
+
     def finished(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Best weights and record of a training that came to its end, or None."""
         try:

@@ -239,6 +239,7 @@ def train_network(
             checkpoints.finish(best, record, inputs)
         else:
             best, record = done
+            checkpoints.keep_for(inputs)
     return best, record, description
 
 
