@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ def write_classifier(
     *,
     knows: float,
     seeds: int = SEEDS,
-    segmenter_cost: Mapping[str, Any] | None = None,
+    mask_quality: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """What the stages leave of a classifier of the diagnosis, whose probabilities know so much of the truth."""
     index = pd.read_csv(project.prepared("lungs") / "index.csv")
@@ -251,7 +251,7 @@ def write_classifier(
             table.to_csv(folder.history / f"seed{seed}-fold0" / "history.csv", index=False)
             record |= {"epochs_run": 2, "best_epoch": 2, "best_validation_score": 0.7, "score": "balanced accuracy"}
         (folder.models / f"seed{seed}-fold0.json").write_text(json.dumps(record))
-    write_settings(folder.predictions, name, entry, recipe=RECIPE if trained else None, segmenter_cost=segmenter_cost)
+    write_settings(folder.predictions, name, entry, recipe=RECIPE if trained else None, mask_quality=mask_quality)
 
 
 def _with_moved_edge(mask: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:

@@ -421,6 +421,11 @@ def test_a_derived_data_set_says_who_predicted(
     pictures(settings)
     assert sorted(path.name for path in DRAWN.iterdir()) == ["dataset.json", "fold0.npy", "fold1.npy"]
     about = json.loads((DRAWN / "dataset.json").read_text())
+    quality = about.pop("mask_quality")
+    assert [(row["fold"], row["part"]) for row in quality] == [
+        (fold, part) for fold in (0, 1) for part in ("train", "validation", "test")
+    ]
+    assert {row["variant"] for row in quality} == {variant}
     note = f"the image with {words}: tint"
     assert about == {
         **{"name": "cells-drawn", "title": f"Cells, {note}", "derived_from": "cells", "settings": settings},

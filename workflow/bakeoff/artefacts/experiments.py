@@ -2,7 +2,7 @@
 configuration."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ def write_settings(
     *,
     recipe: Mapping[str, Any] | None = None,
     segmenter_cost: Mapping[str, Any] | None = None,
+    mask_quality: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Write `experiment.json` into an experiment's folder of predictions.
 
@@ -29,8 +30,11 @@ def write_settings(
         How its networks were trained, at the profile; None where there is none.
     segmenter_cost
         `cost.json` of the network that predicts the masks in its pictures; None where there is none.
+    mask_quality
+        Mean Dice of these masks, by `fold` and `part`; None where there are none.
     """
-    about = {"name": name, **settings, "recipe_settings": recipe, "segmenter_cost": segmenter_cost}
+    about = {"name": name, **settings, "recipe_settings": recipe}
+    about |= {"segmenter_cost": segmenter_cost, "mask_quality": mask_quality}
     write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
 

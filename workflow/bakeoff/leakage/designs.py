@@ -10,7 +10,7 @@ IN_SAMPLE = "in-sample instead of cross-fitted masks"
 # What an entry of `derived` says about how a mask is shown, whatever its source.
 _DRAWING = ("dataset", "kind", "style", "colour", "opacity", "width", "keep", "margin")
 # What may differ between two experiments of the same method; `oracle` follows from the pictures.
-_NOT_METHOD = ("name", "family", "task", "images", "pictures", "segmenter", "segmenter_cost", "oracle")
+_NOT_METHOD = ("name", "family", "task", "images", "pictures", "segmenter", "segmenter_cost", "mask_quality", "oracle")
 
 Entry = Mapping[str, Any]
 

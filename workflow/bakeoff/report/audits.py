@@ -83,6 +83,29 @@ def leakage_effects(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def mask_quality(task: Task) -> list[dict[str, Any]]:
+    """Mean Dice of the predicted masks in the pictures of the task's experiments, by part of the split.
+
+    Returns
+    -------
+    list of dict
+        One a set of masks: `methods`, `variant` (in-sample or cross-fitted), `segmenter`, and `dice`, of training,
+        validation and test images, averaged over folds.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in task.experiments:
+        quality = each.entry.get("mask_quality")
+        if not quality:
+            continue
+        variant, segmenter = each.entry["pictures"]["variant"], each.entry["segmenter"]
+        row = found.setdefault((each.entry["pictures"]["masks"], variant), {"methods": []})
+        dice = pd.DataFrame(quality).groupby("part")["dice"].mean()
+        row |= {"variant": variant, "segmenter": segmenter}
+        row["dice"] = [(float(dice[part]), wording.score(dice[part])) for part in ("train", "validation", "test")]
+        row["methods"].append(each.label)
+    return list(found.values())
+
+
 def _shown(row: Mapping[Any, Any]) -> str:
     if row["low"] <= 0 <= row["high"]:
         return "? no effect shown"

@@ -234,6 +234,7 @@ def _fixed_sections(task: Task) -> dict[str, Any]:
         "costs": _with_charts(costs(task)),
         "checks": audits.checks(task),
         "leakage_effects": audits.leakage_effects(task.leakage_effects),
+        "mask_quality": audits.mask_quality(task),
         "split": task_split(task),
         "provenance": provenance(task),
     }

@@ -12,7 +12,7 @@ from bakeoff.report.reading import Experiment, Task
 from bakeoff.report.sections import estimate
 
 # What two experiments may differ in and still be one method that learned from other images.
-APART = ("name", "task", "split")
+APART = ("name", "task", "split", "mask_quality")
 
 
 def transfers(tasks: Sequence[Task]) -> list[dict[str, Any]]:

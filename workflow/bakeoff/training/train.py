@@ -64,4 +64,5 @@ def train(
     pictures = {} if images is None else read_json(images / "dataset.json", f"derive@{settings['images']}")
     with atomic_folder(folder.predictions) as beside:
         predict(name, prepared, split, images, folder.models, beside)
-        write_settings(beside, name, settings, recipe=recipe, segmenter_cost=pictures.get("segmenter_cost"))
+        shown = {key: pictures.get(key) for key in ("segmenter_cost", "mask_quality")}
+        write_settings(beside, name, settings, recipe=recipe, **shown)

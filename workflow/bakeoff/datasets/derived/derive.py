@@ -53,7 +53,8 @@ def derive(name: str, settings: Mapping[str, Any], prepared: Path, masks: Path, 
     }
     if settings["masks"] != settings["dataset"]:
         predicted = read_json(masks / "dataset.json", f"masks@{settings['masks']}")
-        about |= {"segmenter": predicted["segmenter"], "segmenter_cost": predicted["segmenter_cost"]}
+        quality = [row for row in predicted["quality"] if row["variant"] == settings["variant"]]
+        about |= {key: predicted[key] for key in ("segmenter", "segmenter_cost")} | {"mask_quality": quality}
     with atomic_folder(folder) as beside:
         for file, array in _masks(name, settings, data, masks):
             _draw(settings, data, array, beside / file)
