@@ -1,5 +1,6 @@
 """Faults that gave plausible wrong numbers: one test a fault, each with a line on what it would have cost."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,20 @@ import pandas as pd
 import pytest
 import torch
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.config import read_config, set_values
 from bakeoff.evaluation import classification, scores
 from bakeoff.evaluation.comparison import SEGMENTATION, compare_scores
 from bakeoff.models import unet
+from bakeoff.stage_inputs import stage_inputs
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
+from bakeoff.training.fit import training_key
 from bakeoff.training.loop import TrainingTask, train
 from bakeoff.training.objective import Examples, segmentation
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
+
+ROOT = Path(__file__).resolve().parent.parent
 
 RECIPE: dict[str, Any] = {
     **{"epochs": 1, "patience": 1, "batch_size": 4, "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0},
@@ -92,3 +100,63 @@ def test_oracles_are_outside_the_family_that_holm_corrects_for() -> None:
     )
     assert among_oracles["p_holm"].notna().sum() == 1
     assert among_oracles["verdict"].notna().all()
+
+
+# Cost: after a change to how the objective is built, the old network's scores come back under the new code's name.
+def test_a_checkpoint_is_of_the_code_the_data_and_the_parameters_that_its_stage_names(tmp_path: Path) -> None:
+    root, stage, cpu = tmp_path / "project", "train@lungs-unet", Runtime(torch.device("cpu"), "fp32")
+    shutil.copytree(ROOT / "workflow", root / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, root)
+    for name in ("prepared/lungs/images.npy", "splits/lungs.csv", "weights/none/weights.json"):
+        (root / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "data" / name).write_text(name)
+
+    def key(seed: int = 0, part: str = "0", runtime: Runtime = cpu) -> str:
+        return training_key(stage_inputs(stage, root), seed, part, runtime)
+
+    def key_after(name: str, *assignments: str) -> str:
+        """The key when a file has changed, as it was before again afterwards."""
+        path = root / name
+        before = path.read_text()
+        if assignments:
+            set_values(assignments, path)
+        else:
+            path.write_text(f"{before}# changed\n")
+        try:
+            return key()
+        finally:
+            path.write_text(before)
+
+    first, package, recipe = key(), "workflow/bakeoff", "recipes.from-scratch"
+    assert key() == first
+    for name in ("training/objective.py", "training/fit.py", "models/unet.py", "artefacts/atomic.py"):
+        assert key_after(f"{package}/{name}") != first, name
+    for name in ("progress/epochs.py", "progress/interruption.py", "models/segnet.py", "config/messages.py", "cli.py"):
+        assert key_after(f"{package}/{name}") == first, name
+    for name in ("prepared/lungs/images.npy", "splits/lungs.csv", "weights/none/weights.json"):
+        assert key_after(f"data/{name}") != first, name
+    assert key_after("params.yaml", "seeds.sample=5") == first, "how many other seeds there are"
+    assert key_after("params.yaml", f"{recipe}.sample.epochs=50") != first
+    assert key_after("params.yaml", f"{recipe}.small.epochs=50") == first, "of another profile"
+    assert key_after("params.yaml", "experiments.networks.lungs-unet.settings.norm=batch") != first
+    assert len({first, key(seed=1), key(part="1"), key(runtime=Runtime(torch.device("cuda"), "fp32"))}) == 4
+
+
+# Cost: as above, of whatever dvc.yaml names and the hash of a checkpoint does not.
+def test_what_a_checkpoint_is_of_is_what_dvc_reruns_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bakeoff.stage_inputs.md5", lambda path, ignored: "")  # most of it nobody has made here
+    checked = []
+    with Repo(str(ROOT)) as repo:
+        for stage in repo.index.stages:
+            if stage.name.partition("@")[0] in ("train", "masks"):
+                inputs = stage_inputs(stage.name, ROOT)
+                deps = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+                assert set(inputs["deps"]) == {Path(dep.fs_path).relative_to(ROOT).as_posix() for dep in deps}
+                (params,) = (dep for dep in stage.deps if isinstance(dep, ParamsDependency))
+                assert inputs["params"] == params.read_params()
+                checked.append(stage.name)
+    config = read_config(ROOT / "params.yaml")
+    assert sorted(checked) == sorted(
+        [*(f"train@{name}" for name in config.networks), *(f"masks@{name}" for name in config.predicted_masks)]
+    )

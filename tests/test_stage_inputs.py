@@ -247,7 +247,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     values["seeds"]["sample"] = 2
     for recipe in values["recipes"].values():
-        recipe["sample"] = {"epochs": 1, "patience": 1}
+        recipe["sample"] = {"epochs": 20, "patience": 20}
     with (root / "params.yaml").open("w") as file:
         editor.dump(values, file)
     project = Project(root)
@@ -292,10 +292,8 @@ def test_a_finished_seed_is_kept_until_dvc_has_recorded_the_stage(clone: Path) -
     process = start(clone, *REPRO, "train@lungs-unet")
     assert process.stdout is not None
     for line in process.stdout:
-        if "lungs-unet, seed 0: epoch 1/1" in line:
+        if "lungs-unet, seed 1: epoch 1/20" in line:
             break
-    while process.poll() is None and not finished(clone):
-        pass
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert len(finished(clone)) == 1
@@ -304,7 +302,7 @@ def test_a_finished_seed_is_kept_until_dvc_has_recorded_the_stage(clone: Path) -
     # The next run trains the second alone; it ends before DVC has recorded anything.
     said = run(clone, "bakeoff", "train", "lungs-unet")
     assert "lungs-unet, seed 0" not in said
-    assert "lungs-unet, seed 1: epoch 1/1" in said
+    assert "lungs-unet, seed 1: epoch 20/20" in said
     kept = finished(clone)
     assert len(kept) == 2
     models = clone / "results" / "lungs" / "lungs-unet" / "models"
@@ -323,7 +321,7 @@ def test_a_finished_seed_is_kept_until_dvc_has_recorded_the_stage(clone: Path) -
 
     # The next run, of whatever network, needs them no more.
     said = run(clone, *REPRO, "train@lungs-segnet")
-    assert "lungs-segnet, seed 1: epoch 1/1" in said
+    assert "lungs-segnet, seed 1: epoch 20/20" in said
     assert len(finished(clone)) == 2
     assert not set(finished(clone)) & set(kept)
     assert not [key for key in kept if (clone / HOME / key).exists()]

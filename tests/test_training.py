@@ -473,6 +473,8 @@ def test_an_added_seed_and_a_rerun_cost_only_themselves(place: Path, capfd: pyte
     assert "seed 0" not in told
     assert "seed 1: epoch 3/3" in told
     assert Path("models/seed0.safetensors").read_bytes() == first
+    kept = [json.loads(path.read_text()) for path in Path(".bakeoff/checkpoints").glob("*/finished.json")]
+    assert [each["inputs"]["params"]["seeds.sample"] for each in kept] == [2, 2], "what DVC is about to record"
     assert not list(Path(".bakeoff/checkpoints").glob("*/state-*")), "the optimiser's state is dropped at the end"
 
 

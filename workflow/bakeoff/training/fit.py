@@ -230,8 +230,7 @@ def train_network(
         std=list(network.std),  # type: ignore[arg-type]
         precision=runtime.precision,
     )
-    key = checkpoint.key_of(_determinants(inputs, seed, part, runtime))
-    checkpoints = checkpoint.CheckpointFolder(HOME / key)
+    checkpoints = checkpoint.CheckpointFolder(HOME / training_key(inputs, seed, part, runtime))
     with checkpoints.held(what):
         if (done := checkpoints.finished()) is None:
             best, history = train(task, network, runtime, checkpoints)
@@ -243,20 +242,25 @@ def train_network(
     return best, record, description
 
 
-def _determinants(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runtime) -> dict[str, Any]:
-    """What the bits of a trained network follow from; how many other seeds there are is none of it."""
+def training_key(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runtime) -> str:
+    """What tells a training's checkpoints from all others: whatever the bits of its network follow from.
+
+    That is what the stage depends on, but for how many other seeds there are, and where it is computed.
+    """
     params = {key: value for key, value in inputs.get("params", {}).items() if not key.startswith("seeds.")}
-    return {
-        **inputs,
-        "params": params,
-        "seed": seed,
-        "part": part,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "device": runtime.device.type,
-        "instruction_set": runtime.instruction_set,
-        "precision": runtime.precision,
-    }
+    return checkpoint.key_of(
+        {
+            **inputs,
+            "params": params,
+            "seed": seed,
+            "part": part,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "device": runtime.device.type,
+            "instruction_set": runtime.instruction_set,
+            "precision": runtime.precision,
+        }
+    )
 
 
 def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
