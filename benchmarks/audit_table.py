@@ -12,6 +12,8 @@ EXAMPLES = 3
 def main() -> None:
     """Read, print."""
     for folder in map(Path, sys.argv[1:]):
+        if not (folder / "audit.csv").is_file():
+            continue  # derived from another data set, whose audit is its own
         about = json.loads((folder / "dataset.json").read_text())
         counts = about["counts"]
         with (folder / "audit.csv").open() as file:
@@ -22,7 +24,7 @@ def main() -> None:
         print(f"## {about['title']}\n")
         print(
             f"{counts['listed']} images listed, {counts['used']} used, {counts['dropped']} dropped, at {about['size']} "
-            f"pixels. {sum(shared)} images have look-alikes, in {len(shared)} groups.\n"
+            f"pixels. {sum(shared)} images have near-duplicates, in {len(shared)} groups.\n"
         )
         for label, values in counts["by_label"].items():
             print(f"- {label}: " + ", ".join(f"{value} {count}" for value, count in values.items()))

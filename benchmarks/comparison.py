@@ -2,9 +2,9 @@
 
 Three parts, `--only` for one of them:
 
-- cost: time and peak memory of all statistics of one task, those of the score stage of every method and those of the
-  compare stage, for 10 methods, 3,669 images, 5 seeds and 37 classes or 3 kinds of pixels, and for 20 methods, in a
-  process of its own; temperatures are fitted, but no image is scored;
+- cost: time and peak memory of all statistics of one task, those of every method and those of the comparison, for 10
+  methods, 3,669 images, 5 seeds and 37 classes or 3 kinds of pixels, and for 20 methods, each in a process of its own;
+  temperatures are fitted, but no image is scored;
 - coverage: how many 95 % intervals hold the truth, over `--repeats` simulated test sets a design;
 - verdicts: how often methods that are equal get a "better" or "worse", Holm over the family.
 """
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import psutil
 from bakeoff.evaluation import classification
-from bakeoff.evaluation.bootstrap import Interval, mean_interval
+from bakeoff.evaluation.bootstrap import BOUNDS, Interval, mean_interval
 from bakeoff.evaluation.calibration import fit_temperature, scale
 from bakeoff.evaluation.classification import accuracy_interval
 from bakeoff.evaluation.comparison import KINDS, Kind, compare_scores, with_areas
@@ -273,7 +273,8 @@ def synthetic_task(kind: Kind, methods: int) -> dict[str, pd.DataFrame]:
     for method in range(methods):
         scores = np.clip(np.tile(ease, SEEDS) - 0.005 * method + rng.normal(0, 0.03, len(place)), 0, 1)
         correct = (scores > 0.9).astype(int)
-        of_all = dict.fromkeys([*kind.others, kind.column], correct if kind.binary else scores)
+        by_image = [score for score in (*kind.others, kind.column) if score in BOUNDS]  # others are of all images
+        of_all = dict.fromkeys(by_image, correct if kind.binary else scores)
         tables[f"method{method}"] = place.assign(**of_all)
     return tables
 
@@ -315,7 +316,7 @@ def cost(kind_name: str, methods: int, resamples: int) -> None:
 
 
 def score_classes(truth: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, resamples: int) -> None:
-    """What the score stage does for one classifier, with a fifth of the images to fit its temperatures on."""
+    """What the evaluation does for one classifier, with a fifth of the images to fit its temperatures on."""
     some = slice(len(truth) // 5)
     scaled = np.stack([scale(each, fit_temperature(truth[some], each[some])) for each in probabilities])
     classification.headline(truth, probabilities, groups, scaled=scaled, resamples=resamples)

@@ -29,7 +29,7 @@ from urllib.request import ProxyHandler, build_opener
 import numpy as np
 import psutil
 from bakeoff.config import read_config
-from bakeoff.demo.catalogue import Task, read_tasks
+from bakeoff.demo.catalogue import DemoTask, read_tasks
 from bakeoff.demo.comparing import picture_of_file
 from bakeoff.demo.server import open_method
 from PIL import Image
@@ -72,7 +72,7 @@ class Served:
         return self.wrong == 0 and len(self.seconds) == self.asked and self.growth <= MOST_GROWTH
 
 
-def write_images(task: Task, folder: Path, clients: int, images: int) -> list[list[Path]]:
+def write_images(task: DemoTask, folder: Path, clients: int, images: int) -> list[list[Path]]:
     """Files that differ from each other: test images, each with noise of its own, at twice their prepared size."""
     ids = list(task.tested)
     rng = np.random.default_rng(0)
@@ -87,7 +87,9 @@ def write_images(task: Task, folder: Path, clients: int, images: int) -> list[li
     return [[write(client, image) for image in range(images)] for client in range(clients)]
 
 
-def answers_alone(root: Path, task: Task, methods: Sequence[str], runtime: Any, files: list[Path]) -> dict[str, Any]:
+def answers_alone(
+    root: Path, task: DemoTask, methods: Sequence[str], runtime: Any, files: list[Path]
+) -> dict[str, Any]:
     """What each method says of each file when nobody else asks; of masks the classes, else the probabilities."""
     config = read_config(root / "params.yaml")
     predictors = [open_method(root, config, name, runtime) for name in methods]

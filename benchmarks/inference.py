@@ -1,14 +1,14 @@
-"""How fast a trained experiment answers, and how well images of other data sets are recognised: `python
+"""How fast a trained experiment predicts, and how well images of other data sets are recognised: `python
 benchmarks/inference.py --help`.
 
 `speed`: batch 1, torch in eager mode and fp32 against ONNX Runtime, one network, one machine, the same number of
-threads, alternating so that both see the same load; medians. Then, medians of nine, the time from starting `bakeoff
-predict --runtime onnx` to its end with one image, which is what a first result costs, and that of `bakeoff --help`,
-which is what any command costs. Run it where `params.yaml` and `results` are, after `bakeoff export`.
+threads, alternating so that both run under the same load; medians. Then, medians of nine, the time from starting
+`bakeoff predict --runtime onnx` to its end with one image, and that of `bakeoff --help`, the least that any command
+takes. Run it where `params.yaml` and `results` are, after `bakeoff export`.
 
-`out-of-distribution`: for every data set, how often one of its test images is nearer to its training images than an
-image of another data set is (the area under the ROC curve), all at its size and channels; and how many of either are
-called out of distribution (OOD). Needs `data/prepared` and `data/splits` alone.
+`out-of-distribution`: for every data set that is prepared, how often one of its test images is nearer to its training
+images than an image of another data set is (the area under the ROC curve), all at its size and channels; and how many
+of either are out of distribution (OOD). Needs `data/prepared` and `data/splits` alone.
 """
 
 import argparse
@@ -21,7 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from bakeoff.artefacts.layout import Project
 from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
+from bakeoff.config import CONFIG_FILE, read_config
 from bakeoff.datasets.preparation.decode import resize_image
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, fit_detector, parse_detector
 from PIL import Image
@@ -52,15 +54,18 @@ def speed(root: Path, experiment: str) -> None:
     """Print latency of one picture on both runtimes, and the time of a whole command."""
     import torch
     from bakeoff.exports.onnx_runtime import OnnxNetwork
-    from bakeoff.training.torch_network import TorchNetwork
     from bakeoff.training.device import Runtime
     from bakeoff.training.inference import predict_masks, predict_probabilities
     from bakeoff.training.preprocessing import channels_first
+    from bakeoff.training.torch_network import TorchNetwork
 
-    models, exports = (root / "results" / folder / experiment for folder in ("models", "exports"))
-    weights = next(iter(sorted(models.glob("seed0*.safetensors"))))
+    project, settings = Project(root), read_config(root / CONFIG_FILE).experiment(experiment)
+    models = project.experiment(settings["task"], experiment, settings["family"]).models
+    weights = next(iter(sorted(models.glob("seed0*.safetensors"))), None)
+    if weights is None:
+        sys.exit(f"{models} holds no network: run `dvc repro train@{experiment}` and `bakeoff export {experiment}`.")
     opened = TorchNetwork.open(weights)
-    onnx = OnnxNetwork.open(exports / f"{weights.stem}.onnx")
+    onnx = OnnxNetwork.open(project.exports(experiment) / f"{weights.stem}.onnx")
     known = opened.description
     masks = known["target"] is None
     side, channels = known["size"], known["in_channels"]
@@ -107,11 +112,12 @@ def _command_medians(root: Path, experiment: str, picture: np.ndarray) -> list[f
 
 def out_of_distribution(root: Path, limit: int) -> None:
     """Print a table of areas under the ROC curve, a row a data set whose images are known."""
-    data = {name: open_prepared(root / "data" / "prepared" / name) for name in TASKS}
-    print(f"| images known | train | {' | '.join(f'against {name}' for name in TASKS)} | own called OOD | fit, s |")
-    print(f"|---|---|{'---|' * (len(TASKS) + 2)}")
+    project = Project(root)
+    data = {name: open_prepared(project.prepared(name)) for name in TASKS if project.prepared(name).is_dir()}
+    print(f"| images known | train | {' | '.join(f'against {name}' for name in data)} | own called OOD | fit, s |")
+    print(f"|---|---|{'---|' * (len(data) + 2)}")
     for name, known in data.items():
-        fold = read_folds(root / "data" / "splits" / f"{TASKS[name]}.csv", known)[0]
+        fold = read_folds(project.split(TASKS[name]), known)[0]
         began = time.perf_counter()
         fitted = parse_detector(fit_detector(known.images, fold.train, fold.validation))
         seconds = time.perf_counter() - began

@@ -1,4 +1,5 @@
-"""Print comparisons as Markdown, a table a task: `python benchmarks/results_table.py results/comparison/*.csv`."""
+"""Print comparisons as Markdown, a table a task: `python benchmarks/results_table.py
+results/evaluation/*/comparison.csv`."""
 
 import csv
 import sys
@@ -46,7 +47,7 @@ def print_task(path: Path) -> None:
         return
     shown = {score: heading for score, heading in SCORES.items() if f"{score}_mean" in rows[0]}
     seeds = max(int(row["seeds"]) for row in rows)
-    print(f"\n## {path.stem}\n\n{rows[0]['images']} test images, {seeds} seed{'' if seeds == 1 else 's'}.\n")
+    print(f"\n## {path.parent.name}\n\n{rows[0]['images']} test images, {seeds} seed{'' if seeds == 1 else 's'}.\n")
     print(f"| rank | experiment | {' | '.join(shown.values())} | training, s a seed | weights |")
     print("|---" * (len(shown) + 4) + "|")
     for row in rows:
@@ -57,10 +58,9 @@ def print_task(path: Path) -> None:
 
 
 def main() -> None:
-    """Every table asked for; the tables of pairs beside them are passed over."""
+    """Every table asked for."""
     for name in sys.argv[1:]:
-        if not name.endswith("-pairs.csv") and Path(name).name != "claims.csv":
-            print_task(Path(name))
+        print_task(Path(name))
 
 
 if __name__ == "__main__":

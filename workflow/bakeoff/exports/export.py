@@ -30,6 +30,8 @@ from bakeoff.training.preprocessing import channels_first, normalise, to_unit_ra
 from bakeoff.training.saved import Description, load_network
 
 logger = logging.getLogger(__name__)
+for library in ("onnx_ir", "onnxscript"):  # what torch's exporter says of every node that it simplifies
+    logging.getLogger(library).setLevel(logging.WARNING)
 
 # The one that torch's exporter is written for: any other is a conversion of its result.
 OPSET = 20
