@@ -274,7 +274,7 @@ class _Findings:
         return DataState(self.results[str(protocol.experiment)].about)
 
     def random(self, protocol: Protocol) -> bool:
-        """Whether a network of the protocol started from random weights in place of pretrained ones."""
+        """Whether a network of the protocol started from random weights instead of pretrained ones."""
         names = [each for each in (protocol.experiment, protocol.against) if each is not None]
         return any(self.results[name].cost.get("weights") == "random" for name in names)
 

@@ -55,7 +55,10 @@ def conflicts_found(conflicting: int, identical: int, pairs: int, what: str) -> 
     if not pairs:
         return "There are no duplicates or near-duplicates."
     if not conflicting:
-        return f"None of the {_counted(pairs, 'pair', 'pairs')} of duplicates or near-duplicates differs in {what}."
+        which = "The only pair of duplicates or near-duplicates does not differ"
+        if pairs > 1:
+            which = f"None of the {pairs} pairs of duplicates or near-duplicates differs"
+        return f"{which} in {what}."
     return (
         f"{conflicting} of {_counted(pairs, 'pair', 'pairs')} of duplicates or near-duplicates "
         f"{'differs' if conflicting == 1 else 'differ'} in {what}; {identical} of them {_have(identical)} identical "

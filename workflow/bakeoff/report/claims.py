@@ -36,7 +36,7 @@ def claims(table: pd.DataFrame, pages: Mapping[str, str]) -> dict[str, Any]:
         "rows": [_row(row, pages) for row in table.to_dict("records")],
         "counts": [(mark, name, int(counts[name])) for name, mark in MARKS.items() if name in counts],
         "comparable": int((table["comparable"] == "yes").sum()),
-        "systems": int(table["system"].nunique()),
+        "systems": wording.plural(int(table["system"].nunique()), "published system"),
         "confirmed": _confirmed(table),
     }
 

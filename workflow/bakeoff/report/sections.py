@@ -119,7 +119,7 @@ def image_counts(task: Task) -> str:
 
 
 def weights_warnings(task: Task) -> list[str]:
-    """Which networks of a task started from random or unofficial weights in place of the published ones."""
+    """Which networks of a task started from random or unofficial weights instead of the published ones."""
     found = []
     drawn = [experiment.label for experiment in task.experiments if random_weights(experiment)]
     if drawn:
@@ -137,7 +137,7 @@ def weights_warnings(task: Task) -> list[str]:
 
 
 def random_starts(task: Task) -> str:
-    """How many methods of a task started from random weights in place of pretrained ones; nothing if none did."""
+    """How many methods of a task started from random weights instead of pretrained ones; nothing if none did."""
     drawn = sum(random_weights(experiment) for experiment in task.experiments)
     which = f"{drawn} of {len(task.experiments)} methods" if len(task.experiments) > 1 else "The only method"
     return f"{which} started from random weights, not pretrained ones." if drawn else ""
