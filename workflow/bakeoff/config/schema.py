@@ -6,7 +6,7 @@ since DVC tracks the file and not this module.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -33,20 +33,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
 
-class SeedCounts(Section):
-    """How many seeds at each profile."""
-
-    sample: Seeds
-    small: Seeds
-    full: Seeds
+T = TypeVar("T")
 
 
-class StoredWeights(Section):
-    """In what precision the weights of trained networks are kept at each profile."""
+class ByProfile(Section, Generic[T]):
+    """What a key is at each profile."""
 
-    sample: Literal["half", "single"]
-    small: Literal["half", "single"]
-    full: Literal["half", "single"]
+    sample: T
+    small: T
+    full: T
 
 
 class Download(Section):
@@ -115,19 +110,11 @@ class LabelledSplit(Section):
 FoldCount = Annotated[int, Field(ge=2, le=20)]
 
 
-class FoldCounts(Section):
-    """How many folds at each profile."""
-
-    sample: FoldCount
-    small: FoldCount
-    full: FoldCount
-
-
 class FoldedSplit(Section):
     """Cross-validation: every image is tested once, by the fold that did not see it."""
 
     name: Literal["folds"]
-    folds: FoldCounts
+    folds: ByProfile[FoldCount]
     validation: Annotated[float, Field(gt=0, lt=1)]
     stratify: list[str]
     grouped: bool
@@ -190,14 +177,11 @@ class DatasetSize(Section):
     archive: AnyArchive
 
 
-class Dataset(Section):
+class Dataset(ByProfile[DatasetSize]):
     """A data set that a package of `bakeoff.datasets` reads from its archives."""
 
     source: str
     duplicates: Duplicates
-    sample: DatasetSize
-    small: DatasetSize
-    full: DatasetSize
 
 
 class Folder(Section):
@@ -277,14 +261,6 @@ class OfficialWeights(Section):
 AnyWeights = Annotated[NoWeights | RandomWeights | OfficialWeights, Field(discriminator="from_")]
 
 
-class Weights(Section):
-    """A set of pretrained weights at each profile."""
-
-    sample: AnyWeights
-    small: AnyWeights
-    full: AnyWeights
-
-
 class Augmentation(Section):
     """How far a training image may be changed."""
 
@@ -317,13 +293,10 @@ class Training(Section):
     augmentation: Augmentation
 
 
-class Recipe(Section):
+class Recipe(ByProfile[dict[str, Any]]):
     """A budget and its settings: what holds always, and what a profile changes."""
 
     always: dict[str, Any]
-    sample: dict[str, Any]
-    small: dict[str, Any]
-    full: dict[str, Any]
 
     def at(self, profile: str) -> dict[str, Any]:
         """The recipe's keys at a profile."""
@@ -400,20 +373,12 @@ class Segmenter(Network):
     experiment: str
 
 
-class InnerFolds(Section):
-    """How many parts the training images are divided into at each profile."""
-
-    sample: Annotated[int, Field(ge=2, le=20)]
-    small: Annotated[int, Field(ge=2, le=20)]
-    full: Annotated[int, Field(ge=2, le=20)]
-
-
 class PredictedMasks(Section):
     """Masks that a network predicts for the images of a task."""
 
     dataset: str
     task: str
-    inner_folds: InnerFolds
+    inner_folds: ByProfile[FoldCount]
     segmenter: Segmenter
 
 
@@ -438,15 +403,15 @@ class Config(Section):
     """The whole configuration."""
 
     profile: Profile
-    seeds: SeedCounts
-    stored_weights: StoredWeights
+    seeds: ByProfile[Seeds]
+    stored_weights: ByProfile[Literal["half", "single"]]
     download: Download
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     margins: Margins
     datasets: dict[Name, Dataset]
     folders: dict[Name, Folder]
     tasks: dict[Name, Task]
-    weights: dict[Name, Weights]
+    weights: dict[Name, ByProfile[AnyWeights]]
     recipes: dict[Name, Recipe]
     experiments: Experiments
     predicted_masks: dict[Name, PredictedMasks]
