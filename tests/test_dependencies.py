@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from bakeoff import config
-from bakeoff.artefacts import predictions
 from bakeoff.config import Config, read_config
 from packaging.requirements import Requirement
 
@@ -463,7 +461,3 @@ def test_versions_of_the_engines_are_capped_with_a_reason() -> None:
         assert operators == {">=", "<"}
         (line,) = (line for line in text.splitlines() if line.strip().startswith(f'"{engine}>='))
         assert "#" in line, f"say why {engine} is capped"
-
-
-def test_the_configuration_and_the_predictions_agree_on_the_most_seeds() -> None:
-    assert config.MAX_SEEDS == predictions.MAX_SEEDS

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.predictions import MAX_SEEDS, read_predictions, write_predictions
+from bakeoff.artefacts.predictions import read_predictions, write_predictions
 
 IDS = ["007", "b", "NA"]  # names that a careless reader turns into 7 and NaN
 
@@ -31,34 +31,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     )
 
 
-def test_every_declared_seed_has_a_folder(tmp_path: Path) -> None:
-    write_predictions(tmp_path, IDS, {0: masks(0)})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "predictions.csv",
-        *(f"seed{seed}" for seed in range(MAX_SEEDS)),
-    ]
-    assert [len(list((tmp_path / f"seed{seed}").iterdir())) for seed in range(MAX_SEEDS)] == [1, 0, 0, 0, 0]
-
-
-def test_fewer_seeds_leave_no_masks_of_the_old_ones(tmp_path: Path) -> None:
-    write_predictions(tmp_path, IDS, {0: masks(0), 1: masks(1)})
-    write_predictions(tmp_path, IDS, {0: masks(5)})
-    assert list(read_predictions(tmp_path).masks) == [0]
-    assert not list((tmp_path / "seed1").iterdir())
-
-
 def test_a_rest_of_a_killed_run_is_swept_away(tmp_path: Path) -> None:
     rest = tmp_path / ".seed0.part"
     rest.mkdir()
     (rest / "masks.npy").write_bytes(b"half")
-    write_predictions(tmp_path, IDS, {0: masks(0)}, seed_folders=1)
+    write_predictions(tmp_path, IDS, {0: masks(0)})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["predictions.csv", "seed0"]
 
 
 @pytest.mark.parametrize(
     ("by_seed", "message"),
     [
-        ({MAX_SEEDS: masks(0)}, "outside the declared folders seed0 to seed4"),
         ({0: masks(0)[:2]}, r"not uint8 \(3, H, W\)"),
         ({0: masks(0).astype(np.int64)}, "int64"),
     ],

@@ -15,9 +15,6 @@ import pandas as pd
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
 
-# A stage declares its outputs before it is known how many seeds the configuration asks for: seed0 to seed4 always
-# exist, and those without a prediction are empty.
-MAX_SEEDS = 5
 
 # How far the probabilities of one image may add up to something else than 1: rounding, not a mistake.
 SUM_TOLERANCE = 1e-4
@@ -55,10 +52,8 @@ def write_predictions(
     ids: list[str],
     masks_by_seed: dict[int, np.ndarray],
     extra: dict[str, list] | None = None,
-    *,
-    seed_folders: int = MAX_SEEDS,
 ) -> None:
-    """Write `predictions.csv` and the folders `seed0` to `seed{seed_folders - 1}`, each whole or not at all.
+    """Write `predictions.csv` and a folder `seedK` a seed, each whole or not at all.
 
     Parameters
     ----------
@@ -70,17 +65,13 @@ def write_predictions(
         uint8 class indices, (len(ids), height, width), by seed. A method without randomness has seed 0 alone.
     extra
         Further columns of `predictions.csv`, one value a row: all images of the first seed, then of the next.
-    seed_folders
-        How many seed folders the stage declares as outputs; those not in `masks_by_seed` are left empty.
 
     Raises
     ------
     ValueError
-        If a seed has no folder, masks are not uint8 or not one an id, or a column has the wrong length.
+        If masks are not uint8 or not one an id, or a column has the wrong length.
     """
     for seed, masks in masks_by_seed.items():
-        if not 0 <= seed < seed_folders:
-            raise ValueError(f"Seed {seed} is outside the declared folders seed0 to seed{seed_folders - 1}.")
         if masks.dtype != np.uint8 or masks.ndim != 3 or len(masks) != len(ids):
             raise ValueError(f"Masks of seed {seed} are {masks.dtype} {masks.shape}, not uint8 ({len(ids)}, H, W).")
     seeds = sorted(masks_by_seed)
@@ -93,8 +84,9 @@ def write_predictions(
     table = pd.DataFrame(columns)
 
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in range(seed_folders):
-        _write_seed(folder / f"seed{seed}", masks_by_seed.get(seed))
+    for seed, masks in masks_by_seed.items():
+        with atomic_folder(folder / f"seed{seed}") as beside:
+            np.save(beside / "masks.npy", masks, allow_pickle=False)
     # Last, so that a table never speaks of masks that are not there.
     write_text(folder / "predictions.csv", table.to_csv(index=False, float_format="%.6f"))
 
@@ -126,12 +118,6 @@ def read_predictions(folder: Path) -> Predictions:
 
 def _foreground_fraction(masks: np.ndarray) -> np.ndarray:
     return np.array([np.count_nonzero(mask) / mask.size for mask in masks])
-
-
-def _write_seed(place: Path, masks: np.ndarray | None) -> None:
-    with atomic_folder(place) as beside:
-        if masks is not None:
-            np.save(beside / "masks.npy", masks, allow_pickle=False)
 
 
 def _read_masks(path: Path) -> np.ndarray:

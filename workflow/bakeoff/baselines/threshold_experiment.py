@@ -66,7 +66,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
         "foreground": foreground.tolist(),
         "note": ["" if ok else "no threshold found: all background" for ok in found],
     }
-    write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: masks}, extra, seed_folders=1)
+    write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: masks}, extra)
     cost = {
         "parameters": 0,
         "multiply_adds": None,
