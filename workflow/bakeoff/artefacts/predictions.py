@@ -15,7 +15,6 @@ import pandas as pd
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
 
-
 # How far the probabilities of one image may add up to something else than 1: rounding, not a mistake.
 SUM_TOLERANCE = 1e-4
 _PROBABILITY = "p_"
