@@ -156,7 +156,7 @@ def test_examples_are_test_images_with_their_truth(clone: Path) -> None:
         lungs.true_mask(lungs.examples()[0]), np.load(clone / "data/prepared/lungs/masks.npy")[row]
     )
     trained = table.loc[table["split"] == "train", "id"].iloc[0]
-    with pytest.raises(BakeoffError, match="is no test image of lungs: take one of its examples"):
+    with pytest.raises(BakeoffError, match="is not a test image of lungs: choose one of its examples"):
         lungs.example(trained)
 
 
@@ -175,7 +175,7 @@ def test_what_needs_the_truth_is_not_offered(clone: Path, tmp_path: Path) -> Non
 
 def test_before_anything_was_trained_it_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    with pytest.raises(BakeoffError, match=r"nothing to predict with: type `make run`, or `dvc repro`"):
+    with pytest.raises(BakeoffError, match=r"holds no method that can predict: run `make run` or `dvc repro`"):
         read_tasks(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_the_command_line_says_so_too(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     found = CliRunner().invoke(main, ["demo"])
     assert found.exit_code == 1
-    assert "results holds nothing to predict with: type `make run`" in found.output
+    assert "results holds no method that can predict: run `make run`" in found.output
     assert CliRunner().invoke(main, ["demo", "--port", "99999"]).exit_code == 2
 
 
@@ -260,13 +260,13 @@ def test_the_five_likeliest_classes_come_first_ties_in_order() -> None:
 def test_methods_are_checked(clone: Path) -> None:
     lungs = read_tasks(clone)["lungs"]
     assert [each.experiment for each in chosen_methods(lungs, ["lungs-yen", "lungs-yen"])] == ["lungs-yen"]
-    with pytest.raises(BakeoffError, match="No method is chosen: tick at least one"):
+    with pytest.raises(BakeoffError, match="No method is selected: select at least one"):
         chosen_methods(lungs, [])
     with pytest.raises(BakeoffError, match=f"lungs has no method 'x': choose among {', '.join(sorted(METHODS))}"):
         chosen_methods(lungs, ["x"])
     many = [Method(f"m{n}", f"M{n}", False) for n in range(MOST_METHODS + 1)]
     object.__setattr__(lungs, "methods", many)
-    with pytest.raises(BakeoffError, match="7 methods are chosen: tick at most 6"):
+    with pytest.raises(BakeoffError, match="7 methods are selected: select at most 6"):
         chosen_methods(lungs, [each.experiment for each in many])
 
 
@@ -362,7 +362,7 @@ class TestUploads:
         assert file.exists()
         uploads.leave(order[1])
         assert not file.exists()
-        with pytest.raises(BakeoffError, match="no longer here: hand it in again"):
+        with pytest.raises(BakeoffError, match="no longer here: upload it again"):
             uploads.use(str(file), "one")
 
     def test_a_file_that_arrived_again_waits_for_its_second_owner(self, file: Path) -> None:
@@ -584,10 +584,10 @@ class TestTheApi:
     @pytest.mark.parametrize(
         ("asked", "words"),
         [
-            (("lungs", ["lungs-otsu"], None, None), "There is no image: hand one in"),
-            (("lungs", ["lungs-otsu"], None, "nobody"), "'nobody' is no test image of lungs"),
+            (("lungs", ["lungs-otsu"], None, None), "There is no image: upload one"),
+            (("lungs", ["lungs-otsu"], None, "nobody"), "'nobody' is not a test image of lungs"),
             (("moon", ["lungs-otsu"], None, None), "There is no task 'moon': choose among catsdogs, lungs"),
-            (("lungs", [], None, "x"), "No method is chosen"),
+            (("lungs", [], None, "x"), "No method is selected"),
         ],
     )
     def test_what_cannot_be_answered_is_refused_in_words(self, client: Any, asked: Any, words: str) -> None:
@@ -598,17 +598,17 @@ class TestTheApi:
         from gradio_client import handle_file
 
         (tmp_path / "notes.png").write_text("no image")
-        with pytest.raises(Exception, match=r"notes.png is no image that can be read .*: hand in a PNG, JPEG"):
+        with pytest.raises(Exception, match=r"notes.png cannot be read as an image .*: upload a PNG, JPEG"):
             client.predict("lungs", ["lungs-otsu"], handle_file(tmp_path / "notes.png"), None, api_name="/predict")
 
     def test_a_file_of_the_server_is_not_read(self, client: Any, clone: Path, scan: Path) -> None:
         """A client that claims to have handed in what it has not."""
-        with pytest.raises(Exception, match="no longer here: hand it in again"):
+        with pytest.raises(Exception, match="no longer here: upload it again"):
             client.predict("lungs", ["lungs-otsu"], {"path": str(scan)}, None, api_name="/predict")
 
     def test_an_address_in_place_of_a_file_is_refused_in_words(self, client: Any) -> None:
         address = {"path": "https://example.org/cat.png", "meta": {"_type": "gradio.FileData"}}
-        with pytest.raises(Exception, match="An address is no file, and nothing is fetched here"):
+        with pytest.raises(Exception, match="Addresses are not accepted, and nothing is downloaded"):
             client.predict("lungs", ["lungs-otsu"], address, None, api_name="/predict")
 
     def test_six_at_once_get_what_each_would_get_alone(self, server: Server, clone: Path, tmp_path: Path) -> None:
@@ -737,13 +737,13 @@ class TestThePage:
         (tmp_path / "notes.png").write_text("no image")
         page.locator("input[type=file]").first.set_input_files(tmp_path / "notes.png")
         alert = page.locator("#results [role=alert]")
-        alert.get_by_text("notes.png is no image that can be read").wait_for()
+        alert.get_by_text("notes.png cannot be read as an image").wait_for()
         assert "Traceback" not in page.content()
 
     @everywhere
     def test_classes_are_bars_with_the_true_one_marked(self, page: Any) -> None:
         page.get_by_role("button", name="Thumbnail 2 of 8").click()
-        table = page.get_by_role("table", name="Likeliest classes")
+        table = page.get_by_role("table", name="Most probable classes")
         table.wait_for()
         assert table.locator("tbody tr").count() == 2
         assert table.locator("tr.true").count() == 1

@@ -111,12 +111,12 @@ def test_files_folders_and_patterns_are_found_once(tmp_path: Path, monkeypatch: 
     assert find_pictures(["b", "raw"], leave_out=[Path("b/deep"), Path("raw")]) == [Path("b/2.PNG"), Path("raw")]
     assert find_pictures(["**/*.jpeg", "b/2.PNG"], leave_out=[Path("nowhere")]) == below
     assert find_pictures(["b/deep/1.jpeg"], leave_out=[Path("b/deep")]) == below[1:], "named itself"
-    with pytest.raises(BakeoffError, match=r"b/deep is no image, .* \(what lies in b aside\): check the path"):
+    with pytest.raises(BakeoffError, match=r"b/deep is not an image, .* \(what lies in b aside\): check the path"):
         find_pictures(["b/deep"], leave_out=[Path("b")])
-    with pytest.raises(BakeoffError, match=r"x\.png cannot be looked at \(File name too long\): check the path"):
+    with pytest.raises(BakeoffError, match=r"x\.png cannot be read \(File name too long\): check the path"):
         find_pictures([f"{300 * 'x'}.png"])
     for nothing in ("c", "*.bmp", "b/.hidden/*.jpg"):
-        with pytest.raises(BakeoffError, match=r"is no image, and no folder or pattern"):
+        with pytest.raises(BakeoffError, match=r"is not an image, nor a folder or pattern"):
             find_pictures(["b", nothing])
 
 
@@ -160,7 +160,7 @@ def test_masks_of_grey_levels_are_read_and_others_refused(tmp_path: Path) -> Non
     two = np.array([[0, 255], [255, 0]], np.uint8)
     Image.fromarray(two).save(tmp_path / "two.png")
     assert open_mask(tmp_path / "two.png", 2).tolist() == [[0, 1], [1, 0]]
-    with pytest.raises(Undecodable, match="level 255 is no class: there are 3"):
+    with pytest.raises(Undecodable, match="level 255 is not a class: there are 3"):
         open_mask(tmp_path / "two.png", 3)
 
 

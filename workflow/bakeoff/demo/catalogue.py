@@ -1,5 +1,4 @@
-"""What there is to show: the tasks of the configuration with something to predict with, their methods and their test
-images."""
+"""What the demo shows: the tasks in which a method can predict, their methods and their test images."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -30,9 +29,9 @@ class Method:
     experiment
         Its name in the configuration.
     label
-        What a reader calls it; no two of a task are called the same.
+        Its name on the page, unique within the task.
     chosen
-        Whether it is ticked when the page opens.
+        Whether it is selected when the page opens.
     """
 
     experiment: str
@@ -42,7 +41,7 @@ class Method:
 
 @dataclass(frozen=True)
 class DemoTask:
-    """A task of the configuration, what can be done in it, and its test images.
+    """A task of the configuration, the methods that can predict in it, and its test images.
 
     Attributes
     ----------
@@ -53,15 +52,15 @@ class DemoTask:
     split
         `data/splits/TASK.csv`.
     detector
-        Measures how far a picture is from the training images; None where the task was not evaluated.
+        Of pictures that differ from the training images; None if the task was not evaluated.
     methods
-        Best first, as far as they have been compared.
+        Those that have been compared first, the best of them at the top.
     ranked
-        Whether they all have been.
+        Whether all of them have been compared.
     masks
-        Whether any of them answers with a mask.
+        Whether any of them predicts a mask.
     note
-        What has to be said beside every answer, or "".
+        To be shown with every prediction; or "".
     """
 
     name: str
@@ -77,13 +76,13 @@ class DemoTask:
 
     @property
     def title(self) -> str:
-        """What it is about, in a line."""
+        """A line for the list of tasks."""
         what = " and ".join(self.classes[1:]) if self.target is None else self.target
         return f"{self.name}: {what} in {self.data.about['title']}"
 
     @cached_property
     def classes(self) -> list[str]:
-        """Names of what is told apart; of masks the first is the background."""
+        """Names of the classes; of masks the first is the background."""
         return self.data.classes if self.target is None else self.data.targets(self.target)
 
     @property
@@ -98,7 +97,7 @@ class DemoTask:
 
     @cached_property
     def tested(self) -> dict[str, int]:
-        """Row in the prepared arrays, by id, of every image that fold 0 tests: its networks have never seen them."""
+        """Row in the prepared arrays, by id, of every test image of fold 0: its networks were not trained on them."""
         fold = read_folds(self.split, self.data)[0]
         return {self.data.index["id"].iloc[row]: int(row) for row in fold.test}
 
@@ -114,10 +113,10 @@ class DemoTask:
         Raises
         ------
         BakeoffError
-            If the task's first fold tests no such image.
+            If the first fold of the task has no such test image.
         """
         if id_ not in self.tested:
-            raise BakeoffError(f"'{id_}' is no test image of {self.name}: take one of its examples.")
+            raise BakeoffError(f"'{id_}' is not a test image of {self.name}: choose one of its examples.")
         return np.asarray(self.data.images[self.tested[id_]])
 
     def true_mask(self, id_: str) -> np.ndarray | None:
@@ -130,7 +129,7 @@ class DemoTask:
 
 
 def read_tasks(root: Path) -> dict[str, DemoTask]:
-    """The tasks that something can be predicted in, by name, in the configuration's order.
+    """The tasks in which a method can predict, by name, in the configuration's order.
 
     Parameters
     ----------
@@ -148,10 +147,7 @@ def read_tasks(root: Path) -> dict[str, DemoTask]:
     usable = {name: each for name, each in experiments.items() if _usable(project, name, each, experiments)}
     tasks = {name: task for name in config.tasks if (task := _task(project, config, name, usable)) is not None}
     if not tasks:
-        raise BakeoffError(
-            f"{project.results} holds nothing to predict with: type `make run`, or `dvc repro`, and come back when it "
-            "is done."
-        )
+        raise BakeoffError(f"{project.results} holds no method that can predict: run `make run` or `dvc repro` first.")
     return tasks
 
 
@@ -200,10 +196,10 @@ def _trained(project: Project, name: str, settings: Mapping[str, Any]) -> bool:
 
 
 def _methods(labels: Mapping[str, str], experiments: Mapping[str, Mapping[str, Any]]) -> list[Method]:
-    """Methods in the order of the comparison; those that are not in it last, in the configuration's order."""
+    """Methods in the order of the comparison; those that are not in it come last, in the configuration's order."""
     ranked = [name for name in labels if name in experiments]
     ordered = [*ranked, *(name for name in experiments if name not in labels)]
-    # Where nothing is ranked yet the last, since the configuration goes from the plain to the elaborate.
+    # If none is ranked yet, the last: the configuration lists simple methods first.
     chosen = {(ranked or ordered[::-1])[0], *_otsus(experiments)}
     if len(chosen) < 2:
         chosen.update(ordered[:2])
@@ -219,7 +215,7 @@ def _otsus(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _labels(comparison: Path) -> dict[str, str]:
-    """What the methods of a comparison are called, by experiment, best first; none where there is no comparison."""
+    """Labels of the methods in a comparison, by experiment, best first; empty if there is no comparison."""
     if not comparison.is_file():
         return {}
     table = pd.read_csv(comparison, dtype=str, keep_default_na=False)

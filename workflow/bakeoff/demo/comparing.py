@@ -1,4 +1,4 @@
-"""One picture and several methods: what each of them makes of it."""
+"""Predictions of several methods for one picture."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from bakeoff.evaluation.overlap import confusion_counts, dice
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import Answer, Predictor
 
-# What one request may ask for, so that nobody keeps the others waiting for long.
+# Limits of one request, so that other requests do not wait long.
 MOST_METHODS = 6
 MOST_CLASSES = 5
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What the methods are asked about.
+    """What the methods predict.
 
     Attributes
     ----------
@@ -45,18 +45,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one method makes of a picture.
+    """The prediction of one method for a picture.
 
     Attributes
     ----------
     method
-        Whose answer it is.
+        That predicted.
     classes, mask_classes
-        Names of the classes that the answer's probabilities, or its mask, are of.
+        Names of the classes, in the order of the probabilities and by index in the mask.
     answer
-        None where the method could not answer.
+        None if the method failed.
     words
-        Why it could not.
+        Why it failed.
     dice
         Of class 1 with the true mask, where that is known.
     """
@@ -85,7 +85,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several methods make of one picture.
+    """The predictions of several methods for one picture.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Comparison:
 
 
 def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
-    """A picture that somebody hands in, turned upright as its camera says.
+    """An uploaded picture, turned upright by its EXIF tag.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
     except Undecodable as error:
         reason = str(error).rstrip(".")
         raise BakeoffError(
-            f"{name} is no image that can be read ({reason}): hand in a PNG, JPEG, TIFF, WebP, BMP or GIF."
+            f"{name} cannot be read as an image ({reason}): upload a PNG, JPEG, TIFF, WebP, BMP or GIF."
         ) from None
     return Picture(name, pixels, resize_image(pixels, task.size))
 
@@ -148,9 +148,9 @@ def chosen_methods(task: DemoTask, experiments: Sequence[str]) -> list[Method]:
         raise BakeoffError(f"{task.name} has no method '{strangers[0]}': choose among {', '.join(sorted(known))}.")
     chosen = [method for method in task.methods if method.experiment in experiments]
     if not chosen:
-        raise BakeoffError("No method is chosen: tick at least one.")
+        raise BakeoffError("No method is selected: select at least one.")
     if len(chosen) > MOST_METHODS:
-        raise BakeoffError(f"{len(chosen)} methods are chosen: tick at most {MOST_METHODS}.")
+        raise BakeoffError(f"{len(chosen)} methods are selected: select at most {MOST_METHODS}.")
     return chosen
 
 
@@ -161,12 +161,12 @@ def compare(
     get: Callable[[str], Predictor],
     progress: Callable[[int, Method], None] = lambda place, method: None,
 ) -> Comparison:
-    """Ask every method.
+    """Predict with every method.
 
     Parameters
     ----------
     get
-        Opens an experiment by its name. A method that it refuses has an outcome without an answer.
+        Opens an experiment by its name. If it raises a `BakeoffError`, the method has an outcome without an answer.
     progress
         Called before each method with its place and itself.
     """

@@ -24,24 +24,24 @@ from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
 
 log = logging.getLogger(__name__)
 
-# Whoever predicts waits for this one place in the queue: a method has all cores, and memory is that of one request.
+# Predictions run one at a time: each has all cores, and memory is bounded by one request.
 AT_ONCE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "predict"}
 THUMBNAIL_SIDE = 160
-# Seconds: how often Gradio looks for files to remove, and how old those are that nobody is known to use.
+# Seconds: how often Gradio looks for files to remove, and how old unused ones are.
 CLEANING = (600, KEPT_SECONDS)
 INTRODUCTION = """# Bakeoff
-Hand in an image, or take one of the test images, and see what several methods make of it.
+Upload an image, or choose a test image, and compare what several methods predict.
 """
-OR_TAKE = "Or take a test image, which no method has learned from:"
-# Masks and pictures lie on top of each other in the page: the slider asks nobody.
+OR_TAKE = "Or choose a test image. No method was trained on these:"
+# Masks lie over pictures in the page: the slider needs no request.
 OPACITY = "opacity => { document.documentElement.style.setProperty('--mask-opacity', opacity) }"
 
-# What a client hands in: Gradio's description of a file that was uploaded.
+# Gradio's description of an uploaded file.
 File = dict[str, Any]
 
 
 class Demo:
-    """What the page's events do.
+    """What the events of the page do.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Demo:
     pool
         The methods.
     uploads
-        The files that are handed in.
+        The uploaded files.
     """
 
     def __init__(self, tasks: Mapping[str, DemoTask], pool: Pool, uploads: Uploads) -> None:
@@ -77,12 +77,12 @@ class Demo:
         session: str,
         progress: gr.Progress | None = None,
     ) -> Comparison:
-        """What the methods make of the file, or else of the example.
+        """The predictions of the methods for the file, or else for the example.
 
         Raises
         ------
         BakeoffError
-            If there is nothing to look at or to look with.
+            If there is no image or no method.
         """
         chosen_task = self.task(task)
         chosen = chosen_methods(chosen_task, methods or [])
@@ -100,7 +100,7 @@ class Demo:
             return picture_of_file(task, path, str(file.get("orig_name") or path.name))
         if example:
             return picture_of_example(task, example)
-        raise BakeoffError("There is no image: hand one in, or take one of the examples.")
+        raise BakeoffError("There is no image: upload one, or choose one of the examples.")
 
     def html(
         self,
@@ -111,22 +111,22 @@ class Demo:
         session: str,
         progress: gr.Progress | None = None,
     ) -> str:
-        """The same as a piece of the page, in words where it is refused."""
+        """The same as HTML; a refusal is a sentence."""
         try:
             return comparison_html(self.compare(task, methods, file, example, session, progress))
         except BakeoffError as error:
             return words_html(str(error))
         except Exception:
             log.exception("a comparison failed")
-            return words_html("This went wrong, and not by your doing: the terminal of `bakeoff demo` says how.")
+            return words_html("Something went wrong. The terminal in which `bakeoff demo` runs shows the error.")
 
     def leave(self, request: gr.Request) -> None:
-        """Forget what a session handed in."""
+        """Remove the files that a session uploaded."""
         self._uploads.leave(session_of(request))
 
 
 def session_of(request: gr.Request) -> str:
-    """What tells a visitor from the others."""
+    """The identifier of a visitor."""
     return str(request.session_hash)
 
 
@@ -175,40 +175,42 @@ def _connect(
     results: gr.HTML,
     example: gr.State,
 ) -> None:
-    """Tie what a visitor does to what happens."""
-    # Raw values: this project's own words about a file that is no image, in place of Gradio's.
+    """Connect the elements of the page with what they do."""
+    # Raw values, so that the message about a file that is not an image is this project's and not Gradio's.
     private: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
     predicting: dict[str, Any] = {**private, **AT_ONCE, "show_progress_on": [results]}
     progress = gr.Progress()
 
-    def choose(name: str) -> tuple[Any, ...]:
+    def choose_task(name: str) -> tuple[Any, ...]:
         chosen = demo.task(name)
         masks = gr.Slider(visible=chosen.masks)
         return gr.Gallery(**_gallery(chosen)), gr.CheckboxGroup(**_methods(chosen)), masks, None, "", _welcome(chosen)
 
-    def hand_in(name: str, ticked: list[str], given: File | None, request: gr.Request, told: Any = progress) -> Any:
-        html = demo.html(name, ticked, given, None, session_of(request), progress=told)
+    def upload(name: str, selected: list[str], given: File | None, request: gr.Request, told: Any = progress) -> Any:
+        html = demo.html(name, selected, given, None, session_of(request), progress=told)
         return html, "", gr.Gallery(selected_index=None)
 
-    def take(name: str, ticked: list[str], request: gr.Request, event: gr.SelectData, told: Any = progress) -> Any:
+    def choose_example(
+        name: str, selected: list[str], request: gr.Request, event: gr.SelectData, told: Any = progress
+    ) -> Any:
         id_ = demo.task(name).examples()[event.index]
-        return demo.html(name, ticked, None, id_, session_of(request), progress=told), id_, None
+        return demo.html(name, selected, None, id_, session_of(request), progress=told), id_, None
 
-    def again(
-        name: str, ticked: list[str], given: File | None, id_: str, request: gr.Request, told: Any = progress
+    def compare_again(
+        name: str, selected: list[str], given: File | None, id_: str, request: gr.Request, told: Any = progress
     ) -> str:
-        return demo.html(name, ticked, given, id_, session_of(request), progress=told)
+        return demo.html(name, selected, given, id_, session_of(request), progress=told)
 
-    task.input(choose, task, [gallery, methods, opacity, file, example, results], **private)
-    file.upload(hand_in, [task, methods, file], [results, example, gallery], **predicting)
-    gallery.select(take, [task, methods], [results, example, file], **predicting)
-    button.click(again, [task, methods, file, example], results, **predicting)
+    task.input(choose_task, task, [gallery, methods, opacity, file, example, results], **private)
+    file.upload(upload, [task, methods, file], [results, example, gallery], **predicting)
+    gallery.select(choose_example, [task, methods], [results, example, file], **predicting)
+    button.click(compare_again, [task, methods, file, example], results, **predicting)
     file.clear(lambda name: _welcome(demo.task(name)), task, results, **private)
     opacity.input(None, opacity, None, js=OPACITY, api_visibility="private")
 
 
 def _offer(demo: Demo) -> None:
-    """The endpoints that a client may call."""
+    """The endpoints for programs."""
 
     def tasks() -> list[dict[str, Any]]:
         """Every task with its methods (best first) and the ids of some test images."""
@@ -221,7 +223,7 @@ def _offer(demo: Demo) -> None:
         picture: dict | None = None,
         example: str | None = None,
     ) -> dict[str, Any]:
-        """What methods make of a picture that was uploaded, or of a test image by its id."""
+        """Predictions of methods for an uploaded picture, or for a test image by its id."""
         return _refusing(
             lambda: as_values(demo.compare(task, methods, picture, example, session_of(request)), indices_uri)
         )
@@ -231,7 +233,7 @@ def _offer(demo: Demo) -> None:
 
 
 def _refusing(answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Turn what a user can mend into the error that Gradio hands to clients."""
+    """Turn an error that the user can correct into the one that Gradio sends to clients."""
     try:
         return answer()
     except BakeoffError as error:
@@ -264,4 +266,4 @@ def _methods(task: DemoTask) -> dict[str, Any]:
 
 def _welcome(task: DemoTask) -> str:
     note = words_html(task.note).replace(' role="alert"', "") if task.note else ""
-    return f'{note}<p class="about">Answers appear here.</p>'
+    return f'{note}<p class="about">Results appear here.</p>'

@@ -1,7 +1,7 @@
-"""What happens to a request before Gradio sees it: its files get an owner, and addresses in place of files are refused.
+"""What happens to a request before Gradio handles it: files are assigned to sessions, and addresses are refused.
 
-Gradio tells the demo's functions of a file when their turn has come, which may be never, and by then it has fetched
-whatever address stood in place of a file, of any size.
+Gradio calls the demo's functions when a request has passed the queue, which may be never, and before that it downloads
+any address that stands in place of a file. It has no setting for either.
 """
 
 import json
@@ -15,8 +15,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-ADDRESS = "An address is no file, and nothing is fetched here: download the image, and hand in the file."
-# In the form in which Gradio's clients expect a refusal, and show its message.
+ADDRESS = "Addresses are not accepted, and nothing is downloaded: download the image and upload the file."
+# The form in which Gradio's clients expect a refusal and show its message.
 REFUSAL = json.dumps(
     {"detail": [{"__type__": "validate", "is_valid": False, "parameter_name": "picture", "message": ADDRESS}]}
 ).encode()
@@ -28,16 +28,16 @@ class Reception:
     Parameters
     ----------
     app
-        What answers.
+        Gradio's.
     uploads
-        Is told of every file that arrives, and of every request that names one.
+        Informed of every file that arrives, and of every request that names one.
     """
 
     def __init__(self, app: Application, uploads: Uploads) -> None:
         self._app, self._uploads = app, uploads
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request, or pass it on."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
         elif scope["path"].rstrip("/").endswith("/upload"):
@@ -62,7 +62,7 @@ class Reception:
         await self._app(scope, replayed, send)
 
     def _telling(self, send: Send) -> Send:
-        """`send`, which tells of the files that an answer lists before it is sent."""
+        """`send`, which registers the files in the response to an upload before the client gets it."""
         parts: list[bytes] = []
         status = 0
 
@@ -82,7 +82,7 @@ class Reception:
 
 
 async def _read(receive: Receive) -> tuple[bytes, Receive]:
-    """The body of a request, and what reads it once more."""
+    """The body of a request, and a `receive` that returns it again."""
     messages: list[Message] = []
     while not messages or (messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False)):
         messages.append(await receive())
@@ -97,7 +97,7 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
 
 
 def _parsed(body: bytes) -> Any:
-    """What a body says as JSON; None where it is none, which is for Gradio to complain of."""
+    """The JSON of a body; None if it is not valid, which Gradio reports."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A comparison as a piece of a page: pictures as data URIs, so that nothing of it is ever written to disk."""
+"""A comparison as HTML: pictures are data URIs, so that none of it is written to disk."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ SHOWN_SIDE = 640
 
 
 def comparison_html(comparison: Comparison) -> str:
-    """What the page shows of a comparison; the CSS variable `--mask-opacity` says how much of the masks is seen."""
+    """The HTML of a comparison; the CSS variable `--mask-opacity` sets the opacity of the masks."""
     picture, task = comparison.picture, comparison.task
     shown = small(picture.shown, SHOWN_SIDE)
     return _template("comparison").render(

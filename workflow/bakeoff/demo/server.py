@@ -1,4 +1,4 @@
-"""`bakeoff demo`: serves the page until it is stopped, and leaves nothing behind."""
+"""`bakeoff demo`: serves the page until it is stopped, and leaves no files."""
 
 import logging
 import os
@@ -25,10 +25,10 @@ from bakeoff.inference.predictors import Predictor, open_predictor
 log = logging.getLogger(__name__)
 
 Runtime = Literal["auto", "torch", "onnx"]
-# Methods in memory, requests that wait, and visitors whose page is remembered: what memory is bounded by.
+# Bounds of memory: methods in it, requests in the queue, and visitors whose state is kept.
 MOST_OPEN, MOST_WAITING, MOST_SESSIONS = 8, 60, 100
 LARGEST_UPLOAD_MIB = 20
-# Read by Gradio and the libraries that it loads when they are imported.
+# Read by Gradio and its libraries when they are imported.
 SILENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
@@ -52,12 +52,12 @@ def demo(
     root
         The clone: `params.yaml`, `data/`, `results/`.
     host, port
-        Where to listen. At 127.0.0.1 nobody but this machine is answered.
+        Where to listen. On 127.0.0.1 only this machine can reach the page.
     open_browser
         Open the page.
     runtime
-        What networks run on: torch, onnx (ONNX Runtime, from `results/exports`), or auto, which is onnx for those that
-        were exported.
+        What networks run on: torch, onnx (ONNX Runtime, from `results/exports`), or auto, which is onnx for exported
+        networks and torch for others.
 
     Raises
     ------
@@ -98,14 +98,16 @@ def demo(
                     css=(files("bakeoff.demo") / "page.css").read_text(encoding="utf-8"),
                 )
             except OSError as error:
-                raise BakeoffError(f"{host}:{port} cannot be listened at ({error}): choose another --port.") from None
-            log.info("The demo is at %s, and ends with Ctrl-C.", address)
+                raise BakeoffError(
+                    f"The demo cannot listen on {host}:{port} ({error}): choose another --port."
+                ) from None
+            log.info("The demo runs at %s. Press Ctrl-C to stop it.", address)
             stopped.wait()
             page.close(verbose=False)
 
 
 def open_method(root: Path, config: Config, name: str, runtime: Runtime) -> Predictor:
-    """An experiment of seed 0 and fold 0, on the runtime that is asked for, or the best that it was exported for."""
+    """An experiment, seed 0 and fold 0, on the given runtime; auto is ONNX Runtime if it was exported, else torch."""
     chosen = ("onnx" if _exported(root, config, name) else "torch") if runtime == "auto" else runtime
     return open_predictor(name, root, runtime=chosen)
 
@@ -118,10 +120,10 @@ def _exported(root: Path, config: Config, name: str) -> bool:
 
 @contextmanager
 def _silent(folder: str) -> Iterator[None]:
-    """Keep Gradio offline, and its files in a folder that goes when the demo ends."""
+    """Keep Gradio offline, and its files in a folder that is removed when the demo ends."""
     before = dict(os.environ)
     os.environ.update(SILENT, GRADIO_TEMP_DIR=folder)
-    # Gradio asks itself whether it is up: no proxy has to know of that.
+    # Gradio sends a request to itself to see whether it is up, which must not go through a proxy.
     for key in ("no_proxy", "NO_PROXY"):
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1,localhost"]))
     try:
@@ -133,7 +135,7 @@ def _silent(folder: str) -> Iterator[None]:
 
 @contextmanager
 def _until_stopped() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C and by SIGTERM, so that either way the demo cleans up."""
+    """An event that Ctrl-C and SIGTERM set, so that the demo cleans up after both."""
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Files that are handed in: which may be read, whose they are, and when they are removed."""
+"""Uploaded files: which may be read, to which sessions they belong, and when they are removed."""
 
 import threading
 import time
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from bakeoff.artefacts.errors import BakeoffError
 
-# After so long, in seconds, nobody is believed to use a file any more: a client need not say when it leaves.
+# Seconds after which a file counts as unused: a client need not report that it leaves.
 KEPT_SECONDS = 3600
-GONE = "The image is no longer here: hand it in again."
+GONE = "The image is no longer here: upload it again."
 
 
 @dataclass
 class _Holders:
-    """Who keeps one file, and since when: sessions, and uploads of which nobody has said yet whose they are."""
+    """What keeps one file, and since when: sessions, and uploads that no session has claimed yet."""
 
     sessions: dict[str, float] = field(default_factory=dict)
     arrived: list[float] = field(default_factory=list)
@@ -26,11 +26,11 @@ class _Holders:
 
 
 class Uploads:
-    """The files of every session; one that nobody holds any more is removed.
+    """The files of every session; one that no session holds any more is removed.
 
-    Gradio keeps equal files in one place, whoever hands them in, so that several may hold one file. It is held from its
-    arrival on, when it is not known yet whose it is, then by the session whose request names it, whether or not that
-    request is ever answered. What has not arrived is never read, whatever a client claims to have handed in.
+    Gradio stores equal files once, whoever uploads them, so several sessions may hold one file. It is held from its
+    arrival on, when its session is not known yet, then by the session whose request names it, whether or not that
+    request is ever answered. A file that has not been uploaded is never read, whatever path a request names.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Uploads:
             self._files.setdefault(Path(path), _Holders()).arrived.append(self._clock())
 
     def claim(self, path: str, session: str) -> None:
-        """Hold a file for a session, which asks about it; to be called before the request waits for its turn."""
+        """Hold a file for the session whose request names it; to be called before the request enters the queue."""
         with self._lock:
             self._tidy()
             self._left.pop(session, None)
@@ -59,19 +59,19 @@ class Uploads:
                 self._hold(holders, session)
 
     def use(self, path: str, session: str) -> Path:
-        """The file at `path`, for a session that asks about it and has not left since.
+        """The file at `path`, for a session whose request names it and which has not left since.
 
         Raises
         ------
         BakeoffError
-            If it was not handed in, or is no longer there.
+            If it was not uploaded, or is no longer there.
         """
         with self._lock:
             place = Path(path)
             holders = self._files.get(place)
             if holders is None or session in self._left or not place.is_file():
                 raise BakeoffError(GONE)
-            if session not in holders.sessions:  # a request that named no session, until Gradio gave it one
+            if session not in holders.sessions:  # a request that named no session, to which Gradio gave one
                 self._hold(holders, session)
             return place
 
@@ -85,7 +85,7 @@ class Uploads:
 
     def _hold(self, holders: _Holders, session: str) -> None:
         holders.sessions[session] = self._clock()
-        if holders.arrived:  # this session's own, as a client asks right after it has handed in
+        if holders.arrived:  # this session's own: a client sends its request right after its upload
             holders.arrived.pop(0)
 
     def _tidy(self) -> None:

@@ -1,1 +1,1 @@
-"""Answers about images that the pipeline has not seen."""
+"""Predictions for new images."""

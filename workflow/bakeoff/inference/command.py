@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 BATCH = 16
 # Pixels of originals that wait for their batch's answers, in bytes; a larger picture goes alone.
 WAITING_BYTES = 256 << 20
-# How the bytes of a file's name that are no UTF-8 are written: as escapes, which JSON reads as what Python has.
+# How bytes of a file name that are not valid UTF-8 are written: as escapes, which JSON reads back as Python has them.
 NOT_UTF8 = "backslashreplace"
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A picture that waits for its answer; `pixels` are the original's, kept only where a mask is drawn into them."""
+    """A picture to predict; `pixels` are the original's, kept only if a mask is drawn into them."""
 
     path: Path
     name: str
@@ -58,18 +58,18 @@ def predict_pictures(
     json_lines: bool = False,
     batch: int = BATCH,
 ) -> None:
-    """Write what an experiment, or two in a row, answers about images.
+    """Write the predictions of an experiment, or of two in a row, for images.
 
     In `out`: `predictions.csv`, or `predictions.jsonl`, one line an image; `masks/NAME.png`, class indices at the
-    image's own size; `overlays/NAME.jpg`, the outlines of the mask; and `about.json`, how the answers came about.
-    Files of the same names are written over. An image that cannot be read does not keep the others from being answered.
+    image's own size; `overlays/NAME.jpg`, the outlines of the mask; and `about.json`, how they were made. Files of the
+    same names are overwritten. An image that cannot be read does not stop the others.
 
     Parameters
     ----------
     experiment
         Its name in the configuration; None with `segment` and `classify`.
     paths
-        See `bakeoff.inference.pictures.find_pictures`; masks and overlays of an earlier run are found by no folder.
+        See `bakeoff.inference.pictures.find_pictures`; folders do not include masks and overlays of an earlier run.
     segment, classify
         Experiments that predict the mask and the class of the same images.
     root, runtime, seed, fold
@@ -82,12 +82,12 @@ def predict_pictures(
     json_lines
         JSON lines in place of CSV.
     batch
-        Images a time, at least 1; no answer depends on it.
+        Images at a time, at least 1; no prediction depends on it.
 
     Raises
     ------
     BakeoffError
-        If nothing can be predicted; or, when all else is done, if an image could not be read.
+        If nothing can be predicted; or, after all other images, if an image could not be read.
     """
     predictor = _open(experiment, segment, classify, root, runtime, seed, fold, masks)
     drawings = [out / name for name in ("masks", "overlays")]
@@ -111,11 +111,11 @@ def predict_pictures(
         _about(predictor, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
     )
     write_text(out / "about.json", about.encode("utf-8", NOT_UTF8).decode("utf-8") + "\n")
-    log.info("%d of %d images answered, in %s", len(files) - len(failures), len(files), out)
+    log.info("%d of %d images predicted; results are in %s", len(files) - len(failures), len(files), out)
     if failures:
         listed = "\n".join(f"  {file}: {reason}" for file, reason in failures.items())
         raise BakeoffError(
-            f"{len(failures)} of {len(files)} files could not be used, mend them or leave them out:\n{listed}"
+            f"{len(failures)} of {len(files)} files could not be used: repair them or leave them out:\n{listed}"
         )
 
 
@@ -133,7 +133,11 @@ def _open(
     if pair == (experiment is not None) or (segment is None) != (classify is None):
         raise BakeoffError("Name one experiment, or two in a row with --segment NAME --classify NAME.")
     if masks is not None and (pair or not masks.is_dir()):
-        why = "--segment predicts the masks: leave --masks out" if pair else f"{masks} is no folder: name that of masks"
+        why = (
+            "--segment predicts the masks: leave --masks out"
+            if pair
+            else f"{masks} is not a folder: name the folder of masks"
+        )
         raise BakeoffError(f"{why}.")
     return open_predictor(
         str(classify or experiment),
@@ -154,7 +158,7 @@ def _match_masks(folder: Path, pictures: list[Path]) -> dict[Path, list[Path]]:
     for picture in pictures:
         if (other := first.setdefault(picture.stem, picture)) != picture:
             raise BakeoffError(
-                f"{other} and {picture} would have the same mask: rename one, or ask about one at a time."
+                f"{other} and {picture} would have the same mask: rename one, or predict them one at a time."
             )
     return {picture: masks.get(picture.stem, []) for picture in pictures}
 
@@ -187,7 +191,7 @@ def _read(
         try:
             pixels = open_picture(path, predictor.channels, upright=upright)
             if truths is not None and upright and is_turned(path):
-                raise Undecodable("its EXIF tag turns it, and nothing turns its mask: ask with --as-stored")
+                raise Undecodable("its EXIF tag turns the image and not its mask: use --as-stored")
             truth = None if truths is None else _truth(truths[path], pixels.shape[:2], predictor)
         except Undecodable as error:
             failures[str(path)] = str(error)
@@ -198,15 +202,17 @@ def _read(
 
 
 def _truth(masks: list[Path], shape: tuple[int, ...], predictor: Predictor) -> np.ndarray:
-    """The mask handed in with a picture, uint8 (size, size)."""
+    """The mask given with a picture, uint8 (size, size)."""
     if len(masks) != 1:
-        raise Undecodable(f"the folder of masks holds {len(masks)} of that name")
+        raise Undecodable(f"the folder of masks holds {len(masks)} masks of that name")
     try:
         mask = open_mask(masks[0], len(predictor.mask_classes))
     except Undecodable as error:
         raise Undecodable(f"its mask {masks[0]}: {error}") from error
     if mask.shape != shape:
-        raise Undecodable(f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels, and it {shape[1]} x {shape[0]}")
+        raise Undecodable(
+            f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels and the image {shape[1]} x {shape[0]}"
+        )
     return resize_classes(mask, len(predictor.mask_classes), predictor.size)
 
 
@@ -232,7 +238,7 @@ def _predict(predictor: Predictor, some: list[_Opened], pictures: np.ndarray) ->
 
 
 def _line(predictor: Predictor, picture: _Opened, answer: Answer, score: float | None) -> dict[str, Any]:
-    """What is written of an image, `_draw` aside."""
+    """The row of an image, without what `_draw` adds."""
     line: dict[str, Any] = {"file": str(picture.path), "width": picture.width, "height": picture.height}
     if answer.probabilities is not None:
         line["label"] = predictor.classes[int(answer.probabilities.argmax())]
@@ -252,7 +258,7 @@ def _line(predictor: Predictor, picture: _Opened, answer: Answer, score: float |
 
 
 def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> dict[str, str]:
-    """Write mask and overlay; where they are."""
+    """Write mask and overlay, and return their places."""
     if answer.mask is None or picture.pixels is None:
         return {}
     mask = resize_mask(answer.mask, len(predictor.mask_classes), picture.height, picture.width)
@@ -265,9 +271,9 @@ def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> 
 
 @contextmanager
 def _table(out: Path, predictor: Predictor, json_lines: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """The file of lines, whole or not at all; what goes wrong half-way leaves what there was.
+    """The table, written whole or not at all; an error leaves the table of an earlier run in place.
 
-    In the end there is no table of the other format beside it, which an earlier run may have left.
+    A table of the other format from an earlier run is removed at the end.
     """
     path, other = (out / f"predictions.{suffix}" for suffix in (("jsonl", "csv") if json_lines else ("csv", "jsonl")))
     if path.is_dir():
@@ -289,7 +295,7 @@ def _table(out: Path, predictor: Predictor, json_lines: bool) -> Iterator[Callab
             if other.is_file():
                 other.unlink()
     finally:
-        with suppress(OSError):  # of a full disk, which has been told of
+        with suppress(OSError):  # of a full disk, which has been reported
             file.close()
         beside.unlink(missing_ok=True)
 

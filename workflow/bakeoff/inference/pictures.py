@@ -23,7 +23,7 @@ def open_picture(path: Path, channels: int, *, upright: bool = True) -> np.ndarr
     channels
         1 for grey levels, 3 for RGB.
     upright
-        Turn the picture as its EXIF tag says. The data sets were not turned: to get the very answer that an evaluation
+        Turn the picture as its EXIF tag says. The data sets were not turned: to get the prediction that an evaluation
         recorded for a file with such a tag, leave it as stored.
 
     Returns
@@ -63,12 +63,12 @@ def open_mask(path: Path, classes: int) -> np.ndarray:
     if classes == 2 and set(levels.tolist()) <= {0, 255}:
         return (mask > 0).astype(np.uint8)
     if levels[-1] >= classes:
-        raise Undecodable(f"level {levels[-1]} is no class: there are {classes}, 0 to {classes - 1}")
+        raise Undecodable(f"level {levels[-1]} is not a class: there are {classes}, 0 to {classes - 1}")
     return mask.astype(np.uint8)
 
 
 def is_turned(path: Path) -> bool:
-    """Whether a picture's EXIF tag turns or mirrors it; of a TIFF Pillow has done so before anybody sees its pixels.
+    """Whether a picture's EXIF tag turns or mirrors it; Pillow itself turns a TIFF when it reads it.
 
     Raises
     ------
@@ -101,22 +101,22 @@ def find_pictures(paths: Sequence[str], leave_out: Sequence[Path] = ()) -> list[
         Files of any name; folders, which stand for the image files (`SUFFIXES`) at any depth below them, hidden ones
         aside; and patterns (`scans/*.png`, `**` for any depth), which stand for what they match of both.
     leave_out
-        Folders; what lies in them is found by its own name alone, and through no folder and no pattern.
+        Folders whose files are found by their own names only, not through a folder or a pattern.
 
     Raises
     ------
     BakeoffError
-        If a path stands for no file, or cannot be looked at.
+        If a path stands for no file, or cannot be read.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         try:
             files = _files(path, {folder.resolve() for folder in leave_out})
         except OSError as error:  # no permission, a name too long
-            raise BakeoffError(f"{path} cannot be looked at ({error.strerror}): check the path.") from None
+            raise BakeoffError(f"{path} cannot be read ({error.strerror}): check the path.") from None
         if not files:
             aside = f" (what lies in {' and '.join(map(str, leave_out))} aside)" if leave_out else ""
-            raise BakeoffError(f"{path} is no image, and no folder or pattern that holds one{aside}: check the path.")
+            raise BakeoffError(f"{path} is not an image, nor a folder or pattern with images{aside}: check the path.")
         found.update({file.resolve(): file for file in files if file.resolve() not in found})
     return sorted(found.values())
 
@@ -125,7 +125,7 @@ def _files(path: str, leave_out: set[Path]) -> list[Path]:
     place = Path(path)
     if place.is_file():
         return [place]
-    # First of all as it stands: brackets and asterisks may well be part of a name.
+    # First as it is: brackets and asterisks may be part of a name.
     places: Iterable[Path] = [place] if place.exists() else map(Path, glob.glob(path, recursive=True))  # noqa: PTH207
     found = [file for each in places for file in ([each] if each.is_file() else _below(each))]
     return [file for file in found if leave_out.isdisjoint(file.resolve().parents)]

@@ -1,6 +1,6 @@
-"""Every experiment behind one method: prepared pictures in, masks and probabilities out.
+"""Every experiment as a predictor: prepared pictures in, masks and probabilities out.
 
-What an experiment needs is imported when it is opened, so that a network on ONNX Runtime waits for nothing but that.
+An experiment's libraries are imported when it is opened: a network on ONNX Runtime needs only that.
 """
 
 import csv
@@ -31,7 +31,7 @@ INT8_SUFFIX = "-int8.onnx"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method says of one picture.
+    """The prediction of a method for one picture.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Answer:
     probabilities
         Of every class, float32 or float64 (k,), adding up to 1; None of a method that predicts masks alone.
     seconds
-        The picture's share of the time that the method took for all that it was given with.
+        The time that the method took for all pictures of the call, divided by their number.
     """
 
     mask: np.ndarray | None
@@ -56,7 +56,7 @@ class Answer:
 
 
 class Predictor(Protocol):
-    """An experiment that is ready to answer.
+    """An experiment that is ready to predict.
 
     Attributes
     ----------
@@ -71,11 +71,11 @@ class Predictor(Protocol):
     size, channels
         Of the pictures that `predict` takes.
     note
-        What has to be said with every answer, such as that this is no medical device; or "".
+        To be shown with every prediction, such as that this is no medical device; or "".
     seed, fold
-        Of the training that answers; None of what does not depend on it, such as a threshold on a seed.
+        Of the training; None if the method does not depend on it, as a threshold on a seed.
     provider
-        What a network is computed by: ONNX Runtime's execution provider, or torch's device; None without a network.
+        What computes a network: ONNX Runtime's execution provider, or torch's device; None without a network.
     """
 
     experiment: str
@@ -94,9 +94,9 @@ class Predictor(Protocol):
     def provider(self) -> str | None: ...
 
     def predict(self, pictures: np.ndarray) -> list[Answer]:
-        """Answers about pictures, uint8 (n, size, size, channels), as `resize_image` makes them of whole images.
+        """Predictions for pictures, uint8 (n, size, size, channels), as `resize_image` makes them of whole images.
 
-        A picture's answer does not depend on the others.
+        A prediction does not depend on the other pictures.
 
         Raises
         ------
@@ -208,16 +208,16 @@ class NetworkPredictor(_Known):
 
 @dataclass
 class CascadePredictor(_Known):
-    """First the mask, then the class.
+    """Two methods: the first predicts the mask, the second the class.
 
     Attributes
     ----------
     segmenter
-        Where masks come from; None where they are handed in.
+        Predicts the masks; None if they are given with the pictures.
     classifier
-        What looks at the picture, or, with `draw`, at what is made of picture and mask.
+        Predicts the class of the picture, or, with `draw`, of what is made from picture and mask.
     draw
-        Of pictures and masks the classifier's pictures, (n, size, size, 3); None: it sees the whole picture.
+        Makes the classifier's pictures, (n, size, size, 3), from pictures and masks; None for the pictures themselves.
     """
 
     segmenter: Predictor | None
@@ -242,7 +242,7 @@ class CascadePredictor(_Known):
             found = [answer.mask for answer in self.segmenter.predict(pictures)]
             masks = np.array(found, np.uint8).reshape(-1, self.size, self.size)
         if masks is None:
-            raise ValueError(f"{self.experiment} was trained on true masks: hand them in")
+            raise ValueError(f"{self.experiment} was trained on true masks: pass masks")
         seen = self.draw(pictures, masks) if self.draw and len(pictures) else pictures
         probabilities = [answer.probabilities for answer in self.classifier.predict(seen)] if len(pictures) else []
         seconds = (time.perf_counter() - began) / max(len(pictures), 1)
@@ -272,18 +272,18 @@ def open_predictor(
         from `results/exports/NAME`, with 8 bits where it is onnx-int8. Thresholds and classical methods are the same
         under all.
     seed, fold
-        Which of the trainings. A test image of a cross-validation is to be asked of the fold that tests it.
+        Which training. With cross-validation a test image needs the fold that tests it.
     segmenter
-        An experiment whose mask is answered too. Where `experiment` was trained on pictures drawn from masks, these
-        masks take the place of its own segmenter's; else it sees the whole picture.
+        An experiment that predicts masks besides. If `experiment` was trained on pictures made from masks, these masks
+        take the place of its own segmenter's; else it gets the whole picture.
     masks_given
-        For an experiment that was trained on pictures drawn from masks: masks are handed to `predict` with the
+        For an experiment that was trained on pictures made from masks: masks are passed to `predict` with the
         pictures (see `CascadePredictor.predict`).
 
     Raises
     ------
     BakeoffError
-        If the configuration has no such experiment, what it left is missing or damaged, it needs the truth to answer,
+        If the configuration has no such experiment, what it left is missing or damaged, it needs true masks,
         or the segmenter is none of the same data set.
     """
     from bakeoff.config import read_config
@@ -294,7 +294,7 @@ def open_predictor(
         return _open_on_derived(clone, experiment, settings, segmenter, masks_given)
     predictor = _open_alone(clone, experiment, settings)
     if masks_given:
-        raise BakeoffError(f"'{experiment}' was not trained on masks: leave the masks out.")
+        raise BakeoffError(f"'{experiment}' was not trained on masks: leave --masks out.")
     if segmenter is None:
         return predictor
     masks = _open_segmenter(clone, segmenter, experiment, settings["dataset"])
@@ -381,7 +381,7 @@ def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: d
         return THRESHOLDS[settings["method"]](counts)[:, None]
 
     classes, size, channels = clone.about(settings["dataset"])
-    # Nothing is drawn at random, and a fold counts where its training images say which class is the foreground.
+    # Nothing is random. The fold matters only if its training images decided which class is the foreground.
     return ThresholdPredictor(
         **{**place, "seed": None, "fold": clone.fold if settings["foreground"] == "train" else None},
         classes=classes,
@@ -395,14 +395,14 @@ def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: d
 
 
 def _foreground(clone: _Clone, name: str, settings: dict[str, Any]) -> int:
-    """The class of grey levels that the evaluation took for foreground."""
+    """The class of grey levels that was the foreground in the evaluation."""
     from bakeoff.baselines.foreground import fixed_class
 
     choice = settings["foreground"]
     if choice == "oracle":
         raise BakeoffError(
-            f"'{name}' takes what is best with each image's truth seen, which a new image has not: name an experiment "
-            "whose foreground is dark, bright, a number or train."
+            f"'{name}' chooses its foreground by the true mask of each image, which a new image does not have: name an "
+            "experiment whose foreground is dark, bright, a number or train."
         )
     if choice != "train":
         try:
@@ -478,7 +478,7 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
 
 
 def _require_current(name: str, exported: Path, description: dict[str, Any], models: Path) -> None:
-    """Refuse an export of other weights than the experiment's present ones; where there are none it stands for itself."""
+    """Refuse an export of other weights than the experiment has now; if it has none, the export is used."""
     weights = models / f"{exported.name.removesuffix(INT8_SUFFIX).removesuffix('.onnx')}.safetensors"
     recorded = description.get("weights_sha256")
     if recorded is None or not weights.is_file():
@@ -492,7 +492,7 @@ def _require_current(name: str, exported: Path, description: dict[str, Any], mod
 def _open_on_derived(
     clone: _Clone, name: str, settings: dict[str, Any], segmenter: str | None, masks_given: bool
 ) -> Predictor:
-    """A classifier of pictures derived from masks: the named segmenter's, handed-in ones, or its own segmenter's."""
+    """A classifier of pictures made from masks: the named segmenter's, given ones, or its own segmenter's."""
     from bakeoff.datasets.derived.drawing import drawn
 
     if segmenter is not None:
@@ -504,8 +504,8 @@ def _open_on_derived(
         masks = _open_segmenter(replace(clone, seed=0), settings["segmenter"], name, settings["dataset"])
     else:
         raise BakeoffError(
-            f"'{name}' was trained on pictures with a mask drawn in that a new image has not: hand masks in with "
-            "--masks FOLDER, or name the experiment that predicts them with --segment and this one with --classify."
+            f"'{name}' was trained on pictures made from true masks, which a new image does not have: give masks with "
+            f"--masks FOLDER, or have them predicted with --segment NAME --classify {name}."
         )
     classifier = _open_alone(clone, name, settings)
     known = clone.about(settings["dataset"]) if masks is None else _of(masks)
@@ -543,7 +543,8 @@ def _cascade(
     mask_classes, size, channels = known
     if (classifier.size, classifier.channels) != (size, 3 if draw else channels):  # what is drawn has colours
         raise BakeoffError(
-            f"'{classifier.experiment}' was trained on pictures of another size or depth than its masks: fit again."
+            f"'{classifier.experiment}' was trained on pictures of another size or number of channels than its masks "
+            f"have: run `dvc repro train@{classifier.experiment}`."
         )
     return CascadePredictor(
         experiment=classifier.experiment,
