@@ -42,7 +42,7 @@ class Change:
     images, images_a, images_b
         Tested by both, by the first, by the second.
     paired
-        The second less the first, by image, and its test; None where nothing was tested.
+        The second minus the first, by image, and its test; None if nothing was tested.
     p_holm
         Its p-value, corrected for the number of experiments tested.
     verdict

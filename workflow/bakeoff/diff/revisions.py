@@ -47,7 +47,7 @@ class Revision(Protocol):
         ...
 
     def absent(self, path: str) -> str:
-        """Why a file is not there, and how to get it, in a sentence."""
+        """A sentence that says why a file is not there, and how to get it."""
         ...
 
     def __hash__(self) -> int: ...
@@ -131,7 +131,7 @@ class Committed:
         return next((each for each in places if each in self._outs), None)
 
     def _listed(self, out: str) -> dict[str, str]:
-        """MD5 of every file in a folder, by its path there; nothing where nobody has the list."""
+        """MD5 of every file in a folder, by its path there; empty if the list is in no cache and no remote."""
         if (cached := self._cached(self._outs[out])).is_file():
             return {str(file["relpath"]): str(file["md5"]) for file in json.loads(cached.read_text())}
         folder = self._fetched(out)
@@ -162,7 +162,7 @@ class Committed:
 
     @cached_property
     def _beside(self) -> TemporaryDirectory[str]:
-        """Where outputs are fetched to; it goes with this object."""
+        """Where outputs are fetched to; it is removed with this object."""
         return TemporaryDirectory()
 
     @cached_property
@@ -177,7 +177,7 @@ class Committed:
         return to if to.exists() else None
 
     def _run(self, *command: str) -> bytes | None:
-        """What a command says, None if it fails."""
+        """The output of a command, None if it fails."""
         done = subprocess.run(command, cwd=self._root, capture_output=True)
         return done.stdout if done.returncode == 0 else None
 

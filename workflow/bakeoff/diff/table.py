@@ -21,17 +21,17 @@ _IN_WORDS = {
 
 
 def as_text(found: Differences) -> str:
-    """A table whose columns are aligned, and what it comes to in words."""
+    """A table with aligned columns, and a summary in sentences."""
     return "\n\n".join([*_table(found, _aligned), "\n".join(_sentences(found))])
 
 
 def as_markdown(found: Differences) -> str:
-    """The same fit for the comment of a pull request."""
+    """The same as Markdown, for the comment of a pull request."""
     return "\n\n".join([*_table(found, _piped), *_sentences(found)])
 
 
 def as_json(found: Differences) -> str:
-    """All that is known, with `summary`, the last sentence."""
+    """All figures, and `summary`, the last sentence of the text."""
     return json.dumps(
         {
             "a": found.a,
@@ -52,7 +52,7 @@ FORMATS: dict[str, Callable[[Differences], str]] = {"text": as_text, "markdown":
 
 
 def summary(found: Differences) -> str:
-    """What changed in sum, in one sentence."""
+    """All changes in one sentence."""
     between = f"From {found.a} to {found.b}"
     total = len(found.changes) + len(found.unchanged)
     if not found.changes:
@@ -69,8 +69,8 @@ def _sentences(found: Differences) -> list[str]:
     told = []
     if any(change.paired for change in found.changes):
         told.append(
-            f"Difference: {found.b} less {found.a} on the images that both tested, seeds averaged. Brackets: 95 % "
-            "bootstrap intervals. p: corrected after Holm for all that were tested."
+            f"Difference: {found.b} minus {found.a} on the images that both tested, seeds averaged. Brackets: 95 % "
+            "bootstrap intervals. p: corrected after Holm for all experiments that were tested."
         )
     for names, words in (
         (found.only_in_a, f"Only in {found.a}"),
@@ -84,7 +84,7 @@ def _sentences(found: Differences) -> list[str]:
 
 
 def _table(found: Differences, layout: Callable[[Sequence[Sequence[str]]], str]) -> list[str]:
-    """One table, or none: a row an experiment, but for those of which only another score or a column is new."""
+    """One table, or none: a row per experiment whose headline score changed on some image."""
     shown = [change for change in found.changes if change.verdict != SAME]
     header = ("experiment", "score", "images", found.a, found.b, "difference", "p", "verdict")
     return [layout([header, *map(_cells, shown)])] if shown else []

@@ -30,10 +30,10 @@ from bakeoff.training.preprocessing import channels_first, normalise, to_unit_ra
 from bakeoff.training.saved import Description, load_network
 
 logger = logging.getLogger(__name__)
-for library in ("onnx_ir", "onnxscript"):  # what torch's exporter says of every node that it simplifies
+for library in ("onnx_ir", "onnxscript"):  # torch's exporter logs every node that it simplifies
     logging.getLogger(library).setLevel(logging.WARNING)
 
-# The one that torch's exporter is written for: any other is a conversion of its result.
+# The version that torch's exporter is written for; others are converted from it.
 OPSET = 20
 # The most that a logit may differ, and the margin of an answer below which another answer is a tie.
 TOLERANCE = 1e-3
@@ -231,7 +231,7 @@ def write_onnx(network: nn.Module, description: Description, path: Path, facts: 
 
 
 def _traced(network: nn.Module, example: Tensor, heads: Sequence[str], *, any_size: bool) -> onnx.ModelProto:
-    """The network as an ONNX graph, without the traces of this machine that the exporter leaves in it."""
+    """The network as an ONNX graph, without the paths of this machine that the exporter writes into it."""
     taken = {0: "batch"} | ({2: "height", 3: "width"} if any_size else {})
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what torch deprecates in its own code
