@@ -22,7 +22,7 @@ from bakeoff.report.transfer import transfers
 from bakeoff.report.verdicts import answer, pairs
 
 # Bytes of one page: a task's with all its pictures, or a data card.
-LARGEST_PAGE = {"sample": 600_000}
+LARGEST_PAGE = {"sample": 1_000_000}
 LARGEST_PAGE_ELSEWHERE = 3_000_000
 # Longer sides of pictures in pixels, the largest that fit are taken.
 PICTURE_SIDES = (256, 192, 128, 96, 64, 48)
