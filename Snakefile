@@ -8,6 +8,7 @@ min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import Project, leftovers
 from bakeoff.config import read_config
 from bakeoff.engine import hold_clone
 from bakeoff.stage_inputs import drop_recorded
@@ -19,6 +20,11 @@ try:
 except BakeoffError as error:
     raise WorkflowError(str(error))
 stages = Stages(workflow)
+for left in leftovers(Project(Path(workflow.basedir)), settings.tasks_of_experiments()):
+    print(
+        f"{left} belongs to no experiment of params.yaml: delete the folder to take it out of the comparison.",
+        file=sys.stderr,
+    )
 
 
 onstart:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_what_dvc_removed_is_restored_and_what_a_user_types_removed_nothing(
 def test_stages_of_the_engine_that_holds_the_clone_run(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(engine.HELD, str(holder.pid))
+    monkeypatch.setenv(engine.HELD, f"{platform.node()}:{holder.pid}")
     engine.join_engine(tmp_path, "split@lungs")
 
 
@@ -69,7 +70,7 @@ def test_a_killed_holder_leaves_nothing_behind(tmp_path: Path, holder: subproces
     holder.kill()
     holder.wait()
     engine.hold_clone(tmp_path)
-    assert os.environ[engine.HELD] == str(os.getpid())
+    assert os.environ[engine.HELD] == f"{platform.node()}:{os.getpid()}"
 
 
 def test_two_stages_in_one_process_share_the_lock(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_two_stages_in_one_process_share_the_lock(tmp_path: Path) -> None:
 def test_what_dvc_still_runs_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc"])
     rwlock = tmp_path / ".dvc" / "tmp" / "rwlock"
     rwlock.parent.mkdir(parents=True)
     info = {"pid": left.pid, "cmd": "dvc repro train@x"}
@@ -96,3 +97,23 @@ def test_what_dvc_still_runs_is_waited_for(
     assert capsys.readouterr().err == (
         f"Waiting for what an earlier run left behind: dvc repro train@x (process {left.pid}).\n"
     )
+
+
+@pytest.mark.parametrize(("host", "alive"), [(platform.node(), False), ("another-node", True)])
+def test_a_stage_whose_engine_is_gone_takes_the_lock_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, alive: bool
+) -> None:
+    monkeypatch.setenv(engine.HELD, f"{host}:{2**22 + 1}")
+    engine.join_engine(tmp_path, "split@lungs")
+    assert (tmp_path / ".bakeoff" / "engine.json").exists() is not alive, "of another host nothing is known"
+
+
+def test_a_dvc_repro_that_is_between_two_stages_is_not_interrupted(tmp_path: Path) -> None:
+    (tmp_path / ".bakeoff").mkdir()
+    about = {"name": "dvc", "host": platform.node(), "engine": os.getppid()}
+    (tmp_path / ".bakeoff" / "engine.json").write_text(json.dumps(about))
+    with pytest.raises(BakeoffError, match=rf"dvc \(process {os.getppid()}\) runs in this folder"):
+        engine.hold_clone(tmp_path)
+    about["engine"] = 2**22 + 1
+    (tmp_path / ".bakeoff" / "engine.json").write_text(json.dumps(about))
+    engine.hold_clone(tmp_path)

@@ -338,6 +338,17 @@ def test_what_one_task_needs_of_the_bundled_configuration() -> None:
     assert len(stages) <= 110
 
 
+def test_an_experiment_taken_out_is_named_until_its_folder_is_gone(clone: Clone) -> None:
+    clone.set("experiments.networks={}")
+    left = "results/lungs/lungs-unet belongs to no experiment"
+    assert left in clone.run(*SNAKEMAKE, "--dry-run")
+    assert left in clone.run("bakeoff", "check")
+    shutil.rmtree(clone.root / "results" / "lungs" / "lungs-unet")
+    assert clone.executed(*SNAKEMAKE) == FOLLOWING
+    assert "lungs-unet" not in (clone.root / "results" / "evaluation" / "lungs" / "comparison.csv").read_text()
+    clone.assert_clean()
+
+
 def test_a_data_set_added_runs_alone(clone: Clone) -> None:
     entry = "{size: 32, archive: {synthetic: {images: 40, size: 64, seed: 2}}}"
     body = f"source: lungs, duplicates: {{distance: 6}}, sample: {entry}, small: {entry}, full: {entry}"

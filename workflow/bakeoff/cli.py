@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.layout import Project, leftovers
 
 PROJECT = Project()
 
@@ -80,6 +80,8 @@ def check() -> None:
     click.echo(
         f"params.yaml is valid: profile {config.profile}, {len(experiments)} experiments, {config.seed_count} seeds."
     )
+    for path in leftovers(PROJECT, config.tasks_of_experiments()):
+        click.echo(f"{path} belongs to no experiment: delete the folder to take it out of the comparison.", err=True)
 
 
 @main.command()

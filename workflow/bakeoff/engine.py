@@ -9,6 +9,7 @@ however it dies: nothing stale is left.
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ def hold_clone(root: Path) -> None:
     """
     if not _take(root, "snakemake", os.getpid()):
         raise BakeoffError(_refusal(root))
-    os.environ[HELD] = str(os.getpid())
+    os.environ[HELD] = f"{platform.node()}:{os.getpid()}"
     _wait_for_left_stages(root)
 
 
@@ -57,7 +58,7 @@ def join_engine(root: Path, stage: str) -> None:
     BakeoffError
         If another engine runs in this folder; what is recorded of the stage's outputs is restored before.
     """
-    if HELD in os.environ:
+    if _is_alive(*os.environ.get(HELD, ":0").rsplit(":", 1)):
         return
     engine = dvc_ancestor()
     if not _take(root, "dvc" if engine else "bakeoff", (engine or psutil.Process()).pid):
@@ -67,7 +68,10 @@ def join_engine(root: Path, stage: str) -> None:
 
 
 def _take(root: Path, name: str, engine: int) -> bool:
-    """Take the lock; False if a living engine, another than this, has it. One whose engine is dead is waited for."""
+    """Take the lock; False if a living engine, another than this, has it. One whose engine is dead is waited for.
+
+    A `dvc repro` holds the lock while a command of its stages runs, and goes on between them.
+    """
     folder = root.resolve() / ".bakeoff"
     if folder in _held:
         return True
@@ -75,20 +79,30 @@ def _take(root: Path, name: str, engine: int) -> bool:
     lock = FileLock(folder / "engine.lock")
     told = False
     while True:
+        free = True
         try:
             lock.acquire(timeout=0)
-            break
         except Timeout:
-            holder = _holder(root)
-            if holder is not None and holder["engine"] != engine and psutil.pid_exists(holder["engine"]):
-                return False
-            if not told:
-                print("Waiting for a stage that an earlier run left behind.", file=sys.stderr, flush=True)
-                told = True
-            time.sleep(POLL_SECONDS)
-    (folder / "engine.json").write_text(json.dumps({"name": name, "engine": engine}))
+            free = False
+        holder = _holder(root)
+        another = holder and (holder["host"], holder["engine"]) != (platform.node(), engine)
+        if holder and another and _is_alive(holder["host"], holder["engine"]) and (not free or holder["name"] == "dvc"):
+            lock.release()
+            return False
+        if free:
+            break
+        if not told:
+            print("Waiting for a stage that an earlier run left behind.", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(POLL_SECONDS)
+    (folder / "engine.json").write_text(json.dumps({"name": name, "host": platform.node(), "engine": engine}))
     _held[folder] = lock
     return True
+
+
+def _is_alive(host: str, process: int | str) -> bool:
+    """Whether an engine lives; of one on another host nothing is known, so it is taken to."""
+    return host not in ("", platform.node()) or (int(process) > 0 and psutil.pid_exists(int(process)))
 
 
 def _holder(root: Path) -> dict[str, Any] | None:
@@ -131,8 +145,9 @@ def _running_stages(root: Path) -> Iterator[str]:
     readers = [each for holders in lock.get("read", {}).values() for each in holders]
     for holder in [*lock.get("write", {}).values(), *readers]:
         try:
-            alive = psutil.Process(int(holder["pid"])).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+            process = psutil.Process(int(holder["pid"]))
+            alive = process.status() != psutil.STATUS_ZOMBIE and any("dvc" in word for word in process.cmdline())
+        except psutil.Error:
             alive = False
         if alive:
             yield f"{holder['cmd']} (process {holder['pid']})"

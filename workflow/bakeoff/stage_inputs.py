@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 
 from bakeoff.artefacts.checkpoints import FINISHED, HOME, drop_finished
 from bakeoff.artefacts.errors import BakeoffError
@@ -75,8 +75,12 @@ def drop_recorded(root: Path = Path()) -> None:
     lock_file = root / "dvc.lock"
     if not lock_file.is_file() or not any(home.glob(f"*/{FINISHED}")):
         return
-    lock = _read(lock_file) or {}
-    drop_finished(home, lambda inputs: is_recorded(inputs, lock))
+    try:
+        lock = _read(lock_file)
+    except YAMLError:  # DVC is writing it: another time
+        return
+    if isinstance(lock, Mapping) and isinstance(lock.get("stages"), Mapping):
+        drop_finished(home, lambda inputs: is_recorded(inputs, lock))
 
 
 def ignored_names(root: Path) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Where everything lies: the folders `data/` and `results/` of a project."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,24 @@ class Project:
     def experiments(self, task: str) -> dict[str, ExperimentFolder]:
         """What every experiment of a task has left, by name."""
         return {folder.name: folder for folder in _experiments(self.task(task))}
+
+
+def leftovers(project: Project, experiments: Mapping[str, str]) -> list[Path]:
+    """Folders of experiments that the configuration does not have, or has in another task.
+
+    DVC leaves the outputs of a stage that is taken out where they are, and a task is evaluated with all that is there.
+
+    Parameters
+    ----------
+    experiments
+        The task of every experiment, by name.
+    """
+    return [
+        folder.path
+        for task in sorted(set(experiments.values()))
+        for name, folder in project.experiments(task).items()
+        if experiments.get(name) != task
+    ]
 
 
 def _experiments(folder: Path) -> Iterator[ExperimentFolder]:

@@ -1,7 +1,9 @@
-"""The stage of a task's baselines: every threshold or classical method, fitted and predicted in one process."""
+"""The stage of a task's baselines: every threshold or classical method, fitted and predicted one after the other."""
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 from bakeoff.artefacts.atomic import atomic_folder
@@ -31,7 +33,9 @@ def run_baselines(task: str, methods: Mapping[str, Mapping[str, Any]], seeds: in
             log.info("%s: %s, method %d of %d", task, name, number, len(methods))
             folder = ExperimentFolder(beside / name)
             folder.predictions.mkdir(parents=True)
-            _run(name, settings, seeds, project, folder)
+            # A process of its own: the system knows the most memory that a process took, not a method.
+            with ProcessPoolExecutor(1, mp_context=get_context("fork")) as process:
+                process.submit(_run, name, settings, seeds, project, folder).result()
             write_settings(folder.predictions, name, settings)
 
 

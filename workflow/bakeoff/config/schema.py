@@ -468,6 +468,10 @@ class Config(Section):
         """Names of all experiments, in the configuration's order."""
         return [*(name for each in self.experiments.baselines.values() for name in each.methods), *self.networks]
 
+    def tasks_of_experiments(self) -> dict[str, str]:
+        """The task of every experiment, by name."""
+        return {name: str(self.experiment(name)["task"]) for name in self.experiment_names()}
+
     @property
     def networks(self) -> dict[str, Network]:
         """The experiments that train networks, by name."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Fold
-from bakeoff.evaluation.bootstrap import Interval, independent_difference, mean_interval
+from bakeoff.evaluation.bootstrap import SHARE, Interval, independent_difference, mean_interval
 from bakeoff.evaluation.comparison import KINDS
 from bakeoff.evaluation.paired import compare_paired
 from bakeoff.evaluation.scores import seed_scores
@@ -67,7 +67,7 @@ def leakage_effect(
     Parameters
     ----------
     with_leak, without_leak
-        A score, one row an image (the index its id), one column a seed.
+        A score from 0 to 1, one row an image (the index its id), one column a seed.
     groups
         By image id.
     resamples, seed
@@ -90,7 +90,9 @@ def leakage_effect(
         )
         return _effect(before.mean(), after.mean(), found.difference, found.low, found.high, paired=True)
     leaking, clean = (
-        mean_interval(each.to_numpy(), groups=groups.loc[each.index].to_numpy(), resamples=resamples, seed=seed)
+        mean_interval(
+            each.to_numpy(), groups=groups.loc[each.index].to_numpy(), resamples=resamples, seed=seed, bounds=SHARE
+        )
         for each in (with_leak, without_leak)
     )
     return _effect(clean.mean, leaking.mean, *independent_difference(leaking, clean), paired=False)

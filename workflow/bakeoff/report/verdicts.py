@@ -4,8 +4,6 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from bakeoff.evaluation.comparison import image_means
 from bakeoff.report import wording
 from bakeoff.report.reading import Experiment, Task, mean_by_seed
@@ -89,9 +87,9 @@ def below_majority(task: Task) -> str:
     """
     if task.target is None or not task.experiments:
         return ""
-    found = task.methods[0].probabilities
-    counts = np.bincount(found.truth, minlength=len(found.classes))
-    share, frequent = float(counts.max() / counts.sum()), found.classes[int(counts.argmax())]
+    scores = task.methods[0].scores
+    labels = scores.loc[scores["seed"] == scores["seed"].min(), "label"].value_counts().sort_index()
+    share, frequent = float(labels.max() / labels.sum()), str(labels.idxmax())
     by_verdict: dict[str, list[str]] = {"better": [], "undecided": [], "worse": []}
     for each in task.methods:
         if each.row["method"] != "majority":

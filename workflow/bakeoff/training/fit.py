@@ -208,7 +208,6 @@ def train_network(
         seed,
         experiment.weights is not None,
     )
-    runtime.reset_peak_memory()
     torch.manual_seed(seed)
     network = build_network(
         experiment.model,
