@@ -33,6 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "config": ("artefacts",),
     "datasets.archives": ("artefacts",),
     "datasets.preparation": ("artefacts", "datasets.archives"),
+    "datasets.formats": ("artefacts", "datasets.archives", "datasets.preparation"),
     "datasets.splits": ("artefacts",),
     "datasets.sources": ("artefacts", "datasets.archives", "datasets.preparation"),
     "datasets.acquisition": ("artefacts", "datasets.archives", "datasets.sources"),
