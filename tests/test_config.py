@@ -397,7 +397,10 @@ def test_a_threshold_chosen_on_the_tested_image_is_an_oracle(config: Path) -> No
     assert read_config(config).experiment("lungs-otsu")["oracle"]
 
 
-FOLDER = "{path: ../my images, size: 128, channels: 3, classes: [background, cell], duplicates: {distance: 6}}"
+FOLDER = (
+    "{path: ../my images, format: pairs, size: 128, channels: 3, classes: [background, cell], "
+    "duplicates: {distance: 6}}"
+)
 
 
 def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:

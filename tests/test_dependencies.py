@@ -20,10 +20,17 @@ WORKFLOW = ROOT / "workflow"
 PACKAGE = WORKFLOW / "bakeoff"
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # A stage's command where it is not the name of its group: the same for published data sets and folders of one's own.
-COMMANDS = {"prepare-folder": "prepare", "card-folder": "card"}
+COMMANDS = {"card-folder": "card"}
 # What a command does around its stage, and what it prints: no result depends on it, and a change reruns nothing.
 AROUND = ("cli.py", "config", "engine.py", "stage_inputs.py", "progress")
-DATA = ("datasets.archives", "datasets.acquisition", "datasets.preparation", "datasets.sources", "datasets.splits")
+DATA = (
+    "datasets.archives",
+    "datasets.acquisition",
+    "datasets.folders",
+    "datasets.preparation",
+    "datasets.sources",
+    "datasets.splits",
+)
 # What each package may import besides itself: in this order, from what all use to what uses all.
 LAYERS: dict[str, tuple[str, ...]] = {
     "progress": (),
@@ -34,6 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "datasets.archives": ("artefacts",),
     "datasets.preparation": ("artefacts", "datasets.archives"),
     "datasets.formats": ("artefacts", "datasets.archives", "datasets.preparation"),
+    "datasets.folders": ("artefacts", "datasets.archives", "datasets.preparation", "datasets.formats"),
     "datasets.splits": ("artefacts",),
     "datasets.sources": ("artefacts", "datasets.archives", "datasets.preparation"),
     "datasets.acquisition": ("artefacts", "datasets.archives", "datasets.sources"),
@@ -113,7 +121,7 @@ def configuration() -> Config:
 
 def entries(group: str) -> set[Path]:
     """Where a group's code begins: what its command imports."""
-    name = COMMANDS.get(group, group)
+    name = COMMANDS.get(group, group).replace("-", "_")
     (command,) = (
         node
         for node in ast.parse((PACKAGE / "cli.py").read_text()).body
@@ -135,8 +143,6 @@ def named(group: str) -> Iterator[tuple[str, set[Path]]]:
     elif group == "prepare":
         for name, dataset in values.datasets.items():
             yield name, {sources / dataset.source / "__init__.py"}
-    elif group == "prepare-folder":
-        yield "", {sources / "folder" / "__init__.py"}
     elif group == "weights":
         for name in values.weights:
             yield name, {PACKAGE / "weights" / "networks" / f"{name}.py"}

@@ -365,11 +365,12 @@ def test_a_data_set_added_runs_alone(clone: Clone) -> None:
 def test_a_folder_of_ones_own_runs_to_the_report(clone: Clone) -> None:
     draw_discs(clone.root.parent / "mine")
     clone.set(
-        "folders.mine={path: ../mine, size: 32, channels: 1, classes: [background, disc], duplicates: {distance: 0}}",
+        "folders.mine={path: ../mine, format: pairs, size: 32, channels: 1, classes: [background, disc], "
+        "duplicates: {distance: 0}}",
         f"tasks.mine={{dataset: mine, kind: segmentation, split: {SPLIT}}}",
         "experiments.baselines.mine={dataset: mine, methods: {mine-otsu: {method: otsu, foreground: train}}}",
     )
-    own = {"pack", "prepare-folder", "card-folder", "split", "baselines", "evaluate", "report"}
+    own = {"prepare-folder", "card-folder", "split", "baselines", "evaluate", "report"}
     assert clone.executed(*SNAKEMAKE) == {*(f"{step}@mine" for step in own), "index"}
     metrics = json.loads((clone.root / "results" / "evaluation" / "mine" / "metrics.json").read_text())
     assert metrics["mine-otsu"]["dice"]["mean"] > 0.95
@@ -379,7 +380,7 @@ def test_a_folder_of_ones_own_runs_to_the_report(clone: Clone) -> None:
 
     (clone.root.parent / "mine" / "images" / "00.png").unlink()
     changed = json.loads(clone.run("dvc", "status", "--json"))
-    assert set(changed) == {"pack@mine"}, "a changed folder is noticed, and DVC asks for nothing else to be packed"
+    assert set(changed) == {"prepare-folder@mine"}, "a changed folder is noticed, and nothing else has changed"
 
 
 def draw_discs(folder: Path) -> None:

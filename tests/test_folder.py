@@ -1,14 +1,12 @@
-"""Folders of one's own images: packed as they are, read without code; and the documentation of it, run as it stands."""
+"""Folders of one's own images, read without code; and the documentation of it, run as it stands."""
 
 import importlib
 import io
 import json
-import os
 import re
 import sys
 import zipfile
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,13 +18,10 @@ import yaml
 from bakeoff import config as config
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.schema import Dataset
-from bakeoff.datasets.acquisition import pack as packing
-from bakeoff.datasets.acquisition.pack import pack
-from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
+from bakeoff.datasets.folders.facts import FolderFacts, facts
+from bakeoff.datasets.folders.prepare import prepare_folder
 from bakeoff.datasets.preparation.prepare import prepare
-from bakeoff.datasets.sources import folder
-from bakeoff.datasets.sources.folder import FolderFacts
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,16 +47,17 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-def packed(tmp_path: Path, files: dict[str, bytes]) -> Path:
-    raw = tmp_path / "data" / "raw" / "mine"
-    pack("mine", str(write(tmp_path / "images", files)), raw)
-    return raw
-
-
 def read(tmp_path: Path, files: dict[str, bytes], **settings: Any) -> tuple[FolderFacts, Listing]:
-    raw = packed(tmp_path, files)
-    facts = folder.facts(raw, {**NOTHING_SAID, **settings})
-    return facts, facts.listing(raw)
+    root = write(tmp_path / "mine", files)
+    found = facts("mine", root, {**NOTHING_SAID, **settings})
+    return found, found.listing(root)
+
+
+def prepared(tmp_path: Path, files: dict[str, bytes], **settings: Any) -> Path:
+    root = write(tmp_path / "mine", files)
+    stated = {**NOTHING_SAID, "path": str(root), "size": 16, "duplicates": {"distance": 6}, **settings}
+    prepare_folder("mine", stated, tmp_path / "prepared")
+    return tmp_path / "prepared"
 
 
 def refused(error: pytest.ExceptionInfo[BakeoffError]) -> str:
@@ -76,93 +72,6 @@ def findings(listing: Listing) -> list[tuple[str, str]]:
     return [(finding.file, finding.finding) for finding in listing.findings]
 
 
-# Packing
-
-
-def test_the_archive_holds_every_file_as_it_is_and_no_hidden_one(tmp_path: Path) -> None:
-    files = {"masks/é (1).png": MASK, "images/é (1).png": GREY, "notes.txt": b"", "images/deep/er/a.PNG": GREY}
-    hidden = {".DS_Store": b"x", "images/.thumbnails/a.png": GREY, "images/._a.png": b"x"}
-    raw = packed(tmp_path, files | hidden)
-    with open_archive(raw / "folder.zip") as opened:
-        assert list(opened.stream()) == sorted(files.items())
-    assert sorted(path.name for path in raw.iterdir()) == ["folder.zip", "source.json"]
-
-
-def test_where_the_files_came_from_is_written_beside_them(tmp_path: Path) -> None:
-    raw = packed(tmp_path, {"images/a.png": GREY, "masks/a.png": MASK})
-    archive = (raw / "folder.zip").read_bytes()
-    source = str(tmp_path / "images")
-    assert json.loads((raw / "source.json").read_text()) == {
-        "files": [
-            {
-                "name": "folder.zip",
-                "url": source,
-                "sha256": sha256(archive).hexdigest(),
-                "bytes": len(archive),
-                "official": False,
-                "note": f"packed from the folder {source}, 2 files: the user's own images, not published files",
-            }
-        ],
-        "synthetic": False,
-    }
-
-
-def test_the_same_files_give_the_same_bytes_whenever_they_were_written_and_whoever_may_read_them(
-    tmp_path: Path,
-) -> None:
-    files = {f"images/{letter}.png": GREY for letter in "cab"}
-    first = packed(tmp_path / "first", files)
-    for path in (write(tmp_path / "second" / "images", dict(reversed(files.items()))) / "images").iterdir():
-        os.utime(path, (0, 0))
-        path.chmod(0o600)
-    second = packed(tmp_path / "second", {})
-    assert (first / "folder.zip").read_bytes() == (second / "folder.zip").read_bytes()
-    with zipfile.ZipFile(first / "folder.zip") as opened:
-        assert {info.compress_type for info in opened.infolist()} == {zipfile.ZIP_STORED}
-
-
-@pytest.mark.parametrize("kind", ["file", "folder", "nowhere"])
-def test_symbolic_links_are_refused(tmp_path: Path, kind: str) -> None:
-    target = {"file": "outside.png", "folder": ".", "nowhere": "gone.png"}[kind]
-    write(tmp_path, {"outside.png": GREY, "images/a.png": GREY})
-    (tmp_path / "images" / "link.png").symlink_to(tmp_path / target)
-    with pytest.raises(BakeoffError, match=r"link\.png is a symbolic link") as error:
-        packed(tmp_path, {})
-    refused(error)
-    assert not (tmp_path / "data" / "raw").exists() or list((tmp_path / "data" / "raw").iterdir()) == []
-
-
-def test_a_device_or_pipe_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "images", {"a.png": GREY})
-    os.mkfifo(tmp_path / "images" / "pipe.png")
-    with pytest.raises(BakeoffError, match=r"pipe\.png is neither a file nor a folder") as error:
-        packed(tmp_path, {})
-    refused(error)
-
-
-def test_a_missing_or_empty_folder_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BakeoffError, match=r"folders\.mine\.path: there is no folder .*nowhere") as error:
-        pack("mine", str(tmp_path / "nowhere"), tmp_path / "raw")
-    refused(error)
-    write(tmp_path / "empty", {".hidden": b""})
-    with pytest.raises(BakeoffError, match=r"folders\.mine\.path: the folder .*empty contains no file") as error:
-        pack("mine", str(tmp_path / "empty"), tmp_path / "raw")
-    refused(error)
-    assert not (tmp_path / "raw").exists()
-
-
-def test_what_no_archive_can_hold_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (tmp_path / "large.png").open("wb") as large:
-        large.truncate(packing.MAX_MEMBER_BYTES + 1)  # sparse
-    with pytest.raises(BakeoffError, match=r"large\.png has 268,435,457 bytes, above the 268,435,456 allowed") as error:
-        pack("mine", str(tmp_path), tmp_path / "raw")
-    refused(error)
-    (tmp_path / "large.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
-    with pytest.raises(BakeoffError, match=r"udcff\.png' is not a valid UTF-8 file name") as error:
-        pack("mine", str(tmp_path), tmp_path / "raw")
-    refused(error)
-
-
 # Layouts
 
 
@@ -172,8 +81,8 @@ def test_images_and_masks_of_the_same_name(tmp_path: Path) -> None:
         {"images/b.jpg": GREY, "masks/b.png": MASK, "images/a (1).png": GREY, "masks/a (1).TIF": MASK},
     )
     assert listing.records == [
-        Record("a (1)", Member("folder.zip", "images/a (1).png"), (Member("folder.zip", "masks/a (1).TIF"),), {}),
-        Record("b", Member("folder.zip", "images/b.jpg"), (Member("folder.zip", "masks/b.png"),), {}),
+        Record("a (1)", Member("mine", "images/a (1).png"), (Member("mine", "masks/a (1).TIF"),), {}),
+        Record("b", Member("mine", "images/b.jpg"), (Member("mine", "masks/b.png"),), {}),
     ]
     assert (listing.findings, listing.listed) == ([], 2)
     assert facts.CLASSES == ("background", "foreground")
@@ -206,9 +115,7 @@ def test_marked_and_blank_masks_of_classes_are_both_prepared(tmp_path: Path) -> 
     files = {f"images/{name}.png": png(random.integers(0, 255, (24, 24))) for name in ("ill/1", "ill/2", "well/1")}
     square = np.pad(np.full((8, 8), 255), 8)
     files |= {"masks/ill/1.png": png(square), "masks/ill/2.png": png(square), "masks/well/1.png": png(0 * square)}
-    raw = packed(tmp_path, files)
-    prepare("mine", "folder", raw, tmp_path / "prepared", size=16, distance=6, settings=NOTHING_SAID)
-    masks = np.load(tmp_path / "prepared" / "masks.npy")
+    masks = np.load(prepared(tmp_path, files) / "masks.npy")
     assert masks.any(axis=(1, 2)).tolist() == [True, True, False]
 
 
@@ -241,7 +148,7 @@ def test_what_has_no_partner_class_or_picture_is_a_finding(tmp_path: Path) -> No
     assert listing.listed == 4
     assert sorted(findings(listing)) == [
         ("images/3.png", "stray file"),
-        ("images/a/Thumbs.db", "stray file"),
+        ("images/a/Thumbs.db", "system file"),
         ("images/b/1.png", "stray file"),
         ("images/b/2.png", "missing mask"),
         ("masks/a/9.png", "mask without image"),
@@ -366,13 +273,11 @@ def test_a_folder_is_prepared_like_every_other_data_set(tmp_path: Path) -> None:
     for seed in range(6):
         files[f"images/{seed}.png"], files[f"masks/{seed}.png"] = blobs(seed)
     files["masks/5.png"] = png(np.full((24, 24), 7))
-    raw = packed(tmp_path, files)
-    settings = {**NOTHING_SAID, "channels": 3, "classes": ["background", "square"]}
-    prepare("mine", "folder", raw, tmp_path / "prepared", size=16, distance=0, settings=settings)
+    prepared(tmp_path, files, channels=3, classes=["background", "square"], duplicates={"distance": 0})
     about = json.loads((tmp_path / "prepared" / "dataset.json").read_text())
     assert about["classes"] == ["background", "square"]
     assert (about["counts"]["listed"], about["counts"]["used"]) == (6, 5)
-    assert about["provenance"]["files"][0]["official"] is False
+    assert about["provenance"] == {"files": [], "synthetic": False}
     masks = np.load(tmp_path / "prepared" / "masks.npy")
     assert masks.shape == (5, 16, 16)
     assert np.unique(masks).tolist() == [0, 1]

@@ -102,7 +102,7 @@ def write_config(root: Path) -> None:
     config = yaml.safe_load(CONFIG_FILE.read_text())
     config["folders"] = {
         "cells": {
-            **{"path": "mine", "size": SIDE, "channels": 1, "classes": ["background", "cell"]},
+            **{"path": "mine", "format": "pairs", "size": SIDE, "channels": 1, "classes": ["background", "cell"]},
             "duplicates": {"distance": 0},
         }
     }
@@ -197,7 +197,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setitem(sys.modules, module.__name__, module)
         write_images(root / "mine")
         write_config(root)
-        for words in ("pack cells", "prepare cells", "split cells", "split kinds"):
+        for words in ("prepare-folder cells", "split cells", "split kinds"):
             run(*words.split())
         write_networks(root)
         for task in BASELINES:

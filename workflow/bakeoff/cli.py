@@ -186,35 +186,33 @@ def download(dataset: str) -> None:
 
 
 @main.command()
-@click.argument("folder")
-@_stage
-def pack(folder: str) -> None:
-    """Pack FOLDER, an entry of `folders`, into an archive in data/raw."""
-    settings = _named(_config().folders, folder, "folder")
-    from bakeoff.datasets.acquisition.pack import pack as run
-
-    run(folder, settings.path, PROJECT.raw(folder))
-
-
-@main.command()
 @click.argument("dataset")
 @_stage
 def prepare(dataset: str) -> None:
     """Turn the archives of DATASET into arrays, with an audit."""
     config = _config()
-    settings = _named({**config.datasets, **config.folders}, dataset, "data set")
-    own = dataset in config.folders
+    settings = _named(config.datasets, dataset, "data set")
     from bakeoff.datasets.preparation.prepare import prepare as run
 
     run(
         dataset,
-        "folder" if own else settings.source,
+        settings.source,
         PROJECT.raw(dataset),
         PROJECT.prepared(dataset),
-        size=settings.size if own else config.dataset_size(dataset).size,
+        size=config.dataset_size(dataset).size,
         distance=settings.duplicates.distance,
-        settings=settings.model_dump() if own else None,
     )
+
+
+@main.command("prepare-folder")
+@click.argument("folder")
+@_stage
+def prepare_folder(folder: str) -> None:
+    """Turn the images of FOLDER, an entry of `folders`, into arrays, with an audit."""
+    settings = _named(_config().folders, folder, "folder").model_dump()
+    from bakeoff.datasets.folders.prepare import prepare_folder as run
+
+    run(folder, settings, PROJECT.prepared(folder))
 
 
 @main.command()

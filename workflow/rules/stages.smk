@@ -12,7 +12,6 @@ NETWORK = dict(
 )
 GROUPS = {
     "download": dict(runtime=240),
-    "pack": dict(runtime=60),
     "prepare": dict(threads=4, mem_mb=2500, runtime=120),
     "prepare-folder": dict(threads=4, mem_mb=2500, runtime=120),
     "split": dict(runtime=10),

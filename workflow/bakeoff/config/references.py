@@ -52,8 +52,7 @@ def _modules(folder: str) -> list[str]:
 
 
 def _sources() -> list[str]:
-    found = {each.parent.name for each in (PACKAGE / "datasets" / "sources").glob("*/__init__.py")}
-    return sorted(found - {"folder"})  # which the section `folders` is for
+    return sorted(each.parent.name for each in (PACKAGE / "datasets" / "sources").glob("*/__init__.py"))
 
 
 def _targets(config: Config, dataset: str) -> tuple[str, ...]:

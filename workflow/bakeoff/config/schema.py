@@ -184,20 +184,117 @@ class Dataset(ByProfile[DatasetSize]):
     duplicates: Duplicates
 
 
+Level = Annotated[int, Field(ge=0, le=255)]
+# In a mask a level, or a colour as "#rrggbb"; in an annotation file the name of a label; null: what nothing covers.
+ClassValue = int | str | list[int | str] | None
+
+
+class Table(Section):
+    """A CSV or TSV file with a row an image.
+
+    Attributes
+    ----------
+    file
+        Its path in the folder.
+    image
+        The column that names the image: by its path, its name, or its name without suffix.
+    label
+        The column of the class; null where the class is told otherwise, or not at all.
+    separator, encoding
+        How the file is written; a byte order mark is no part of it.
+    """
+
+    file: str
+    image: str
+    label: str | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8"
+
+
 class Folder(Section):
-    """A folder of one's own images, with masks or sorted into classes."""
+    """A folder or a zip of one's own images, read in place. Every decision about it stands here.
+
+    Attributes
+    ----------
+    path
+        Of the folder or the zip.
+    format
+        A module of `bakeoff.datasets.formats`: `pairs` (images and mask files), `classes` (a folder a class), `table`
+        (a table of labels), or an annotation format.
+    size
+        Side in pixels of the square that images become.
+    channels
+        1 for grey levels, 3 for RGB.
+    duplicates
+        When two images are near-duplicates.
+    images, masks
+        Patterns of the paths of images and masks, without the files' suffixes: `images/{id}` and `masks/{id}_mask`.
+        What stands for `{id}` (and `{split}` and `{class}`, each of which is a folder) pairs a mask with its image;
+        `*` is anything else within a folder's or file's name. An image has several masks where several match:
+        `{id}/images/*` and `{id}/masks/*`. Of annotation formats, the name of the folder of images.
+    classes
+        Of masks: names in the order of class indices, each with its value in the files: a level or several, colours
+        (`"#ff0000"`), names of labels, or null for what nothing covers (the background of shapes). Names alone stand
+        for the levels 0, 1, ...; two names also for 0 and 255. Of class folders or a table: those that are used, as
+        names alone or each with what it is called there; the others are passed over; null: all.
+    background
+        The first of `classes`, if it is the background; `none`: every class counts, as in street scenes; null: the
+        first is.
+    ignore
+        Values, as in `classes`, that are no answer (void); of annotation files also `crowd`.
+    threshold
+        Masks whose levels lie between classes (antialiased, JPEG): levels from here on are class 1 of 2.
+    objects
+        Whether masks are of single objects: one mask file each where an image has several masks, a shape each in
+        annotation files, otherwise the levels of a mask are the numbers of its objects, and any but 0 is class 1 of 2.
+    orientation
+        `as-stored`, or `upright`: images are turned as their EXIF tag says.
+    labels
+        A table of labels, of which columns can also give the split and the group.
+    split
+        Where the folder's own split comes from, the label `split` of its images, by which a task may be split: `none`;
+        `folders` called train, val or test; `lists` of images in files called so; or the name of a column.
+    group
+        Which images belong together (one patient, one plate) and are never on two sides of a split: a column, or a
+        regular expression that is found in an image's path, of which the first bracket is the group.
+    title, licence, citation
+        For the report.
+    """
 
     path: str
+    format: str
     size: Size
     channels: Literal[1, 3]
     duplicates: Duplicates
+    images: str | None = None
+    masks: str | None = None
+    classes: Annotated[list[str], Field(min_length=2)] | dict[str, ClassValue] | None = None
+    background: str | None = None
+    ignore: list[int | str] = []
+    threshold: Annotated[int, Field(ge=1)] | None = None
+    objects: bool = False
+    orientation: Literal["as-stored", "upright"] = "as-stored"
+    labels: Table | None = None
+    split: str = "none"
+    group: str | None = None
     title: str | None = None
-    classes: Annotated[list[str], Field(min_length=2)] | None = None
     licence: str | None = None
     citation: str | None = None
 
+    @property
+    def class_values(self) -> dict[str, ClassValue] | None:
+        """Names of the classes with their values in the files, in order; None where none are named."""
+        if not isinstance(self.classes, list):
+            return self.classes
+        if self.format in ("classes", "table"):
+            return {name: name for name in self.classes}
+        return {name: level for level, name in enumerate(self.classes)}
 
-Level = Annotated[int, Field(ge=0, le=255)]
+    @model_validator(mode="after")
+    def _consistent(self) -> "Folder":
+        if self.background not in (None, "none") and list(self.classes or ())[:1] != [self.background]:
+            raise ValueError("'background' must be the first of 'classes', or none")
+        return self
 
 
 class Derived(Section):

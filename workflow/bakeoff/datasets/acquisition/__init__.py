@@ -1,1 +1,1 @@
-"""Archives of a data set: fetched, drawn, or packed from a folder."""
+"""Archives of a data set: fetched or drawn."""

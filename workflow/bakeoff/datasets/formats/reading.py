@@ -157,6 +157,9 @@ class Reading:
         Whether a mask file is of one object, and an image has several.
     details
         Sentences on what was seen and what it was taken for, for `bakeoff add` to print.
+    choices
+        What the reader took for granted where the choices said nothing (`images`, `masks`, `split`, `group`,
+        `labels`), as entries of `folders.NAME` that lead to the same reading.
     """
 
     format: str
@@ -169,6 +172,7 @@ class Reading:
     shapes: bool = False
     mask_of_object: bool = False
     details: tuple[str, ...] = ()
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,8 @@ class Choices:
     format
         Name of a format's module.
     images, masks
-        Names of the folders of images and of masks, or what the names of mask files end in.
+        Of `pairs`, `classes` and `table`, patterns of their paths, such as `images/{id}` and `masks/{id}_mask`; of
+        annotation formats, the name of the folder of images. See `bakeoff.config.schema.Folder`.
     classes
         As in `Reading`.
     background
@@ -195,11 +200,12 @@ class Choices:
     objects
         Whether single objects are told apart.
     split
-        Where the split comes from: `none` where it is not taken from the folder.
+        Where the split comes from: `none` where it is not taken from the folder, `folders`, `lists`, or a column.
     group
-        Where the group comes from, or a pattern of the name with one group in parentheses.
+        Where the group comes from: a column, or a regular expression with one group in parentheses that is found in
+        the image's path.
     labels
-        File of labels, or the column of it that is the class.
+        The table of labels: `file`, `image`, `label`, `separator`, `encoding`.
     """
 
     name: str = "NAME"
@@ -212,7 +218,7 @@ class Choices:
     objects: bool | None = None
     split: str | None = None
     group: str | None = None
-    labels: str | None = None
+    labels: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any]) -> "Choices":

@@ -21,6 +21,7 @@ from bakeoff.artefacts.arrays import allocate
 from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Member, Record
+from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.preparation.audit import THUMBNAIL, perceptual_hash, thumbnail
 from bakeoff.datasets.preparation.decode import (
     Undecodable,
@@ -236,6 +237,10 @@ def _contents(raw: Path, members: Iterable[Member]) -> Iterator[tuple[Member, by
     for member in members:
         by_archive.setdefault(member.archive, {})[member.name] = member
     for archive, wanted in by_archive.items():
+        if (raw / archive).is_dir():
+            with open_tree(raw / archive) as tree:
+                yield from ((member, tree.read(name)) for name, member in wanted.items())
+            continue
         with open_archive(raw / archive) as opened:
             if zipfile.is_zipfile(raw / archive):
                 yield from ((member, opened.read(name)) for name, member in wanted.items())

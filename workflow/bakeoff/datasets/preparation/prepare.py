@@ -38,16 +38,7 @@ from bakeoff.datasets.preparation.audit import (
 log = logging.getLogger(__name__)
 
 
-def prepare(
-    dataset: str,
-    source: str,
-    raw: Path,
-    folder: Path,
-    *,
-    size: int,
-    distance: int,
-    settings: Mapping[str, Any] | None = None,
-) -> None:
+def prepare(dataset: str, source: str, raw: Path, folder: Path, *, size: int, distance: int) -> None:
     """Write `data/prepared/DATASET` from `data/raw/DATASET`.
 
     Parameters
@@ -62,8 +53,6 @@ def prepare(
         Side of the square, in pixels, that images and masks are stretched to.
     distance
         In how many of 64 hash bits near-duplicates may differ.
-    settings
-        What the configuration says of a folder of images; see `bakeoff.datasets.sources.folder`.
 
     Raises
     ------
@@ -71,12 +60,45 @@ def prepare(
         If an archive is missing or damaged, holds no usable image or other counts than were published, or the disk is
         too small.
     """
-    started = time.monotonic()
-    facts = _facts(source, raw, settings)
+    facts = importlib.import_module(f"bakeoff.datasets.sources.{source}")
     provenance = _read_provenance(raw / "source.json")
     listing = facts.listing(raw)
     if not listing.records:
         raise BakeoffError(f"{raw} has no usable image of {facts.TITLE}: run `dvc repro -f download`.")
+    prepare_listing(dataset, source, facts, listing, raw, folder, provenance, size=size, distance=distance)
+
+
+def prepare_listing(
+    dataset: str,
+    source: str | None,
+    facts: Any,
+    listing: Listing,
+    raw: Path,
+    folder: Path,
+    provenance: dict[str, Any],
+    *,
+    size: int,
+    distance: int,
+) -> None:
+    """Write a prepared data set from the records of a listing.
+
+    Parameters
+    ----------
+    source
+        Package that knows the archives, None for a folder of images.
+    facts
+        That package, or an object with its constants and `classes_of`.
+    listing
+        The records, whose archives are in `raw`.
+    provenance
+        Where the files came from: `files` and `synthetic`, as in `source.json`.
+
+    Raises
+    ------
+    BakeoffError
+        As `prepare`.
+    """
+    started = time.monotonic()
     miscounted = _miscounts(listing, facts, provenance)
 
     with atomic_folder(folder) as beside:
@@ -97,7 +119,7 @@ def prepare(
         index.to_csv(beside / "index.csv", index=False)
         findings = [*listing.findings, *findings, *miscounted]
         write_audit(beside / "audit.csv", findings)
-        about = _about(dataset, None if settings else source, facts, index, listing, size, provenance)
+        about = _about(dataset, source, facts, index, listing, size, provenance)
         write_text(beside / "dataset.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     seconds = time.monotonic() - started
     log.info(
@@ -108,12 +130,6 @@ def prepare(
         len(findings),
         len(listing.records) / seconds,
     )
-
-
-def _facts(source: str, raw: Path, settings: Mapping[str, Any] | None) -> Any:
-    """What is known of a data set: its package, or what that says of a folder of images."""
-    package = importlib.import_module(f"bakeoff.datasets.sources.{source}")
-    return package if settings is None else package.facts(raw, settings)
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@
     images/cat/a.png  masks/cat/a.png    both
 
 Masks hold class indices 0, 1, ... or, for two classes, 0 and 255. What can be learned depends on the contents of the
-archive, so that the facts come from the function `facts` instead of this module's constants.
+folder, so that the facts come from the function `facts` instead of this module's constants.
 """
 
 import unicodedata
@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
 from bakeoff.datasets.archives.remote import RemoteFile
+from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.preparation.decode import Undecodable, decode
 
-FILES = (RemoteFile("folder.zip", urls=(), sha256=None),)
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
 # Where the configuration names no classes, masks with higher levels are taken for grey pictures and not for class
 # indices.
@@ -55,7 +54,8 @@ class FolderFacts:
     LICENCE: str
     CITATION: str
     MASK_RESIZE: str = "area"
-    FILES: tuple[RemoteFile, ...] = FILES
+    FILES: tuple[RemoteFile, ...] = ()
+    archive: str = ""
     PUBLISHED: None = None
 
     def listing(self, raw: Path) -> Listing:
@@ -97,7 +97,7 @@ class FolderFacts:
         return pixels
 
     def _record(self, id_: str, image: str, mask: str | None) -> Record:
-        archive = FILES[0].name
+        archive = self.archive
         return Record(
             id=id_,
             image=Member(archive, image),
@@ -108,13 +108,13 @@ class FolderFacts:
         )
 
 
-def facts(raw: Path, settings: Mapping[str, Any]) -> FolderFacts:
-    """What is known of a folder that was packed into `raw`.
+def facts(name: str, raw: Path, settings: Mapping[str, Any]) -> FolderFacts:
+    """What is known of the folder `raw`.
 
     Parameters
     ----------
-    raw
-        Folder of `folder.zip`.
+    name
+        Of its entry in the configuration.
     settings
         What the configuration says: `title`, `licence` and `citation`, None where nothing; `channels`, 1 or 3;
         `classes`, names of the mask's classes, background first, None to count them in the masks.
@@ -124,7 +124,7 @@ def facts(raw: Path, settings: Mapping[str, Any]) -> FolderFacts:
     BakeoffError
         If the archive is missing or damaged, holds no picture, or nothing to learn: neither masks nor class folders.
     """
-    contents, key = _contents(raw), f"folders.{raw.name}"
+    contents, key = _contents(raw), f"folders.{name}"
     labels = contents.labels()
     if not contents.images:
         raise BakeoffError(f"{key}.path: there is no image in images/ or in folders named after classes: add some.")
@@ -136,13 +136,14 @@ def facts(raw: Path, settings: Mapping[str, Any]) -> FolderFacts:
     if settings["classes"] and not contents.masks:
         raise BakeoffError(f"{key}.classes names classes of masks, but there is no masks/: remove it.")
     return FolderFacts(
-        TITLE=settings["title"] or f"Own images: {raw.name}",
+        TITLE=settings["title"] or f"Own images: {name}",
         CHANNELS=settings["channels"],
         CLASSES=tuple(settings["classes"] or _counted_classes(raw, contents.masks.values())),
         TARGETS=("class",) if len(labels) >= 2 else (),
         STRATA=("class",) if 2 <= len(labels) <= MOST_STRATA else (),
         LICENCE=settings["licence"] or "not stated",
         CITATION=settings["citation"] or "none",
+        archive=raw.name,
     )
 
 
@@ -151,9 +152,9 @@ def _label(id_: str) -> str:
 
 
 def _contents(raw: Path) -> _Contents:
-    with open_archive(raw / FILES[0].name) as opened:
-        names = sorted(opened.members())
-    contents = _Contents({}, {}, [])
+    with open_tree(raw) as tree:
+        names = tree.names
+        contents = _Contents({}, {}, tree.findings)
     beside = any(name.lower().startswith("images/") for name in names)  # images stand beside masks, not around them
     for name in names:
         top, _, below = name.partition("/")
@@ -176,7 +177,7 @@ def _contents(raw: Path) -> _Contents:
 
 def _counted_classes(raw: Path, masks: Iterable[str]) -> tuple[str, ...]:
     """Names for as many classes as the masks hold; masks that hold something else are left to the audit."""
-    with open_archive(raw / FILES[0].name) as opened:
+    with open_tree(raw) as opened:
         highest = [_highest_level(opened.read(name)) for name in masks]
     if not highest:
         return ()

@@ -1,0 +1,1 @@
+"""Data sets that are prepared from folders of one's own images."""
