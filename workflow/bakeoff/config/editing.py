@@ -1,5 +1,6 @@
 """The configuration's file: read as YAML, and edited in place with its comments kept."""
 
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from bakeoff.artefacts.atomic import storage_errors
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.naming import nearest
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def edit(assignments: Iterable[str], path: Path, check: Callable[[Any], object]) -> None:
@@ -30,13 +34,44 @@ def edit(assignments: Iterable[str], path: Path, check: Callable[[Any], object])
         except YAMLError:
             raise BakeoffError(f"'{text}' is no YAML value for {key}: quote it.") from None
         _assign(values, key, value, path)
-    check(_plain(values))
+    check(plain(values))
+    stream = io.StringIO()
+    editor.dump(values, stream)
+    replace_text(path, stream.getvalue())
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with line ends as `\\n`.
+
+    Raises
+    ------
+    BakeoffError
+        If it is missing or in another encoding.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} is missing: run bakeoff from the repository's root.") from None
+    if data[:2] in UTF_16 or b"\0" in data:
+        raise BakeoffError(f"{path} is UTF-16 text: save the file as UTF-8.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BakeoffError(f"{path}, line {line}, is not UTF-8 text: save the file as UTF-8.") from None
+    return text.replace("\r\n", "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the line ends that it has."""
+    ends = "\r\n" if path.is_file() and b"\r\n" in path.read_bytes() else "\n"
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("w") as file:
-        editor.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with storage_errors(path):
+        with beside.open("w", encoding="utf-8", newline=ends) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
 
 
 def _editor() -> YAML:
@@ -54,12 +89,10 @@ def load(path: Path, loader: YAML | None = None) -> Any:
     Raises
     ------
     BakeoffError
-        If it is missing, is not valid YAML, or holds no keys.
+        If it is missing, in another encoding than UTF-8, is not valid YAML, or holds no keys.
     """
     try:
-        values = (loader or YAML(typ="safe")).load(path.read_text())
-    except FileNotFoundError:
-        raise BakeoffError(f"{path} is missing: run bakeoff from the repository's root.") from None
+        values = (loader or YAML(typ="safe")).load(read_text(path))
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -69,11 +102,12 @@ def load(path: Path, loader: YAML | None = None) -> Any:
     return values
 
 
-def _plain(values: Any) -> Any:
+def plain(values: Any) -> Any:
+    """Values as Python's own types, repeated ones written out."""
     if isinstance(values, Mapping):
-        return {str(key): _plain(value) for key, value in values.items()}
+        return {str(key): plain(value) for key, value in values.items()}
     if isinstance(values, list):
-        return [_plain(value) for value in values]
+        return [plain(value) for value in values]
     for kind in (bool, int, float, str):
         if isinstance(values, kind):
             return kind(values)
