@@ -341,9 +341,10 @@ def test_the_key_of_a_mistake_is_that_of_the_configuration() -> None:
 
 
 def test_weights_that_nobody_knows_are_refused(config: Path) -> None:
-    entry = "{sample: {from: random, seed: 0}, small: {from: random, seed: 0}, full: {from: random, seed: 0}}"
-    sentence = refusal(config, f"weights.resnet35={entry}")
-    assert "weights.resnet35 names weights 'resnet35', which does not exist: did you mean 'resnet" in sentence
+    drawn = "sample: {from: random, seed: 0}, small: {from: random, seed: 0}, full: {from: random, seed: 0}"
+    sentence = refusal(config, f"weights.mine={{network: resnet35, {drawn}}}")
+    assert "weights.mine.network names network 'resnet35', which does not exist: did you mean 'resnet" in sentence
+    assert "weights.mine.network is missing: add it." in refusal(config, f"weights.mine={{{drawn}}}")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,29 @@ def check() -> None:
 
 
 @main.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Take the data set NAME out of the configuration, with all that `bakeoff add` wrote of it."""
+    from bakeoff.config.restricting import remove_own
+
+    for key in remove_own(name):
+        click.echo(f"taken out of params.yaml: {key}")
+    left = [path for path in (PROJECT.prepared(name), PROJECT.task(name), PROJECT.evaluation(name)) if path.exists()]
+    if left:
+        click.echo(f"What was computed stays: delete {', '.join(map(str, left))} to make room.")
+
+
+@main.command()
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+def keep(tasks: tuple[str, ...]) -> None:
+    """Restrict the configuration to the TASKs and what they need."""
+    from bakeoff.config.restricting import keep_tasks
+
+    count = keep_tasks(tasks)
+    click.echo(f"params.yaml: {count} entries taken out; {', '.join(tasks)} and what is needed for it are left.")
+
+
+@main.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--best", is_flag=True, help="The network of each task with the best validation score.")
 def exports(names: tuple[str, ...], best: bool) -> None:
@@ -232,10 +255,11 @@ def split(task: str) -> None:
 def weights(name: str) -> None:
     """Provide the pretrained weights NAME in data/weights."""
     config = _config()
-    settings = getattr(_named(config.weights, name, "weights"), config.profile).model_dump(by_alias=True)
+    entry = _named(config.weights, name, "weights")
+    settings = getattr(entry, config.profile).model_dump(by_alias=True)
     from bakeoff.weights.provide import provide
 
-    provide(name, settings, PROJECT.weights(name), **config.download.model_dump())
+    provide(entry.network, settings, PROJECT.weights(name), **config.download.model_dump())
 
 
 @main.command()

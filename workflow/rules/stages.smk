@@ -3,9 +3,23 @@
 # The sample's networks are so small that a second core hardly helps: each takes one core and no GPU of its own, and as
 # many run at once as there are cores. Those of full size have a GPU to themselves.
 SAMPLE = settings.profile == "sample"
+# What is done with one's own images has its full size at every profile.
+OWN = {
+    name
+    for entries in (settings.tasks, settings.networks, settings.predicted_masks)
+    for name, entry in entries.items()
+    if entry.dataset in settings.folders
+}
+
+
+def unless_small(most, least):
+    """`most` of a resource, `least` at the sample profile; a function of Snakemake's wildcards."""
+    return lambda wildcards: least if SAMPLE and wildcards.key not in OWN else most
+
+
 NETWORK = dict(
-    threads=1 if SAMPLE else 8,
-    gpu=0 if SAMPLE else 1,
+    threads=unless_small(8, 1),
+    gpu=unless_small(1, 0),
     mem_mb=8000,
     runtime=1440,
     priority=1,  # all else waits for what takes longest
@@ -18,9 +32,9 @@ GROUPS = {
     "weights": dict(mem_mb=2000, runtime=60),
     "train": NETWORK,
     "masks": NETWORK,
-    "baselines": dict(threads=1 if SAMPLE else 4, mem_mb=4000, runtime=240),
+    "baselines": dict(threads=unless_small(4, 1), mem_mb=4000, runtime=240),
     "derive": dict(mem_mb=1500),
-    "evaluate": dict(threads=1 if SAMPLE else 4, mem_mb=4000, runtime=120),
+    "evaluate": dict(threads=unless_small(4, 1), mem_mb=4000, runtime=120),
     "export": dict(mem_mb=8000, runtime=60),
     "card": dict(mem_mb=2000),
     "card-folder": dict(mem_mb=2000),

@@ -325,7 +325,7 @@ def _weights(settings: Mapping[str, Any], method: Method, cost: Mapping[str, Any
         return "There are none: the method has no parameters that are learned."
     if method.kind == "classical":
         return "Fitted on the training images alone; their licence is that of the data."
-    if (name := settings["weights"]) == "none":
+    if (name := settings["pretrained"]) is None:
         return "Trained from random weights on the training images; their licence is that of the data."
     if cost.get("weights") == "random":
         return (

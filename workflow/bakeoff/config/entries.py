@@ -308,7 +308,9 @@ def _write_out_aliases(lines: list[str], document: _Document, gone: set[int], te
     for alias in document.aliases:
         if alias.defined in gone and alias.line not in gone and (alias.name, alias.defined) not in moved:
             moved.add((alias.name, alias.defined))
-            edits.append((alias, f"&{alias.name} {flow(values[alias.name])}"))
+            staying = [each for each in document.aliases if each.name == alias.name and each.line not in gone]
+            anchor = f"&{alias.name} " if len(staying) > 1 else ""
+            edits.append((alias, f"{anchor}{flow(values[alias.name])}"))
     for alias, written in sorted(edits, key=lambda each: (each[0].line, each[0].column), reverse=True):
         line = lines[alias.line]
         lines[alias.line] = line[: alias.column] + written + line[alias.column + 1 + len(alias.name) :]

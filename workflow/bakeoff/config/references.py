@@ -21,8 +21,8 @@ def wrong_references(config: Config) -> Iterable[str]:
     yield from _wrong_data(config)
     yield from _wrong_tasks(config)
     yield from _wrong_recipes(config)
-    for name in config.weights:
-        yield from _unknown(f"weights.{name}", name, _modules("weights/networks"), "weights")
+    for name, weights in config.weights.items():
+        yield from _unknown(f"weights.{name}.network", weights.network, _modules("weights/networks"), "network")
     yield from _wrong_experiments(config)
     for name, predicted in config.predicted_masks.items():
         yield from _wrong_masks(config, f"predicted_masks.{name}", predicted)

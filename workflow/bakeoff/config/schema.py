@@ -358,6 +358,12 @@ class OfficialWeights(Section):
 AnyWeights = Annotated[NoWeights | RandomWeights | OfficialWeights, Field(discriminator="from_")]
 
 
+class Weights(ByProfile[AnyWeights]):
+    """Weights that encoders start from: of which network, and where they come from at each profile."""
+
+    network: str
+
+
 class Augmentation(Section):
     """How far a training image may be changed."""
 
@@ -508,7 +514,7 @@ class Config(Section):
     datasets: dict[Name, Dataset]
     folders: dict[Name, Folder]
     tasks: dict[Name, Task]
-    weights: dict[Name, ByProfile[AnyWeights]]
+    weights: dict[Name, Weights]
     recipes: dict[Name, Recipe]
     experiments: Experiments
     predicted_masks: dict[Name, PredictedMasks]
@@ -583,8 +589,9 @@ class Config(Section):
             Its entry, and `family` (thresholds, classical, networks, pretrained, or derived for a network that sees
             derived pictures), `dataset`, `task`, `target` (the label that is predicted, None for masks), `pictures`
             (the entry of the derived pictures that it sees, None for the data set's own), `segmenter` (the experiment
-            that predicts the masks in these pictures, if any), and `oracle`: whether it sees the truth of the images
-            that it is tested on.
+            that predicts the masks in these pictures, if any), `pretrained` (the network whose published weights its
+            encoder starts from, None for none), and `oracle`: whether it sees the truth of the images that it is
+            tested on.
 
         Raises
         ------
@@ -605,6 +612,7 @@ class Config(Section):
                     "target": self.tasks[task].target,
                     "pictures": None,
                     "segmenter": None,
+                    "pretrained": None,
                     "oracle": isinstance(method, Threshold) and method.foreground == "oracle",
                 }
         raise BakeoffError(f"{CONFIG_FILE} has no experiment '{name}'{nearest(name, self.experiment_names())}.")
@@ -619,5 +627,6 @@ class Config(Section):
             "target": self.tasks[network.task].target,
             "pictures": derived.model_dump() if derived else None,
             "segmenter": masks.segmenter.experiment if masks else None,
+            "pretrained": None if network.weights == "none" else self.weights[network.weights].network,
             "oracle": derived is not None and derived.variant == "true",
         }

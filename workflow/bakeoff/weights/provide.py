@@ -50,7 +50,7 @@ def provide(
     Parameters
     ----------
     name
-        Module of `bakeoff.weights`.
+        Module of `bakeoff.weights.networks`.
     settings
         `{"from": "nothing"}` writes an empty entry, for networks that start from random values. `{"from": "random",
         "seed": 0}` initialises at random. `{"from": "official"}` takes `MIRROR/weights/NAME.safetensors`, else the
