@@ -12,6 +12,9 @@ import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
 
+# In `masks.npy` a pixel without an answer: in no loss, class weight, score, picture or audit.
+VOID = 255
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -101,13 +101,24 @@ class Images:
         if (below := _joined(folder, path)) in self._names:
             return self._names[below]
         found = self._by_last.get(path.rsplit("/", 1)[-1].lower(), [])
-        for rank in (
-            lambda plain: _parts_in_common(plain, path),
-            lambda plain: plain.rpartition("/")[0] == folder,
-            lambda plain: split_of(plain) == split_of(annotation),
-        ):
-            best = max(map(rank, found), default=None)
-            found = [plain for plain in found if rank(plain) == best]
+        return self._only(_best(found, lambda plain: _parts_in_common(plain, path)), annotation)
+
+    def find_stem(self, annotation: str) -> str | None:
+        """The picture that is called as an annotation file is, but for what both end in; None as for `find`."""
+        base = _plain(annotation).rpartition("/")[2]
+        wanted = {part.lower() for part in (stem(base), stem(base).removesuffix(".ome"))}
+        found = [
+            plain
+            for last, plains in self._by_last.items()
+            if is_picture(last) and not wanted.isdisjoint((last, stem(last), stem(last).removesuffix(".ome")))
+            for plain in plains
+        ]
+        return self._only(found, annotation)
+
+    def _only(self, found: list[str], annotation: str) -> str | None:
+        folder = _plain(annotation).rpartition("/")[0]
+        found = _best(found, lambda plain: plain.rpartition("/")[0] == folder)
+        found = _best(found, lambda plain: split_of(plain) == split_of(annotation))
         return self._names[found[0]] if len(found) == 1 else None
 
 
@@ -118,6 +129,11 @@ def _words(name: str) -> list[str]:
 def _plain(path: str) -> str:
     plain = unicodedata.normalize("NFC", path.replace("\\", "/"))
     return plain.removeprefix("./")
+
+
+def _best(found: list[str], rank: Callable[[str], int]) -> list[str]:
+    best = max(map(rank, found), default=0)
+    return [plain for plain in found if rank(plain) == best]
 
 
 def _joined(folder: str, path: str) -> str:

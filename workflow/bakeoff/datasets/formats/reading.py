@@ -17,7 +17,7 @@ from bakeoff.datasets.archives.records import Finding
 Level = int | str | Sequence[int | str] | None
 
 # Listed in `ignore`, stands for the regions that an annotation marks as a crowd; see `Shape.crowd`.
-CROWD = "crowd"
+CROWD = "iscrowd"
 # As `background`, says that every class counts and none is the background.
 NO_BACKGROUND = "none"
 
@@ -148,7 +148,7 @@ class Reading:
         Name of the background's class; None where every class counts. A pixel that no shape covers is of the
         background, and void without one.
     ignore
-        What is void: levels of mask files, labels of shapes, and `crowd`.
+        What is void: levels of mask files, labels of shapes, and `iscrowd`.
     objects
         Whether single objects are told apart.
     shapes

@@ -1,0 +1,264 @@
+"""What the readers of annotation files collect on their way, and the reading that it makes."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import VOID
+from bakeoff.datasets.archives.records import Finding
+from bakeoff.datasets.formats.names import Images, is_picture
+from bakeoff.datasets.formats.reading import CROWD, NO_BACKGROUND, Choices, Entry, Level, Reading, Shape, Tree
+from bakeoff.datasets.formats.shapes import labels_of
+
+BACKGROUND = "background"
+# As `split` of the choices: none is taken from the folder.
+NO_SPLIT = "none"
+# What annotators call it who draw it, or list it.
+_CALLED_BACKGROUND = frozenset(("background", "_background_", "__background__"))
+
+
+class Annotated:
+    """Images with their shapes, and what was passed over.
+
+    Parameters
+    ----------
+    format
+        Name of the reader's module.
+    title
+        What the format is called, for `Reading.details`.
+    ignored
+        Labels that are void by a convention of the format, where the choices do not say what is.
+    """
+
+    def __init__(self, format: str, title: str, tree: Tree, choices: Choices, ignored: Sequence[str] = ()) -> None:
+        self._format, self._title, self._tree, self._choices, self._ignored = format, title, tree, choices, ignored
+        folder = f"{choices.images.strip('/')}/" if choices.images else ""
+        self.images = Images(name for name in tree.names if name.startswith(folder))
+        self._entries: dict[str, Entry] = {}
+        self._files: list[str] = []
+        self._findings: list[Finding] = []
+        self._skipped: dict[str, Counter[str]] = {}
+        self._details: list[str] = []
+
+    def file(self, name: str) -> None:
+        """Note an annotation file that is read."""
+        self._files.append(name)
+
+    def add(self, annotation: str, entry: Entry) -> None:
+        """An image and its shapes; of an image that was added before the first shapes are kept."""
+        known = self._entries.get(entry.image)
+        if known and known.shapes and entry.shapes:
+            self.skip("an image that another file annotates too", annotation)
+        elif known is None or entry.shapes:
+            self._entries[entry.image] = entry
+
+    def missing(self, annotation: str, stated: str) -> None:
+        """An annotation of an image that is not in the folder."""
+        self._findings.append(
+            Finding(annotation, "missing image", "dropped", f"the folder has no image {stated}, or several of the name")
+        )
+
+    def skip(self, what: str, annotation: str) -> None:
+        """Count a shape that is not drawn, by what it is or lacks."""
+        self._skipped.setdefault(what, Counter())[annotation] += 1
+
+    @contextmanager
+    def skipping(self, annotation: str) -> Iterator[None]:
+        """Count what goes wrong inside as a shape that is not drawn."""
+        try:
+            yield
+        except ValueError as error:
+            self.skip(str(error), annotation)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            self.skip(f"a damaged annotation ({type(error).__name__}: {error})", annotation)
+
+    def say(self, detail: str) -> None:
+        """Note what was seen and what it was taken for."""
+        self._details.append(detail)
+
+    def reading(self, order: Sequence[str] = ()) -> Reading:
+        """What all that was added makes.
+
+        Parameters
+        ----------
+        order
+            Labels in the order of the classes; those that are not among them follow, the most frequent first.
+
+        Raises
+        ------
+        BakeoffError
+            If there is no image, no shape, a label that the choices do not name, or more classes than masks can hold.
+        """
+        self._require_images()
+        entries = self._with_splits(sorted(self._entries.values(), key=lambda entry: entry.image))
+        counts = Counter(shape.label for entry in entries for shape in entry.shapes)
+        if not counts:
+            raise BakeoffError(
+                f"folders.{self._choices.name}.path: {self._files[0]} has no shape that surrounds an area"
+                f"{self._reasons()}: annotate with polygons or masks."
+            )
+        classes, background, ignore = pixel_classes(self._choices, counts, order, self._ignored)
+        return Reading(
+            format=self._format,
+            entries=tuple(entries),
+            findings=(*self._findings, *self._skipped_findings(), *self._left_over()),
+            classes=classes,
+            background=background,
+            ignore=ignore,
+            objects=self._objects(entries),
+            shapes=True,
+            details=(*self._summary(entries, counts), *self._details),
+        )
+
+    def _require_images(self) -> None:
+        if self._entries:
+            return
+        missing = [finding for finding in self._findings if finding.finding == "missing image"]
+        if missing:
+            raise BakeoffError(
+                f"folders.{self._choices.name}.path: none of the {len(missing)} images that {missing[0].file} and the "
+                "like name is in the folder: put them beside the annotations under the names stated there."
+            )
+        raise BakeoffError(f"folders.{self._choices.name}.path: no image is annotated{self._reasons()}: add some.")
+
+    def _reasons(self) -> str:
+        return f" ({'; '.join(self._skipped)})" if self._skipped else ""
+
+    def _with_splits(self, entries: list[Entry]) -> list[Entry]:
+        """The same with the label `split` on all or none."""
+        counts = Counter(entry.labels.get("split") for entry in entries)
+        stated = {split: count for split, count in counts.items() if split}
+        if self._choices.split == NO_SPLIT or len(stated) < 2:
+            if len(stated) == 1 and self._choices.split is None:
+                self.say(f"All images with a split are of {next(iter(stated))}: no split is taken from the folder.")
+            return [replace(entry, labels=_without_split(entry.labels)) for entry in entries]
+        self.say("Split taken from the folder: " + ", ".join(f"{stated[each]} {each}" for each in sorted(stated)) + ".")
+        self._findings += [
+            Finding(entry.image, "no split", "dropped", "it is in no list and in no folder of a split")
+            for entry in entries
+            if not entry.labels.get("split")
+        ]
+        return [entry for entry in entries if entry.labels.get("split")]
+
+    def _objects(self, entries: Sequence[Entry]) -> bool:
+        """Whether objects are told apart: as stated, or if some image has two or more of one label."""
+        if self._choices.objects is not None:
+            return self._choices.objects
+        return any(
+            len(_objects(entry.shapes)) > len({label for label, _ in _objects(entry.shapes)}) for entry in entries
+        )
+
+    def _summary(self, entries: Sequence[Entry], counts: Counter[str]) -> list[str]:
+        shapes = ", ".join(f"{label} ({count})" for label, count in counts.most_common(12))
+        more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
+        crowds = sum(shape.crowd for entry in entries for shape in entry.shapes)
+        empty = sum(not entry.shapes for entry in entries)
+        return [
+            f"{self._title}, {len(self._files)} file{'s' * (len(self._files) > 1)}: "
+            f"{counts.total()} shapes on {len(entries)} images: {shapes}{more}.",
+            *([f"{empty} images have no shape and are taken to show none of the classes."] if empty else ()),
+            *([f"{crowds} regions are crowds: of their class, and no objects; `ignore: [{CROWD}]` leaves them out."]
+              if crowds and CROWD not in (self._choices.ignore or ()) else ()),
+        ]  # fmt: skip
+
+    def _skipped_findings(self) -> list[Finding]:
+        """A finding for each reason, with the number of shapes and the first file."""
+        return [
+            Finding(next(iter(files)), "shape passed over", "dropped", f"{files.total()} in {len(files)} files: {what}")
+            for what, files in self._skipped.items()
+        ]
+
+    def _left_over(self) -> list[Finding]:
+        """A finding for each file that is neither an image in use nor read."""
+        known = {*self._files, *self._entries}
+        return [
+            Finding(name, "not annotated", "dropped", "no annotation names it")
+            if is_picture(name)
+            else Finding(name, "stray file", "dropped", f"no image, and no annotation of {self._title}")
+            for name in self._tree.names
+            if name not in known
+        ]
+
+
+def pixel_classes(
+    choices: Choices, counts: Mapping[str, int], order: Sequence[str] = (), ignored: Sequence[str] = ()
+) -> tuple[dict[str, Level], str | None, tuple[int | str, ...]]:
+    """Classes, background and what is void, as `Reading` has them, of labels of shapes.
+
+    Parameters
+    ----------
+    counts
+        Number of shapes of every label.
+    order, ignored
+        See `Annotated`.
+
+    Raises
+    ------
+    BakeoffError
+        If a label is neither a class nor ignored, the background is no class, or there are too many classes.
+    """
+    ignore = tuple(choices.ignore) if choices.ignore is not None else tuple(each for each in ignored if each in counts)
+    void = {str(each) for each in ignore}
+    labels = [label for label in order if label in counts] + sorted(
+        (label for label in counts if label not in order), key=lambda label: (-counts[label], label)
+    )
+    if choices.classes is not None:
+        classes, background = _stated(choices)
+    else:
+        classes, background = _proposed([label for label in labels if label not in void], choices.background)
+    known = {label for level in classes.values() for label in labels_of(level)} | void
+    if wrong := [label for label in labels if label not in known]:
+        raise BakeoffError(
+            f"folders.{choices.name}.classes does not name the label '{wrong[0]}' ({counts[wrong[0]]} shapes): add it "
+            f"to a class, or to folders.{choices.name}.ignore."
+        )
+    if len(classes) > VOID - 1:
+        raise BakeoffError(
+            f"folders.{choices.name}.classes: {len(classes)} labels are more classes than the {VOID - 1} that masks "
+            "hold: join some, or list some in ignore."
+        )
+    return classes, background, ignore
+
+
+def _stated(choices: Choices) -> tuple[dict[str, Level], str | None]:
+    classes = dict(choices.classes or {})
+    if choices.background == NO_BACKGROUND:
+        return classes, None
+    uncovered = [name for name, level in classes.items() if level is None]
+    background = choices.background or next(iter(uncovered), None)
+    if background is not None and background not in classes:
+        raise BakeoffError(
+            f"folders.{choices.name}.background: '{background}' is not in classes: name one of {', '.join(classes)}, "
+            f"or '{NO_BACKGROUND}'."
+        )
+    if background is None:
+        raise BakeoffError(
+            f"folders.{choices.name}.background is not stated: name the class of what no shape covers, or "
+            f"'{NO_BACKGROUND}' where every class counts."
+        )
+    return {background: classes.pop(background), **classes}, background
+
+
+def _proposed(labels: Sequence[str], background: str | None) -> tuple[dict[str, Level], str | None]:
+    if background == NO_BACKGROUND:
+        return {label: label for label in labels}, None
+    called = [label for label in labels if label.lower() in _CALLED_BACKGROUND or label == background]
+    name = background or BACKGROUND
+    level: Level = called[0] if called else None
+    return {name: level, **{label: label for label in labels if label not in called[:1]}}, name
+
+
+def numbered(keys: Iterable[object]) -> list[int]:
+    """Numbers of objects, from 1, the same for the same key; a key of None is an object of its own."""
+    numbers: dict[object, int] = {}
+    return [numbers.setdefault(at if key is None else (key,), len(numbers) + 1) for at, key in enumerate(keys)]
+
+
+def _objects(shapes: Sequence[Shape]) -> set[tuple[str, int]]:
+    return {(shape.label, shape.number) for shape in shapes if shape.number is not None}
+
+
+def _without_split(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != "split"}
