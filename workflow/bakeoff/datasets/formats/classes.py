@@ -121,7 +121,9 @@ def of_classes(entries: Sequence[Entry], choices: Choices) -> tuple[list[Entry],
 def said_of_classes(entries: Sequence[Entry]) -> str:
     """How many images each class has, in a sentence."""
     counts = Counter(entry.labels["class"] for entry in entries)
-    return f"{len(entries)} images of {len(counts)} classes: {', '.join(f'{k} ({n})' for k, n in sorted(counts.items()))}."
+    return (
+        f"{len(entries)} images of {len(counts)} classes: {', '.join(f'{k} ({n})' for k, n in sorted(counts.items()))}."
+    )
 
 
 def _values(name: str, level: Level) -> list[str]:
@@ -150,4 +152,3 @@ def _pattern(pictures: Sequence[str], choices: Choices) -> Pattern:
 def _examples(pattern: Pattern, pictures: Sequence[str]) -> str:
     names = sorted({values["class"] for name in pictures if (values := pattern.match(name))})
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-

@@ -48,16 +48,28 @@ def labelled(tree: Tree, entries: Sequence[Entry], choices: Choices) -> Labelled
     taken = _split(tree, entries, choices, rows)
     where = _group_source(choices, rows)
     group = _group_of(where, choices, rows)
-    grouped = [replace(entry, group=group(entry.image) if group else None) for entry in taken.entries]
+    label = rows.settings["label"] if rows and choices.labels else None
+    grouped = [
+        replace(_with_class(entry, rows, label), group=group(entry.image) if group else entry.group)
+        for entry in taken.entries
+    ]
     lost = [entry.image for entry in grouped if group and entry.group is None]
     details, findings = [*taken.details], [*taken.findings, *(rows.findings if rows else ())]
     if group:
         count = len({entry.group for entry in grouped if entry.group is not None})
         details.append(f"{count} groups ({where}), of which none is on two sides of a split.")
-    findings += [Finding(image, "no group", "kept", f"{where} says none of it: it is a group of its own") for image in lost]
+    findings += [
+        Finding(image, "no group", "kept", f"{where} says none of it: it is a group of its own") for image in lost
+    ]
     stated = {"split": taken.source, "group": where, **({"labels": rows.settings} if rows else {})}
     files = taken.files | ({rows.settings["file"]} if rows else set())
     return Labelled(tuple(grouped), files, tuple(findings), tuple(details), stated, rows)
+
+
+def _with_class(entry: Entry, rows: Rows | None, label: str | None) -> Entry:
+    """With the class that a table states, where the path gives none."""
+    value = rows.by_image.get(entry.image, {}).get(label) if rows and label else None
+    return replace(entry, labels={"class": value, **entry.labels}) if value else entry
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,9 @@ def _split(tree: Tree, entries: Sequence[Entry], choices: Choices, rows: Rows | 
     if source in (FOLDERS, LISTS):
         split = in_folders if source == FOLDERS else lists.split_of
         if not split:
-            raise BakeoffError(f"folders.{choices.name}.split is {source}, and none say train, val or test: state none.")
+            raise BakeoffError(
+                f"folders.{choices.name}.split is {source}, and none say train, val or test: state none."
+            )
     else:
         split = _column_split(source, choices, rows)
     kept = [_with_split(entry, split[entry.image]) for entry in entries if entry.image in split]
@@ -119,7 +133,9 @@ class _Lists:
 
 def _lists(tree: Tree, images: Sequence[str]) -> _Lists:
     """Splits by lists of images, in files that are called train, val or test."""
-    names, found, findings, files = ImageNames(images), {}, [], set()
+    names, files = ImageNames(images), set()
+    found: dict[str, str] = {}
+    findings = []
     for file in tree.names:
         part = split_of(file.rsplit("/", 1)[-1]) if suffix(file) in LIST_SUFFIXES else None
         if part is None:
@@ -131,9 +147,13 @@ def _lists(tree: Tree, images: Sequence[str]) -> _Lists:
         files.add(file)
         for image in filter(None, meant):
             if found.setdefault(image, part) != part:
-                raise BakeoffError(f"{image} is listed both for {found[image]} and, in {file}, for {part}: list it once.")
+                raise BakeoffError(
+                    f"{image} is listed both for {found[image]} and, in {file}, for {part}: list it once."
+                )
         if lost := [line for line, image in zip(lines, meant, strict=True) if image is None]:
-            findings.append(Finding(file, "missing image", "dropped", f"{len(lost)} lines, the first '{lost[0].strip()}'"))
+            findings.append(
+                Finding(file, "missing image", "dropped", f"{len(lost)} lines, the first '{lost[0].strip()}'")
+            )
     return _Lists(found, frozenset(files), tuple(findings))
 
 
@@ -184,7 +204,12 @@ def _group_of(source: str, choices: Choices, rows: Rows | None) -> Callable[[str
             f"folders.{choices.name}.group: '{source}' is no column, and no regular expression with the group in "
             "brackets, as in (P[0-9]+)_: correct it."
         )
-    return lambda image: next((each for each in (found.groups() if (found := pattern.search(image)) else ()) if each), None)
+
+    def group(image: str) -> str | None:
+        found = pattern.search(image)
+        return next((each for each in found.groups() if each), None) if found else None
+
+    return group
 
 
 def _column(column: str, key: str, choices: Choices, rows: Rows | None) -> dict[str, str]:

@@ -9,11 +9,16 @@ from bakeoff.datasets.formats.names import split_of, stem
 from bakeoff.datasets.formats.patterns import Pattern, key_of
 
 IMAGE_WORDS = frozenset(
-    "image images img imgs photo photos picture pictures jpegimages input inputs scan scans original originals".split()
+    (
+        *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages"),
+        *("input", "inputs", "scan", "scans", "original", "originals"),
+    )
 )
 MASK_WORDS = frozenset(
-    "mask masks label labels annotation annotations annot annots segmentation segmentations seg segs gt groundtruth "
-    "truth target targets segmentationclass manual".split()
+    (
+        *("mask", "masks", "label", "labels", "annotation", "annotations", "annot", "annots", "gt", "groundtruth"),
+        *("segmentation", "segmentations", "segmentationclass", "seg", "segs", "truth", "target", "targets", "manual"),
+    )
 )
 # Pictures whose names are compared to find what the names of masks have more than those of images.
 COMPARED = 50
@@ -149,7 +154,7 @@ def _side_by_side(files: Sequence[_File]) -> Iterator[Layout]:
         return
     for before, of_mask in _affixes([file.stem for file in images], [file.stem for file in masks]):
         if (before, of_mask) != (("", ""), ("", "")):
-            prefix = "{folder}/" if before[0] or of_mask[0] and any(file.after for file in files) else ""
+            prefix = "{folder}/" if (before[0] or of_mask[0]) and any(file.after for file in files) else ""
             yield Layout(f"{prefix}{before[0]}{{id}}{before[1]}", f"{prefix}{of_mask[0]}{{id}}{of_mask[1]}")
 
 

@@ -20,6 +20,8 @@ LOOKED_AT = 400
 # With more levels than this a mask has been smoothed, or is a photograph.
 MOST_LEVELS = 64
 MOST_COLOURS = 256
+# The share of masks that must agree where some may be damaged, or drawn by hand.
+MOST = 0.8
 SHOWN = 8
 
 
@@ -82,7 +84,8 @@ def classes_in(tree: Tree, masks: Sequence[str], choices: Choices, *, several: b
 def mask_levels(data: bytes) -> MaskLevels | None:
     """What a mask file holds; None for a file that is no picture."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data)) as opened:
+            image: Image.Image = opened
             alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
             if image.mode == "1":
                 image = image.convert("L")
@@ -123,7 +126,9 @@ def _require_levels(seen: Mapping[str, MaskLevels], choices: Choices) -> None:
     if coloured:
         colours = Counter(colour for each in coloured for colour in each.levels)
         if len(colours) > MOST_COLOURS:
-            raise BakeoffError(f"{key}.masks: {name} has {len(levels.levels)} colours, as a photograph has: name masks.")
+            raise BakeoffError(
+                f"{key}.masks: {name} has {len(levels.levels)} colours, as a photograph has: name masks."
+            )
         shown = ", ".join(f"'{colour}'" for colour, _ in colours.most_common(SHOWN))
         more = f" and {len(colours) - SHOWN} more" if len(colours) > SHOWN else ""
         raise BakeoffError(
@@ -139,15 +144,20 @@ def _require_levels(seen: Mapping[str, MaskLevels], choices: Choices) -> None:
 
 
 def _are_numbers(seen: Sequence[MaskLevels]) -> bool:
-    """Whether levels number objects: 1, 2, ..., each one region, and another count from mask to mask."""
-    counts, fits = set(), 0
-    for each in seen:
-        levels = [level for level in each.levels if level != 0]
-        counts.add(len(levels))
-        fits += not levels or (
-            levels == list(range(1, len(levels) + 1)) and each.regions <= 1.1 * len(levels)
-        )
-    return len(counts) >= 3 and max(counts) >= 4 and fits >= 0.8 * len(seen)
+    """Whether levels number objects and not classes.
+
+    Each level is one region, masks differ in their levels, and these follow one another within a mask or are more than
+    any list of classes has.
+    """
+    levels = [[int(level) for level in each.levels if level != 0] for each in seen]
+    one_region = sum(each.regions <= 1.1 * len(own) for each, own in zip(seen, levels, strict=True))
+    in_a_row = sum(own == list(range(own[0], own[0] + len(own))) for own in levels if own)
+    return (
+        one_region >= MOST * len(seen)
+        and len(set(map(tuple, levels))) >= 3
+        and sum(map(len, levels)) >= 3 * len(seen)
+        and (in_a_row >= MOST * len(seen) or len({level for own in levels for level in own}) > MOST_LEVELS)
+    )
 
 
 def _numbered(seen: Mapping[str, MaskLevels]) -> MaskClasses:
@@ -164,20 +174,20 @@ def _found(seen: Mapping[str, MaskLevels], choices: Choices, *, several: bool) -
     counts = Counter(level for each in seen.values() for level in each.levels)
     together = any(VOID in each.levels and set(each.levels) - {0, VOID} for each in seen.values())
     ignore = tuple(choices.ignore) if choices.ignore is not None else (VOID,) if together else ()
-    levels = sorted(level for level in counts if level not in ignore and level != 0)  # type: ignore[type-var]
+    levels = sorted(level for level in counts if level not in ignore and level != 0)
     objects = several if choices.objects is None else choices.objects
     details = [f"{VOID} in the masks is taken for void, pixels without an answer."] if ignore == (VOID,) else []
     if several:
         details.append("An image has several masks: each is taken for one object.")
     if set(levels) <= {1, VOID}:
-        foreground: Level = levels[0] if len(levels) == 1 else levels or 1  # type: ignore[assignment]
+        foreground: Level = levels[0] if len(levels) == 1 else levels or 1
         values = {"background": 0, "object" if several else "foreground": foreground}
         return MaskClasses(values, "background", ignore, objects, False, tuple(details))
     values = {"background": 0, **{f"class {level}": level for level in levels}}
-    shown = ", ".join(f"{level} (in {counts[level]} masks)" for level in sorted(counts)[:SHOWN])  # type: ignore[type-var]
+    shown = ", ".join(f"{level} (in {counts[level]} masks)" for level in sorted(counts)[:SHOWN])
     details.append(f"The masks have the levels {shown}{', ...' if len(counts) > SHOWN else ''}.")
     if levels != list(range(1, len(levels) + 1)):
-        details.append(f"Is one of {', '.join(map(str, levels[-2:]))} void and no class, state it in ignore.")
+        details.append(f"If {levels[-1]} is void, pixels without an answer, and no class, state it in ignore.")
     if len(values) > VOID - 1:
         raise BakeoffError(f"folders.{choices.name}.classes: the masks have {len(values)} levels: name the classes.")
     return MaskClasses(values, "background", ignore, objects, False, tuple(details))

@@ -87,8 +87,8 @@ def _patterns(pictures: Sequence[str], choices: Choices) -> tuple[Pattern, Patte
     if not found:
         missing = "images and masks" if not stated else "images" if "masks" in stated else "masks"
         raise BakeoffError(
-            f"folders.{choices.name}.{missing}: the names do not say which pictures are masks of which: state patterns, "
-            "as in images/{id} and masks/{id}_mask."
+            f"folders.{choices.name}.{missing}: the names do not say which pictures are masks of which: state "
+            "patterns, as in images/{id} and masks/{id}_mask."
         )
     if len(found) > 1:
         raise BakeoffError(

@@ -13,12 +13,8 @@ def passed_over(names: Iterable[str], used: Collection[str]) -> list[Finding]:
     for name in names:
         if name not in used:
             kinds[suffix(name) or "no suffix"].append(name)
+    why = {True: "in no folder and of no name that is read", False: "no images"}
     return [
-        Finding(
-            files[0],
-            "passed over",
-            "dropped",
-            f"{kind} ({len(files)}): {'in no folder and of no name that is read' if is_picture(files[0]) else 'no images'}",
-        )
+        Finding(files[0], "passed over", "dropped", f"{kind} ({len(files)}): {why[is_picture(files[0])]}")
         for kind, files in sorted(kinds.items())
     ]

@@ -6,7 +6,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.formats.classes import of_classes, said_of_classes
 from bakeoff.datasets.formats.labels import labelled
-from bakeoff.datasets.formats.names import is_picture
+from bakeoff.datasets.formats.names import is_picture, split_of
 from bakeoff.datasets.formats.passed_over import passed_over
 from bakeoff.datasets.formats.patterns import stated_pattern
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Tree
@@ -39,7 +39,9 @@ def read(tree: Tree, choices: Choices) -> Reading:
         pictures = [name for name in pictures if pattern.match(name) is not None]
     settings = choices.labels or find_table(tree, pictures)
     if settings is None:
-        raise BakeoffError(f"folders.{choices.name}.labels: there is no table that names the images, or several: state one.")
+        raise BakeoffError(
+            f"folders.{choices.name}.labels: there is no table that names the images, or several: state one."
+        )
     rows = read_rows(tree, pictures, settings)
     if settings["label"] is None:
         raise BakeoffError(
@@ -47,7 +49,11 @@ def read(tree: Tree, choices: Choices) -> Reading:
             "which is the class."
         )
     classes = {image: values[settings["label"]] for image, values in rows.by_image.items()}
-    entries = [Entry(image, labels={"class": classes[image]}) for image in pictures if classes.get(image)]
+    entries = [
+        Entry(image, labels={"class": classes[image], **({"split": part} if (part := split_of(image)) else {})})
+        for image in pictures
+        if classes.get(image)
+    ]
     known = labelled(tree, entries, replace(choices, labels=settings))
     kept, findings = of_classes(known.entries, choices)
     unlabelled = [

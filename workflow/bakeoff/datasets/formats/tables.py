@@ -17,6 +17,8 @@ from bakeoff.datasets.formats.reading import Tree
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 SEPARATORS = (",", ";", "\t", "|")
+# More text files than this are annotations, one an image.
+MOST_TEXTS = 10
 LABEL_WORDS = ("class", "label", "category", "target", "diagnosis", "species", "type", "y")
 # A column that names the images does so in at least this share of its rows.
 NAMES_IMAGES = 0.5
@@ -50,7 +52,12 @@ class ImageNames:
     def __init__(self, images: Iterable[str]) -> None:
         found: defaultdict[str, set[str]] = defaultdict(set)
         for image in images:
-            for name in (image, PurePosixPath(image).name, image.removesuffix(PurePosixPath(image).suffix), stem(image)):
+            for name in (
+                image,
+                PurePosixPath(image).name,
+                image.removesuffix(PurePosixPath(image).suffix),
+                stem(image),
+            ):
                 found[name.lower()].add(image)
         self._found = {name: next(iter(paths)) for name, paths in found.items() if len(paths) == 1}
 
@@ -74,7 +81,9 @@ def read_rows(tree: Tree, images: Sequence[str], settings: Mapping[str, Any]) ->
     for key in ("image", "label"):
         if settings.get(key) is not None and settings[key] not in table.columns:
             known = ", ".join(map(str, table.columns))
-            raise BakeoffError(f"{settings['file']} has no column '{settings[key]}': name one of {known} in labels.{key}.")
+            raise BakeoffError(
+                f"{settings['file']} has no column '{settings[key]}': name one of {known} in labels.{key}."
+            )
     return _rows(table, images, settings)
 
 
@@ -85,7 +94,10 @@ def find_table(tree: Tree, images: Sequence[str]) -> dict[str, Any] | None:
     """
     found = []
     names = ImageNames(images)
+    texts = sum(suffix(name) == ".txt" for name in tree.names)
     for name in tree.names:
+        if suffix(name) == ".txt" and texts > MOST_TEXTS:
+            continue
         if suffix(name) in SUFFIXES and (settings := _recognised(tree.read(name), name, names)):
             found.append(settings)
     return found[0] if len(found) == 1 else None
@@ -150,9 +162,10 @@ def _parsed(data: bytes, name: str, separator: str, encoding: str) -> pd.DataFra
 
 
 def _label_column(table: pd.DataFrame) -> str | None:
-    called = [column for word in LABEL_WORDS for column in table if column.lower() == word]
-    could = [column for column in table if 2 <= table[column].nunique() <= max(2, len(table) / 2)]
-    return (called or (could if len(could) == 1 else [None]))[0]
+    columns = [str(column) for column in table]
+    called = [column for word in LABEL_WORDS for column in columns if column.lower() == word]
+    could = [column for column in columns if 2 <= table[column].nunique() <= max(2, len(table) / 2)]
+    return called[0] if called else could[0] if len(could) == 1 else None
 
 
 def _rows(table: pd.DataFrame, images: Sequence[str], settings: Mapping[str, Any]) -> Rows:
@@ -166,7 +179,9 @@ def _rows(table: pd.DataFrame, images: Sequence[str], settings: Mapping[str, Any
         if image is None:
             unknown.append(stated)
         elif by_image.setdefault(image, values) != values:
-            contradicting[image] = Finding(image, "contradicting rows", "dropped", f"two rows of {settings['file']} differ")
+            contradicting[image] = Finding(
+                image, "contradicting rows", "dropped", f"two rows of {settings['file']} differ"
+            )
     findings = list(contradicting.values())
     if unknown:
         detail = f"{len(unknown)} rows name no image of the folder, the first '{unknown[0]}'"
