@@ -19,7 +19,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Tree
 
 # In the order in which they are tried and named.
-FORMATS: tuple[str, ...] = ("pairs", "classes", "table", "coco", "labelme")
+FORMATS: tuple[str, ...] = ("coco", "labelme", "yolo", "cvat", "label_studio", "qupath")
 
 
 class Recognised(NamedTuple):

@@ -13,6 +13,8 @@ from bakeoff.datasets.formats.reading import CROWD, NO_BACKGROUND, Choices, Entr
 from bakeoff.datasets.formats.shapes import labels_of
 
 BACKGROUND = "background"
+# Labels that are named in a summary.
+SHOWN = 12
 # As `split` of the choices: none is taken from the folder.
 NO_SPLIT = "none"
 # What annotators call it who draw it, or list it.
@@ -46,8 +48,10 @@ class Annotated:
         """Note an annotation file that is read."""
         self._files.append(name)
 
-    def add(self, annotation: str, entry: Entry) -> None:
+    def add(self, annotation: str, entry: Entry, split: str | None = None) -> None:
         """An image and its shapes; of an image that was added before the first shapes are kept."""
+        if split:
+            entry = replace(entry, labels={**entry.labels, "split": split})
         known = self._entries.get(entry.image)
         if known and known.shapes and entry.shapes:
             self.skip("an image that another file annotates too", annotation)
@@ -118,8 +122,8 @@ class Annotated:
         missing = [finding for finding in self._findings if finding.finding == "missing image"]
         if missing:
             raise BakeoffError(
-                f"folders.{self._choices.name}.path: none of the {len(missing)} images that {missing[0].file} and the "
-                "like name is in the folder: put them beside the annotations under the names stated there."
+                f"folders.{self._choices.name}.path: none of the images that {missing[0].file} names is in "
+                "the folder: put them beside it under the names that it states."
             )
         raise BakeoffError(f"folders.{self._choices.name}.path: no image is annotated{self._reasons()}: add some.")
 
@@ -151,22 +155,29 @@ class Annotated:
         )
 
     def _summary(self, entries: Sequence[Entry], counts: Counter[str]) -> list[str]:
-        shapes = ", ".join(f"{label} ({count})" for label, count in counts.most_common(12))
-        more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
+        labels = ", ".join(f"{label} ({count})" for label, count in counts.most_common(SHOWN))
+        more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+        said = [
+            f"{self._title}, {_many(len(self._files), 'file')}: {_many(counts.total(), 'shape')} on "
+            f"{_many(len(entries), 'image')}: {labels}{more}."
+        ]
+        if empty := sum(not entry.shapes for entry in entries):
+            said.append(f"{_many(empty, 'image')} without a shape: taken to show none of the classes.")
         crowds = sum(shape.crowd for entry in entries for shape in entry.shapes)
-        empty = sum(not entry.shapes for entry in entries)
-        return [
-            f"{self._title}, {len(self._files)} file{'s' * (len(self._files) > 1)}: "
-            f"{counts.total()} shapes on {len(entries)} images: {shapes}{more}.",
-            *([f"{empty} images have no shape and are taken to show none of the classes."] if empty else ()),
-            *([f"{crowds} regions are crowds: of their class, and no objects; `ignore: [{CROWD}]` leaves them out."]
-              if crowds and CROWD not in (self._choices.ignore or ()) else ()),
-        ]  # fmt: skip
+        if crowds and CROWD not in (self._choices.ignore or ()):
+            of = "a crowd: of its class, and no object" if crowds == 1 else "crowds: of their class, and no objects"
+            said.append(f"{_many(crowds, 'region')} of {of}; `ignore: [{CROWD}]` leaves them out.")
+        return said
 
     def _skipped_findings(self) -> list[Finding]:
         """A finding for each reason, with the number of shapes and the first file."""
         return [
-            Finding(next(iter(files)), "shape passed over", "dropped", f"{files.total()} in {len(files)} files: {what}")
+            Finding(
+                next(iter(files)),
+                "shape passed over",
+                "dropped",
+                f"{files.total()} in {_many(len(files), 'file')}: {what}",
+            )
             for what, files in self._skipped.items()
         ]
 
@@ -216,8 +227,8 @@ def pixel_classes(
         )
     if len(classes) > VOID - 1:
         raise BakeoffError(
-            f"folders.{choices.name}.classes: {len(classes)} labels are more classes than the {VOID - 1} that masks "
-            "hold: join some, or list some in ignore."
+            f"folders.{choices.name}.classes: {len(classes)} are more than the {VOID - 1} that masks hold: "
+            "join some, or list some in ignore."
         )
     return classes, background, ignore
 
@@ -227,18 +238,13 @@ def _stated(choices: Choices) -> tuple[dict[str, Level], str | None]:
     if choices.background == NO_BACKGROUND:
         return classes, None
     uncovered = [name for name, level in classes.items() if level is None]
-    background = choices.background or next(iter(uncovered), None)
+    background = choices.background or next(iter(uncovered or classes), None)
     if background is not None and background not in classes:
         raise BakeoffError(
             f"folders.{choices.name}.background: '{background}' is not in classes: name one of {', '.join(classes)}, "
             f"or '{NO_BACKGROUND}'."
         )
-    if background is None:
-        raise BakeoffError(
-            f"folders.{choices.name}.background is not stated: name the class of what no shape covers, or "
-            f"'{NO_BACKGROUND}' where every class counts."
-        )
-    return {background: classes.pop(background), **classes}, background
+    return ({background: classes.pop(background), **classes} if background else {}), background
 
 
 def _proposed(labels: Sequence[str], background: str | None) -> tuple[dict[str, Level], str | None]:
@@ -254,6 +260,10 @@ def numbered(keys: Iterable[object]) -> list[int]:
     """Numbers of objects, from 1, the same for the same key; a key of None is an object of its own."""
     numbers: dict[object, int] = {}
     return [numbers.setdefault(at if key is None else (key,), len(numbers) + 1) for at, key in enumerate(keys)]
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _objects(shapes: Sequence[Shape]) -> set[tuple[str, int]]:

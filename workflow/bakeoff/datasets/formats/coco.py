@@ -9,6 +9,8 @@ A split is taken from the name of the JSON file, or from that of its folder or o
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.annotations import Annotated
 from bakeoff.datasets.formats.documents import holding, read_json
@@ -73,7 +75,7 @@ def _add_image(name: str, image: dict[str, Any], shapes: tuple[Shape, ...], foun
         return
     split = split_of(name) or split_of(file)
     size = (int(image["height"]), int(image["width"])) if image.get("height") and image.get("width") else None
-    found.add(name, Entry(file, shapes=shapes, labels={"split": split} if split else {}, size=size))
+    found.add(name, Entry(file, shapes=shapes, size=size), split)
 
 
 def _shapes(
@@ -100,4 +102,10 @@ def _shape(annotation: dict[str, Any], number: int, categories: dict[Any, str]) 
         from_ = from_compressed if isinstance(counts, str) else from_counts
         return Shape(**common, runs=from_(counts, height, width))
     parts = segmentation if isinstance(segmentation[0], list) else [segmentation]
-    return Shape(**common, polygons=tuple(outline(list(zip(part[::2], part[1::2], strict=True))) for part in parts))
+    return Shape(**common, polygons=tuple(map(_outline, parts)))
+
+
+def _outline(coordinates: list[float]) -> np.ndarray:
+    if len(coordinates) % 2:
+        raise ValueError("its coordinates are no pairs")
+    return outline(np.reshape(coordinates, (-1, 2)))

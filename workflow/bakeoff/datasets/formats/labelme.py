@@ -73,16 +73,14 @@ def _add_image(name: str, document: dict[str, Any], found: Annotated) -> None:
     if file is None and not embedded:
         found.missing(name, stated)
         return
-    split = split_of(file or name)
     height, width = document.get("imageHeight"), document.get("imageWidth")
     entry = Entry(
         image=name if file is None else file,
         shapes=_shapes(name, document["shapes"], (height, width), found),
-        labels={"split": split} if split else {},
         size=(int(height), int(width)) if height and width else None,
         embedded=embedded,
     )
-    found.add(name, entry)
+    found.add(name, entry, split_of(file or name))
 
 
 def _shapes(name: str, shapes: Sequence[dict[str, Any]], size: tuple[Any, Any], found: Annotated) -> tuple[Shape, ...]:

@@ -83,6 +83,9 @@ class Images:
         for plain in self._names:
             self._by_last[plain.rsplit("/", 1)[-1].lower()].append(plain)
 
+    def __contains__(self, name: str) -> bool:
+        return _plain(name) in self._names
+
     def find(self, stated: str, annotation: str) -> str | None:
         """The file that an annotation's path, or address, names; None if there is none, or more than one are meant.
 

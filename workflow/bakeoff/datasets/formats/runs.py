@@ -60,7 +60,7 @@ def from_compressed(counts: str | bytes, height: int, width: int) -> Runs:
         If these are none.
     """
     _require_size(height, width)
-    plain = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+    plain = counts.encode() if isinstance(counts, str) else counts
     if not _WHOLE_NUMBERS.fullmatch(plain):
         raise ValueError("what should be compressed run lengths is none")
     return Runs(height, width, plain)

@@ -84,7 +84,8 @@ def outline(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
         If there are fewer than three, or these are no pairs of finite numbers.
     """
     try:
-        corners = np.asarray(points, np.float32)
+        with np.errstate(over="ignore"):
+            corners = np.asarray(points, np.float64).astype(np.float32)
     except (TypeError, ValueError):
         raise ValueError("its points are no pairs of numbers") from None
     if corners.ndim != 2 or corners.shape[1] != 2 or not np.isfinite(corners).all():
@@ -94,19 +95,24 @@ def outline(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     return corners
 
 
-def rectangle(left: float, top: float, right: float, bottom: float, degrees: float = 0.0) -> np.ndarray:
-    """Outline of a rectangle, turned clockwise about its middle."""
-    corners = outline([(left, top), (right, top), (right, bottom), (left, bottom)])
-    return _turned(corners, ((left + right) / 2, (top + bottom) / 2), degrees)
+def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """Outline of a rectangle."""
+    return outline([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
-def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> np.ndarray:
-    """Outline of an ellipse about (x, y), turned clockwise."""
+def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> np.ndarray:
+    """Outline of an ellipse about (x, y)."""
     # A chord of n corners stays r (1 - cos(pi / n)) = r pi^2 / (2 n^2) inside of the circle.
     corners = max(12, int(np.ceil(np.pi * np.sqrt(max(radius_x, radius_y) / (2 * ROUNDNESS)))))
     angles = np.arange(corners) * (2 * np.pi / corners)
-    points = np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], axis=1)
-    return _turned(outline(points), (x, y), degrees)
+    return outline(np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], axis=1))
+
+
+def turned(points: np.ndarray, about: Sequence[float] | np.ndarray, degrees: float) -> np.ndarray:
+    """An outline turned clockwise about a point."""
+    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    # With y to the bottom this turns clockwise.
+    return outline((points - about) @ np.array([[cosine, sine], [-sine, cosine]]) + about)
 
 
 def filled(points: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -164,11 +170,3 @@ def _covered(shape: Shape, height: int, width: int) -> tuple[tuple[slice, slice]
     for each in holes:
         mask &= ~filled(each - (left, top), *mask.shape)
     return (slice(top, bottom), slice(left, right)), mask
-
-
-def _turned(points: np.ndarray, middle: tuple[float, float], degrees: float) -> np.ndarray:
-    if not degrees:
-        return points
-    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
-    # With y to the bottom this turns clockwise.
-    return ((points - middle) @ np.array([[cosine, sine], [-sine, cosine]]) + middle).astype(np.float32)

@@ -1,0 +1,72 @@
+"""Folders of annotation files in memory, and what a reader makes of them as exact arrays."""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.formats import read_folder, recognised
+from bakeoff.datasets.formats.reading import Choices, Reading
+from bakeoff.datasets.formats.shapes import Drawn, draw
+from PIL import Image
+
+Content = bytes | str | Mapping[str, Any] | list[Any]
+
+
+class Files:
+    """A tree of files: text is encoded, other values become JSON."""
+
+    def __init__(self, files: Mapping[str, Content]) -> None:
+        self._files = {name: _bytes(content) for name, content in files.items()}
+        self.names = sorted(self._files)
+
+    def read(self, name: str) -> bytes:
+        return self._files[name]
+
+
+def _bytes(content: Content) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return (content if isinstance(content, str) else json.dumps(content)).encode()
+
+
+def png(height: int, width: int) -> bytes:
+    """A black image."""
+    buffer = io.BytesIO()
+    Image.new("L", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read(format: str, files: Mapping[str, Content], **choices: Any) -> Reading:
+    """The reading of a folder that is recognised as this format and no other annotation format."""
+    tree = Files(files)
+    found = recognised(tree)
+    assert next(iter(found.formats)) == format
+    assert not found.reasons
+    return read_folder(tree, Choices("mine", format, **choices))
+
+
+def refused(format: str, files: Mapping[str, Content], **choices: Any) -> str:
+    """The sentence with which a folder is not read."""
+    with pytest.raises(BakeoffError) as error:
+        read_folder(Files(files), Choices("mine", format, **choices))
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+def drawn(reading: Reading, height: int, width: int, image: int = 0) -> Drawn:
+    return draw(reading, reading.entries[image], height, width)
+
+
+def rows(pixels: np.ndarray) -> list[str]:
+    """Class or object numbers as one text a row, `.` for 0 and `#` for 255."""
+    return ["".join({0: ".", 255: "#"}.get(value, str(int(value))) for value in row) for row in pixels.tolist()]
+
+
+def findings(reading: Reading) -> list[tuple[str, str]]:
+    return [(finding.file, finding.finding) for finding in reading.findings]
