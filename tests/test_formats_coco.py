@@ -160,7 +160,7 @@ def test_what_is_not_used_is_a_finding() -> None:
     assert [finding[1:] for finding in reading.findings] == [
         ("shape passed over", "dropped", "1 in 1 file: an annotation of an image that is not listed"),
         ("shape passed over", "dropped", "1 in 1 file: a box without an outline"),
-        ("shape passed over", "dropped", "1 in 1 file: it has 2 points, and three are needed to surround an area"),
+        ("shape passed over", "dropped", "1 in 1 file: fewer than three points surround no area"),
         ("shape passed over", "dropped", "1 in 1 file: its coordinates are no pairs"),
         ("shape passed over", "dropped", "1 in 1 file: the run lengths make 3 pixels and not 6 x 4"),
         (

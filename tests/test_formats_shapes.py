@@ -90,7 +90,7 @@ def test_ellipses_and_turned_rectangles() -> None:
 @pytest.mark.parametrize(
     ("points", "reason"),
     [
-        ([(0, 0), (1, 1)], "2 points"),
+        ([(0, 0), (1, 1)], "fewer than three points"),
         ([(0, 0), (1, 1), (float("nan"), 0)], "no pairs of numbers"),
         ([(0, 0), (1, 1), (1e39, 0)], "no pairs of numbers"),
         ([(0, 0), (1, 1), (1,)], "no pairs of numbers"),

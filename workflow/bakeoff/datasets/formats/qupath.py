@@ -71,6 +71,8 @@ def _shape(feature: dict[str, Any], number: int) -> Shape:
     if kind not in ("Polygon", "MultiPolygon"):
         raise ValueError(f"a {kind} surrounds no area")
     parts = [coordinates] if kind == "Polygon" else coordinates
+    if not all(parts):
+        raise ValueError("its rings are none")
     return Shape(
         label=_label(feature.get("properties") or {}),
         polygons=tuple(outline(outer) for outer, *_ in parts),

@@ -91,7 +91,7 @@ def outline(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     if corners.ndim != 2 or corners.shape[1] != 2 or not np.isfinite(corners).all():
         raise ValueError("its points are no pairs of numbers")
     if len(corners) < 3:
-        raise ValueError(f"it has {len(corners)} points, and three are needed to surround an area")
+        raise ValueError("fewer than three points surround no area")
     return corners
 
 

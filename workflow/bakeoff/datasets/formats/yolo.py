@@ -68,7 +68,8 @@ def read(tree: Tree, choices: Choices) -> Reading:
             found.add(image, Entry(image), split)
             without += 1
     if without:
-        found.say(f"{without} images have no label file, which says in YOLO that they show none of the classes.")
+        have, show = ("image has", "it shows") if without == 1 else ("images have", "they show")
+        found.say(f"{without} {have} no label file, which says in YOLO that {show} none of the classes.")
     return found.reading(order=list(names.values()))
 
 
@@ -161,14 +162,16 @@ def _images_of(tree: Tree, config: str, root: str, path: str) -> list[str]:
     one of this folder.
     """
     images = list(filter(is_picture, tree.names))
-    for start in (f"{_folder(config)}/{root}/{path}", f"{_folder(config)}/{path}", path):
+    for start in (f"{_folder(config)}/{root}/{path}", path):
         parts = [part for part in start.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         for begin in range(len(parts)):
             place = "/".join(parts[begin:])
-            if place in tree.names:
-                known, lines = Images(images), tree.read(place).decode("utf-8-sig", "replace").split("\n")
-                return [image for line in lines if line.strip() and (image := known.find(line, place))]
-            if below := [image for image in images if image.startswith(f"{place}/")]:
+            if begin and place == "images":  # of whichever split
+                break
+            if lists := [name for name in tree.names if f"/{name}".endswith(f"/{place}") and suffix(name) == ".txt"]:
+                known, lines = Images(images), tree.read(lists[0]).decode("utf-8-sig", "replace").split("\n")
+                return [image for line in lines if line.strip() and (image := known.find(line, lists[0]))]
+            if below := [image for image in images if f"/{place}/" in f"/{image}"]:
                 return below
     return []
 
