@@ -255,8 +255,8 @@ class Folder(Section):
         Where the folder's own split comes from, the label `split` of its images, by which a task may be split: `none`;
         `folders` called train, val or test; `lists` of images in files called so; or the name of a column.
     group
-        Which images belong together (one patient, one plate) and are never on two sides of a split: a column, or a
-        regular expression that is found in an image's path, of which the first bracket is the group.
+        Which images belong together (one patient, one plate) and are never on two sides of a split: `none`; a column;
+        or a regular expression that is found in an image's path, of which the first bracket is the group.
     title, licence, citation
         For the report.
     """
@@ -276,7 +276,7 @@ class Folder(Section):
     orientation: Literal["as-stored", "upright"] = "as-stored"
     labels: Table | None = None
     split: str = "none"
-    group: str | None = None
+    group: str = "none"
     title: str | None = None
     licence: str | None = None
     citation: str | None = None

@@ -19,7 +19,10 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Tree
 
 # In the order in which they are tried and named.
-FORMATS: tuple[str, ...] = ("coco", "labelme", "yolo", "cvat", "label_studio", "qupath")
+FORMATS: tuple[str, ...] = (
+    *("coco", "labelme", "yolo", "cvat", "label_studio", "qupath"),
+    *("pairs", "classes", "table"),
+)
 
 
 class Recognised(NamedTuple):

@@ -197,13 +197,15 @@ class Choices:
         Name of the class; `none` where every class counts.
     ignore
         As in `Reading`; an empty list for nothing.
+    threshold
+        The level from which on a pixel of a smoothed mask is foreground.
     objects
         Whether single objects are told apart.
     split
         Where the split comes from: `none` where it is not taken from the folder, `folders`, `lists`, or a column.
     group
-        Where the group comes from: a column, or a regular expression with one group in parentheses that is found in
-        the image's path.
+        Where the group comes from: `none`, a column, or a regular expression with one group in parentheses that is
+        found in the image's path.
     labels
         The table of labels: `file`, `image`, `label`, `separator`, `encoding`.
     """
@@ -215,6 +217,7 @@ class Choices:
     classes: Mapping[str, Level] | None = None
     background: str | None = None
     ignore: Sequence[int | str] | None = None
+    threshold: int | None = None
     objects: bool | None = None
     split: str | None = None
     group: str | None = None
