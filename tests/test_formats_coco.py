@@ -118,7 +118,7 @@ def test_splits_are_taken_from_the_names_of_json_files() -> None:
         ("train2017/b.png", "train", 0),
         ("val2017/a.png", "validation", 1),
     ]
-    assert "Split taken from the folder: 2 train, 1 validation." in reading.details
+    assert "Split from the folder (folders): 2 train, 1 validation." in reading.details
     assert "1 image without a shape: taken to show none of the classes." in reading.details
     assert not any(entry.labels for entry in read("coco", files, split="none").entries)
 
@@ -127,7 +127,7 @@ def test_a_single_split_is_none() -> None:
     files = {"train/_annotations.coco.json": listed({**NUCLEUS, "segmentation": SQUARE}), "train/a.png": IMAGE}
     reading = read("coco", files)
     assert not reading.entries[0].labels
-    assert "All images with a split are of train: no split is taken from the folder." in reading.details
+    assert reading.choices["split"] == "none"
 
 
 def test_images_of_no_split_are_left_out_where_others_have_one() -> None:
@@ -169,9 +169,9 @@ def test_what_is_not_used_is_a_finding() -> None:
             "1 in 1 file: a damaged annotation (TypeError: 'NoneType' object is not iterable)",
         ),
         ("shape passed over", "dropped", "1 in 1 file: its category 9 is not listed"),
-        ("stray file", "dropped", "no image, and no annotation of COCO JSON"),
-        ("not annotated", "dropped", "no annotation names it"),
-        ("stray file", "dropped", "no image, and no annotation of COCO JSON"),
+        ("passed over", "dropped", ".json (1): no images"),
+        ("passed over", "dropped", ".png (1): no annotation names them"),
+        ("passed over", "dropped", ".txt (1): no images"),
     ]
 
 

@@ -106,7 +106,7 @@ def test_tasks_without_an_annotation_are_not_annotated_and_empty_ones_show_nothi
     assert findings(reading) == [
         ("export.json", "missing image"),
         ("export.json", "shape passed over"),
-        ("c.png", "not annotated"),
+        ("c.png", "passed over"),
     ]
 
 

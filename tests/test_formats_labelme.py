@@ -128,7 +128,7 @@ def test_images_without_a_file_and_files_without_an_image() -> None:
     files["d.json"] = annotated(path="d.png")
     reading = read("labelme", files)
     assert [(entry.image, len(entry.shapes)) for entry in reading.entries] == [("a.png", 1), ("d.png", 0)]
-    assert findings(reading) == [("b.json", "missing image"), ("c.png", "not annotated")]
+    assert findings(reading) == [("b.json", "missing image"), ("c.png", "passed over")]
 
 
 def test_folders_of_splits() -> None:

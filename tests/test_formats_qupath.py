@@ -101,7 +101,7 @@ def test_what_is_not_drawn_is_a_finding() -> None:
         "1 in 1 file: a Point surrounds no area",
         "1 in 1 file: a damaged annotation (KeyError: 'geometry')",
         "1 in 1 file: its rings are none",
-        "no image, and no annotation of QuPath GeoJSON",
+        ".geojson (1): no images",
     ]
 
 

@@ -27,8 +27,8 @@ def test_polygons_are_shares_of_width_and_height() -> None:
     assert rows(drawn(reading, 2, 4).classes) == ["11..", "11.2"]
     assert reading.classes == {"background": None, "cell": "cell", "debris": "debris"}
     assert reading.details == (
-        "YOLO polygons, 3 files: 3 shapes on 2 images: cell (2), debris (1).",
-        "Split taken from the folder: 1 train, 1 validation.",
+        "YOLO polygons, 2 files: 3 shapes on 2 images: cell (2), debris (1).",
+        "Split from the folder (folders): 1 train, 1 validation.",
     )
     assert not reading.findings
 
@@ -60,6 +60,7 @@ def test_splits_by_data_yaml(config: str) -> None:
         ("set/first/images/a.png", "train"),
         ("set/second/images/a.png", "validation"),
     ]
+    assert ("one.txt" in config) == (not reading.findings)
 
 
 def test_data_yaml_that_trains_and_validates_on_the_same_images_gives_no_split() -> None:
@@ -70,7 +71,7 @@ def test_data_yaml_that_trains_and_validates_on_the_same_images_gives_no_split()
 def test_label_files_beside_images_and_classes_without_names() -> None:
     reading = read("yolo", {"a.png": IMAGE, "a.txt": RIGHT, "classes.txt": "cell\n"})
     assert reading.classes == {"background": None, "class 1": "class 1"}
-    assert findings(reading) == [("classes.txt", "stray file")]
+    assert findings(reading) == [("classes.txt", "passed over")]
 
 
 def test_images_without_a_label_file_show_nothing_if_others_of_their_folder_have_one() -> None:
@@ -83,7 +84,7 @@ def test_images_without_a_label_file_show_nothing_if_others_of_their_folder_have
         ("images/train/c.png", 0),
     ]
     assert "1 image has no label file, which says in YOLO that it shows none of the classes." in reading.details
-    assert findings(reading) == [("images/test/d.png", "not annotated")]
+    assert findings(reading) == [("images/test/d.png", "passed over")]
 
 
 def test_boxes_alone_are_refused_and_among_polygons_passed_over() -> None:

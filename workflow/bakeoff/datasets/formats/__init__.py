@@ -20,7 +20,7 @@ from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Tree
 
 # In the order in which they are tried and named.
 FORMATS: tuple[str, ...] = (
-    *("coco", "labelme", "yolo", "cvat", "label_studio", "qupath"),
+    *("coco", "labelme", "yolo", "cvat", "voc", "label_studio", "qupath"),
     *("pairs", "classes", "table"),
 )
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.archives.records import Finding
-from bakeoff.datasets.formats.names import Images, is_picture
+from bakeoff.datasets.formats.labels import labelled
+from bakeoff.datasets.formats.names import Images
+from bakeoff.datasets.formats.passed_over import passed_over
 from bakeoff.datasets.formats.reading import CROWD, NO_BACKGROUND, Choices, Entry, Level, Reading, Shape, Tree
 from bakeoff.datasets.formats.shapes import labels_of
 
 BACKGROUND = "background"
 # Labels that are named in a summary.
 SHOWN = 12
-# As `split` of the choices: none is taken from the folder.
-NO_SPLIT = "none"
 # What annotators call it who draw it, or list it.
 _CALLED_BACKGROUND = frozenset(("background", "_background_", "__background__"))
 
@@ -40,6 +40,7 @@ class Annotated:
         self.images = Images(name for name in tree.names if name.startswith(folder))
         self._entries: dict[str, Entry] = {}
         self._files: list[str] = []
+        self._beside: set[str] = set()
         self._findings: list[Finding] = []
         self._skipped: dict[str, Counter[str]] = {}
         self._details: list[str] = []
@@ -47,6 +48,10 @@ class Annotated:
     def file(self, name: str) -> None:
         """Note an annotation file that is read."""
         self._files.append(name)
+
+    def beside(self, name: str) -> None:
+        """Note a file that is read and is no annotation, such as a list of classes."""
+        self._beside.add(name)
 
     def add(self, annotation: str, entry: Entry, split: str | None = None) -> None:
         """An image and its shapes; of an image that was added before the first shapes are kept."""
@@ -96,7 +101,8 @@ class Annotated:
             If there is no image, no shape, a label that the choices do not name, or more classes than masks can hold.
         """
         self._require_images()
-        entries = self._with_splits(sorted(self._entries.values(), key=lambda entry: entry.image))
+        known = labelled(self._tree, sorted(self._entries.values(), key=lambda entry: entry.image), self._choices)
+        entries = known.entries
         counts = Counter(shape.label for entry in entries for shape in entry.shapes)
         if not counts:
             raise BakeoffError(
@@ -104,16 +110,23 @@ class Annotated:
                 f"{self._reasons()}: annotate with polygons or masks."
             )
         classes, background, ignore = pixel_classes(self._choices, counts, order, self._ignored)
+        used = {*self._files, *self._beside, *self._entries, *known.files}
         return Reading(
             format=self._format,
-            entries=tuple(entries),
-            findings=(*self._findings, *self._skipped_findings(), *self._left_over()),
+            entries=entries,
+            findings=(
+                *self._findings,
+                *self._skipped_findings(),
+                *known.findings,
+                *passed_over(self._tree.names, used, "no annotation names them"),
+            ),
             classes=classes,
             background=background,
             ignore=ignore,
             objects=self._objects(entries),
             shapes=True,
-            details=(*self._summary(entries, counts), *self._details),
+            details=(*self._summary(entries, counts), *self._details, *known.details),
+            choices={"images": self._choices.images, **known.choices},
         )
 
     def _require_images(self) -> None:
@@ -129,22 +142,6 @@ class Annotated:
 
     def _reasons(self) -> str:
         return f" ({'; '.join(self._skipped)})" if self._skipped else ""
-
-    def _with_splits(self, entries: list[Entry]) -> list[Entry]:
-        """The same with the label `split` on all or none."""
-        counts = Counter(entry.labels.get("split") for entry in entries)
-        stated = {split: count for split, count in counts.items() if split}
-        if self._choices.split == NO_SPLIT or len(stated) < 2:
-            if len(stated) == 1 and self._choices.split is None:
-                self.say(f"All images with a split are of {next(iter(stated))}: no split is taken from the folder.")
-            return [replace(entry, labels=_without_split(entry.labels)) for entry in entries]
-        self.say("Split taken from the folder: " + ", ".join(f"{stated[each]} {each}" for each in sorted(stated)) + ".")
-        self._findings += [
-            Finding(entry.image, "no split", "dropped", "it is in no list and in no folder of a split")
-            for entry in entries
-            if not entry.labels.get("split")
-        ]
-        return [entry for entry in entries if entry.labels.get("split")]
 
     def _objects(self, entries: Sequence[Entry]) -> bool:
         """Whether objects are told apart: as stated, or if some image has two or more of one label."""
@@ -179,17 +176,6 @@ class Annotated:
                 f"{files.total()} in {_many(len(files), 'file')}: {what}",
             )
             for what, files in self._skipped.items()
-        ]
-
-    def _left_over(self) -> list[Finding]:
-        """A finding for each file that is neither an image in use nor read."""
-        known = {*self._files, *self._entries}
-        return [
-            Finding(name, "not annotated", "dropped", "no annotation names it")
-            if is_picture(name)
-            else Finding(name, "stray file", "dropped", f"no image, and no annotation of {self._title}")
-            for name in self._tree.names
-            if name not in known
         ]
 
 
@@ -268,7 +254,3 @@ def _many(count: int, noun: str) -> str:
 
 def _objects(shapes: Sequence[Shape]) -> set[tuple[str, int]]:
     return {(shape.label, shape.number) for shape in shapes if shape.number is not None}
-
-
-def _without_split(labels: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in labels.items() if name != "split"}

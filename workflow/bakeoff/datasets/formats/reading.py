@@ -110,7 +110,8 @@ class Entry:
     group
         Patient, plate, plot: what must not be on two sides of a split; None where the folder says nothing.
     objects
-        Name of a mask file whose levels number the objects (0 none); None otherwise.
+        Name of a mask file whose levels number the objects (0 none); None otherwise. What is void in the mask of
+        classes is of no object, whatever stands here.
     size
         Height and width that the annotation states; None where it states none. An image of another size is a finding
         of whoever decodes it.

@@ -16,7 +16,7 @@ import yaml
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.annotations import Annotated
 from bakeoff.datasets.formats.documents import SAMPLE
-from bakeoff.datasets.formats.names import Images, is_picture, split_of, suffix
+from bakeoff.datasets.formats.names import is_picture, split_of, suffix
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Shape, Tree
 from bakeoff.datasets.formats.shapes import outline
 
@@ -52,9 +52,9 @@ def read(tree: Tree, choices: Choices) -> Reading:
     found = Annotated("yolo", "YOLO polygons", tree, choices)
     configs, labels = _configs(tree), _label_files(tree)
     for name in configs:
-        found.file(name)
+        found.beside(name)
     names = _class_names(configs)
-    splits = _stated_splits(tree, configs)
+    splits = _stated_splits(tree, configs, found)
     folders = {_folder(name) for name in labels.values()}
     without = 0
     for image in filter(is_picture, tree.names):
@@ -142,7 +142,7 @@ def _class_names(configs: dict[str, dict[str, Any]]) -> dict[int, str]:
     return {}
 
 
-def _stated_splits(tree: Tree, configs: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _stated_splits(tree: Tree, configs: dict[str, dict[str, Any]], found: Annotated) -> dict[str, str]:
     """The split that `data.yaml` gives every image: by its folder, or by a list of images; none where it gives two."""
     stated = defaultdict(set)
     for name, config in configs.items():
@@ -150,12 +150,12 @@ def _stated_splits(tree: Tree, configs: dict[str, dict[str, Any]]) -> dict[str, 
             value = config.get(key)
             for path in value if isinstance(value, list) else [value]:
                 if isinstance(path, str):
-                    for image in _images_of(tree, name, str(config.get("path") or ""), path):
+                    for image in _images_of(tree, name, str(config.get("path") or ""), path, found):
                         stated[image].add(split)
     return {image: splits.pop() for image, splits in stated.items() if len(splits) == 1}
 
 
-def _images_of(tree: Tree, config: str, root: str, path: str) -> list[str]:
+def _images_of(tree: Tree, config: str, root: str, path: str, found: Annotated) -> list[str]:
     """Images below a folder, or on a list.
 
     The file was often written on another machine, so that as much is left out at the beginning of a path as makes it
@@ -169,8 +169,9 @@ def _images_of(tree: Tree, config: str, root: str, path: str) -> list[str]:
             if begin and place == "images":  # of whichever split
                 break
             if lists := [name for name in tree.names if f"/{name}".endswith(f"/{place}") and suffix(name) == ".txt"]:
-                known, lines = Images(images), tree.read(lists[0]).decode("utf-8-sig", "replace").split("\n")
-                return [image for line in lines if line.strip() and (image := known.find(line, lists[0]))]
+                found.beside(lists[0])
+                lines = tree.read(lists[0]).decode("utf-8-sig", "replace").split("\n")
+                return [image for line in lines if line.strip() and (image := found.images.find(line, lists[0]))]
             if below := [image for image in images if f"/{place}/" in f"/{image}"]:
                 return below
     return []

@@ -1,0 +1,135 @@
+"""Pascal VOC: palette masks of classes, perhaps of objects too, and lists of a split.
+
+    JPEGImages/a.jpg   SegmentationClass/a.png   SegmentationObject/a.png
+    ImageSets/Segmentation/train.txt   ImageSets/Segmentation/val.txt
+
+The levels of a mask are the indices of its palette; 255 is void. Classes have the names of a list beside the folders
+(`labelmap.txt`, in which CVAT also gives colours, or LabelMe's `class_names.txt`), or those of the challenge where the
+boxes in `Annotations` have no others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.prepared import VOID
+from bakeoff.datasets.archives.records import Finding
+from bakeoff.datasets.formats.documents import holding, read_xml
+from bakeoff.datasets.formats.labelme import IGNORED
+from bakeoff.datasets.formats.labels import labelled
+from bakeoff.datasets.formats.levels import classes_in, mask_levels
+from bakeoff.datasets.formats.names import is_picture, stem
+from bakeoff.datasets.formats.passed_over import passed_over
+from bakeoff.datasets.formats.reading import Choices, Entry, Level, Reading, Tree
+
+_IMAGES, _CLASSES, _OBJECTS = "jpegimages", "segmentationclass", "segmentationobject"
+_COLOURS, _NAMES = "labelmap.txt", "class_names.txt"
+_CHALLENGE = (
+    *(
+        "background",
+        "aeroplane",
+        "bicycle",
+        "bird",
+        "boat",
+        "bottle",
+        "bus",
+        "car",
+        "cat",
+        "chair",
+        "cow",
+        "diningtable",
+    ),
+    *("dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+
+
+def recognise(tree: Tree) -> float | str:
+    """Whether masks of SegmentationClass have images of their names; see `bakeoff.datasets.formats`."""
+    masks, images = _by_stem(tree, _CLASSES), _by_stem(tree, _IMAGES)
+    if shared := sorted(masks.keys() & images.keys()):
+        return 0.0 if mask_levels(tree.read(masks[shared[0]])) is None else 1.0
+    if boxes := holding(tree, [".xml"], b"<annotation>", b"<bndbox>", sample=True):
+        return (
+            f"{boxes[0]} and the like are Pascal VOC's boxes, which outline nothing: add the masks as "
+            "SegmentationClass, beside JPEGImages."
+        )
+    return 0.0
+
+
+def read(tree: Tree, choices: Choices) -> Reading:
+    """Read the images that have a mask.
+
+    Raises
+    ------
+    BakeoffError
+        If there is none, or the masks and the choices do not say what the classes are.
+    """
+    images, masks, objects = (_by_stem(tree, folder) for folder in (_IMAGES, _CLASSES, _OBJECTS))
+    entries = [
+        Entry(images[key], (masks[key],), objects=objects.get(key)) for key in sorted(images.keys() & masks.keys())
+    ]
+    if not entries:
+        raise BakeoffError(
+            f"folders.{choices.name}.path: no image in JPEGImages has a mask in SegmentationClass: add some."
+        )
+    known = labelled(tree, entries, choices)
+    every = [mask for entry in known.entries for mask in entry.masks]
+    lists = [name for name in tree.names if name.rpartition("/")[2].lower() in (_COLOURS, _NAMES)]
+    boxes = holding(tree, [".xml"], b"<annotation>")
+    # The masks are of classes, whatever they look like.
+    stated = replace(choices, objects=False, ignore=(VOID,) if choices.ignore is None else choices.ignore)
+    if choices.classes is None and (lists or boxes):
+        stated = replace(stated, classes=_named(tree, lists, boxes, every[0]))
+    found = classes_in(tree, every, stated, several=False)
+    separate = bool(objects) if choices.objects is None else choices.objects
+    alone = sorted(masks.keys() - images.keys())
+    used = {*known.files, *lists, *boxes, *masks.values(), *objects.values(), *(entry.image for entry in entries)}
+    return Reading(
+        format="voc",
+        entries=tuple(entry if separate else replace(entry, objects=None) for entry in known.entries),
+        findings=(
+            *(Finding(masks[key], "mask without image", "dropped", "there is no image for it") for key in alone),
+            *known.findings,
+            *passed_over(tree.names, used),
+        ),
+        classes=found.values,
+        background=found.background,
+        ignore=found.ignore,
+        objects=separate,
+        details=(
+            f"Pascal VOC: {len(entries)} of {len(images)} images have a mask, {len(objects)} also one of objects.",
+            *([f"{VOID} is void, pixels without an answer."] if choices.ignore is None else ()),
+            *known.details,
+            *found.details,
+        ),
+        choices=known.choices,
+    )
+
+
+def _by_stem(tree: Tree, folder: str) -> dict[str, str]:
+    """Pictures directly in the folders of this name, by their own names without what these end in."""
+    inside = [name for name in tree.names if is_picture(name) and name.lower().split("/")[-2:-1] == [folder]]
+    return {stem(name): name for name in inside}
+
+
+def _named(tree: Tree, lists: Sequence[str], boxes: Sequence[str], mask: str) -> Mapping[str, Level] | None:
+    """Classes by the first list of them, or those of the challenge if no box has another; None if that names none."""
+    if not lists:
+        names = {name.text for file in boxes for name in read_xml(tree, file).iterfind("object/name")}
+        return {name: level for level, name in enumerate(_CHALLENGE)} if names and names <= {*_CHALLENGE} else None
+    lines = [line.strip() for line in tree.read(lists[0]).decode("utf-8-sig", "replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#") and line != IGNORED]
+    levels = mask_levels(tree.read(mask))
+    coloured = levels is not None and isinstance(levels.levels[0], str)
+    return {line.split(":")[0]: _colour(line, lists[0]) if coloured else level for level, line in enumerate(lines)}
+
+
+def _colour(line: str, file: str) -> str:
+    """The colour of a line `name:red,green,blue:parts:actions`."""
+    try:
+        red, green, blue = (int(value) for value in line.split(":")[1].split(","))
+    except (IndexError, ValueError):
+        raise BakeoffError(
+            f"{file} gives no colour in '{line}', and the masks have colours: write NAME:R,G,B."
+        ) from None
+    return f"#{red:02x}{green:02x}{blue:02x}"
