@@ -28,9 +28,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Folder of real archives: `BAKEOFF_MIRROR`, or `../shared/mirror` beside the checkout; skips loudly without."""
-    folder = Path(os.environ.get("BAKEOFF_MIRROR", ROOT.parent / "shared" / "mirror"))
-    if not (folder / "SHA256SUMS").is_file():
-        message = f"NOT TESTED ON REAL IMAGES: no mirror at {folder} (set BAKEOFF_MIRROR to one)"
+    return _real("BAKEOFF_MIRROR", "mirror", "SHA256SUMS", "NOT TESTED ON REAL IMAGES")
+
+
+@pytest.fixture(scope="session")
+def own_images() -> Path:
+    """Zips of folders as people have them: `BAKEOFF_OWN_IMAGES`, or `../shared/own-images`; skips loudly without."""
+    return _real("BAKEOFF_OWN_IMAGES", "own-images", "cases.zip", "NOT TESTED ON REAL FOLDERS")
+
+
+def _real(variable: str, name: str, file: str, complaint: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT.parent / "shared" / name))
+    if not (folder / file).is_file():
+        message = f"{complaint}: no {name} at {folder} (set {variable} to one)"
         warnings.warn(message, stacklevel=1)
         pytest.skip(message)
     return folder
