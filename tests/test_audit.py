@@ -92,8 +92,11 @@ def test_two_pictures_or_one_or_none_are_compared_too(chests: list[np.ndarray]) 
 
 def test_pairs_chain_into_groups_named_by_their_first() -> None:
     pairs = [NearPair(1, 3, 0, 1.0), NearPair(3, 4, 0, 1.0)]
-    assert groups(6, pairs).tolist() == [0, 1, 2, 1, 1, 5]
-    assert groups(2, []).tolist() == [0, 1]
+    records = [Record(str(number), Member("a.zip", str(number))) for number in range(6)]
+    assert groups(records, pairs).tolist() == [0, 1, 2, 1, 1, 5]
+    assert groups(records[:2], []).tolist() == [0, 1]
+    patients = [replace(record, group=group) for record, group in zip(records, "pqpq", strict=False)]
+    assert groups([*patients, *records[4:]], pairs[1:]).tolist() == [0, 1, 0, 1, 1, 5]
 
 
 def test_exact_duplicates_are_rows_of_one_digest() -> None:

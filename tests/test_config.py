@@ -399,8 +399,8 @@ def test_a_threshold_chosen_on_the_tested_image_is_an_oracle(config: Path) -> No
 
 
 FOLDER = (
-    "{path: ../my images, format: pairs, size: 128, channels: 3, classes: [background, cell], "
-    "duplicates: {distance: 6}}"
+    "{path: ../my images, format: pairs, images: 'images/{id}', masks: 'masks/{id}', size: 128, channels: 3, "
+    "classes: [background, cell], duplicates: {distance: 6}}"
 )
 
 

@@ -365,7 +365,8 @@ def test_a_data_set_added_runs_alone(clone: Clone) -> None:
 def test_a_folder_of_ones_own_runs_to_the_report(clone: Clone) -> None:
     draw_discs(clone.root.parent / "mine")
     clone.set(
-        "folders.mine={path: ../mine, format: pairs, size: 32, channels: 1, classes: [background, disc], "
+        "folders.mine={path: ../mine, format: pairs, images: 'images/{id}', masks: 'masks/{id}', "
+        "size: 32, channels: 1, classes: [background, disc], "
         "duplicates: {distance: 0}}",
         f"tasks.mine={{dataset: mine, kind: segmentation, split: {SPLIT}}}",
         "experiments.baselines.mine={dataset: mine, methods: {mine-otsu: {method: otsu, foreground: train}}}",

@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+import logging
 import re
 import sys
 import zipfile
@@ -13,30 +14,45 @@ from typing import Any
 
 import bakeoff.datasets.sources as sources
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from bakeoff import config as config
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.config.schema import Dataset
-from bakeoff.datasets.archives.records import Finding, Listing, Member, Record
-from bakeoff.datasets.folders.facts import FolderFacts, facts
-from bakeoff.datasets.folders.prepare import prepare_folder
+from bakeoff.artefacts.prepared import VOID, open_prepared
+from bakeoff.config.schema import Dataset, Folder
+from bakeoff.datasets.archives.records import Finding, Member, Record
+from bakeoff.datasets.folders.masks import MaskReader
+from bakeoff.datasets.folders.prepare import ids_of, prepare_folder
+from bakeoff.datasets.preparation.decode import Undecodable, object_numbers, resize_classes, resize_objects
 from bakeoff.datasets.preparation.prepare import prepare
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "adding-a-dataset.md").read_text(encoding="utf-8")
-NOTHING_SAID = {"title": None, "channels": 1, "classes": None, "licence": None, "citation": None}
+PAIRS = {"format": "pairs", "images": "images/{id}", "masks": "masks/{id}", "classes": ["background", "square"]}
+CLASSES = {"format": "classes", "images": "{class}/{id}"}
+SIDE = 16
 
 
-def png(levels: list[list[int]] | np.ndarray) -> bytes:
+def png(levels: list[list[int]] | np.ndarray, mode: str | None = None) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.array(levels, np.uint8)).save(buffer, "PNG")
+    image = Image.fromarray(np.array(levels, np.uint8 if np.max(levels) < 256 else np.uint16))
+    if mode == "P":  # indices whose colours are far from them
+        image = image.convert("L")
+        image.putpalette([0, 0, 0, 200, 10, 10, 10, 200, 10, 10, 10, 200])
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-GREY = png([[0, 40], [80, 120]])
-MASK = png([[0, 255], [255, 0]])
+def picture(seed: int) -> bytes:
+    return png(np.random.default_rng(seed).integers(0, 255, (SIDE, SIDE, 3)))
+
+
+def square(level: int = 255, ground: int = 0, at: int = 4) -> np.ndarray:
+    mask = np.full((SIDE, SIDE), ground)
+    mask[at : at + 8, 4:12] = level
+    return mask
 
 
 def write(root: Path, files: dict[str, bytes]) -> Path:
@@ -47,243 +63,309 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-def read(tmp_path: Path, files: dict[str, bytes], **settings: Any) -> tuple[FolderFacts, Listing]:
-    root = write(tmp_path / "mine", files)
-    found = facts("mine", root, {**NOTHING_SAID, **settings})
-    return found, found.listing(root)
-
-
 def prepared(tmp_path: Path, files: dict[str, bytes], **settings: Any) -> Path:
+    """What `prepare` makes of files with an entry of `folders`."""
     root = write(tmp_path / "mine", files)
-    stated = {**NOTHING_SAID, "path": str(root), "size": 16, "duplicates": {"distance": 6}, **settings}
-    prepare_folder("mine", stated, tmp_path / "prepared")
+    stated = {"path": str(root), "size": SIDE, "channels": 3, "duplicates": {"distance": 0}, **settings}
+    entry = Folder.model_validate(stated)
+    prepare_folder("mine", {**entry.model_dump(), "classes": entry.class_values}, tmp_path / "prepared")
     return tmp_path / "prepared"
 
 
-def refused(error: pytest.ExceptionInfo[BakeoffError]) -> str:
+def refused(tmp_path: Path, files: dict[str, bytes], **settings: Any) -> str:
+    with pytest.raises(BakeoffError) as error:
+        prepared(tmp_path, files, **settings)
     sentence = str(error.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")
+    assert not (tmp_path / "prepared").exists()
     return sentence
 
 
-def findings(listing: Listing) -> list[tuple[str, str]]:
-    assert all(finding.consequence == "dropped" and finding.detail for finding in listing.findings)
-    return [(finding.file, finding.finding) for finding in listing.findings]
+def pairs(*masks: np.ndarray, mode: str | None = None) -> dict[str, bytes]:
+    files = {f"images/{number}.png": picture(number) for number in range(len(masks))}
+    return files | {f"masks/{number}.png": png(mask, mode) for number, mask in enumerate(masks)}
 
 
-# Layouts
+def about(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "dataset.json").read_text())
+    return found
 
 
-def test_images_and_masks_of_the_same_name(tmp_path: Path) -> None:
-    facts, listing = read(
-        tmp_path,
-        {"images/b.jpg": GREY, "masks/b.png": MASK, "images/a (1).png": GREY, "masks/a (1).TIF": MASK},
-    )
-    assert listing.records == [
-        Record("a (1)", Member("mine", "images/a (1).png"), (Member("mine", "masks/a (1).TIF"),), {}),
-        Record("b", Member("mine", "images/b.jpg"), (Member("mine", "masks/b.png"),), {}),
-    ]
-    assert (listing.findings, listing.listed) == ([], 2)
-    assert facts.CLASSES == ("background", "foreground")
-    assert facts.TARGETS == facts.STRATA == ()
+def audit(folder: Path) -> list[tuple[str, str]]:
+    table = pd.read_csv(folder / "audit.csv", dtype=str, keep_default_na=False)
+    return list(zip(table["file"], table["finding"], strict=True))
 
 
-def test_one_folder_a_class(tmp_path: Path) -> None:
-    facts, listing = read(tmp_path, {"dog/1.png": GREY, "cat/1.png": GREY, "cat/young/2.png": GREY})
-    assert [(record.id, record.labels, record.masks) for record in listing.records] == [
-        ("cat/1", {"class": "cat"}, ()),
-        ("cat/young/2", {"class": "cat"}, ()),
-        ("dog/1", {"class": "dog"}, ()),
-    ]
-    assert facts.CLASSES == ()
-    assert facts.TARGETS == facts.STRATA == ("class",)
-
-
-def test_classes_and_masks_where_nothing_to_mark_may_be_the_truth(tmp_path: Path) -> None:
-    files = {f"{top}/{name}.png": GREY for top in ("images", "masks") for name in ("ill/1", "well/1")}
-    _, listing = read(tmp_path, files)
-    assert [(record.id, record.labels["class"], record.masks[0].name) for record in listing.records] == [
-        ("ill/1", "ill", "masks/ill/1.png"),
-        ("well/1", "well", "masks/well/1.png"),
-    ]
-    assert all(record.blank_mask == "allowed" for record in listing.records)
-
-
-def test_marked_and_blank_masks_of_classes_are_both_prepared(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    files = {f"images/{name}.png": png(random.integers(0, 255, (24, 24))) for name in ("ill/1", "ill/2", "well/1")}
-    square = np.pad(np.full((8, 8), 255), 8)
-    files |= {"masks/ill/1.png": png(square), "masks/ill/2.png": png(square), "masks/well/1.png": png(0 * square)}
-    masks = np.load(prepared(tmp_path, files) / "masks.npy")
-    assert masks.any(axis=(1, 2)).tolist() == [True, True, False]
-
-
-def test_class_folders_beside_masks(tmp_path: Path) -> None:
-    _, listing = read(
-        tmp_path, {"cat/1.png": GREY, "dog/1.png": GREY, "masks/cat/1.png": MASK, "masks/dog/1.png": MASK}
-    )
-    assert [(record.image.name, record.masks[0].name) for record in listing.records] == [
-        ("cat/1.png", "masks/cat/1.png"),
-        ("dog/1.png", "masks/dog/1.png"),
-    ]
-
-
-def test_one_subfolder_is_no_class(tmp_path: Path) -> None:
-    facts, listing = read(tmp_path, {"Images/day1/a.png": GREY, "Masks/day1/a.png": MASK})
-    assert facts.TARGETS == ()
-    assert [(record.id, record.labels) for record in listing.records] == [("day1/a", {})]
-
-
-def test_many_classes_are_learnt_and_scores_not_broken_down_by_them(tmp_path: Path) -> None:
-    facts, _ = read(tmp_path, {f"class{number}/1.png": GREY for number in range(13)})
-    assert (facts.TARGETS, facts.STRATA) == (("class",), ())
-
-
-def test_what_has_no_partner_class_or_picture_is_a_finding(tmp_path: Path) -> None:
-    images = {"images/a/1.png": GREY, "images/b/1.png": GREY, "images/b/1.jpg": GREY, "images/b/2.png": GREY}
-    strays = {"images/3.png": GREY, "images/a/Thumbs.db": b"", "read me.txt": b"", "masks/a/9.png": MASK}
-    _, listing = read(tmp_path, images | strays | {"masks/a/1.png": MASK, "masks/b/1.png": MASK})
-    assert [record.id for record in listing.records] == ["a/1", "b/1"]
-    assert listing.listed == 4
-    assert sorted(findings(listing)) == [
-        ("images/3.png", "stray file"),
-        ("images/a/Thumbs.db", "system file"),
-        ("images/b/1.png", "stray file"),
-        ("images/b/2.png", "missing mask"),
-        ("masks/a/9.png", "mask without image"),
-        ("read me.txt", "stray file"),
-    ]
-
-
-def test_letters_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
-    _, listing = read(tmp_path, {"images/e\N{COMBINING ACUTE ACCENT}.png": GREY, "masks/é.png": MASK})
-    assert [record.id for record in listing.records] == ["é"]
-
-
-@pytest.mark.parametrize(
-    ("files", "settings", "words"),
-    [
-        ({"images/notes.txt": b""}, {}, r"folders\.mine\.path: there is no image"),
-        ({"masks/a.png": MASK}, {}, r"folders\.mine\.path: there is no image"),
-        ({"images/a.png": GREY}, {}, r"folders\.mine\.path: its images have no annotations"),
-        ({"cat/a.png": GREY}, {}, r"folders\.mine\.path: its images have no annotations"),
-        ({"cat/a.png": GREY, "dog/a.png": GREY}, {"classes": ["background", "cat"]}, r"folders\.mine\.classes names"),
-    ],
-)
-def test_a_folder_from_which_nothing_can_be_learnt_is_one_sentence(
-    tmp_path: Path, files: dict[str, bytes], settings: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(BakeoffError, match=words) as error:
-        read(tmp_path, files, **settings)
-    refused(error)
-
-
-# Masks
-
-
-def with_masks(tmp_path: Path, *masks: bytes, **settings: Any) -> FolderFacts:
-    pictures = {f"images/{number}.png": GREY for number in range(len(masks))}
-    return read(tmp_path, pictures | {f"masks/{n}.png": mask for n, mask in enumerate(masks)}, **settings)[0]
-
-
-@pytest.mark.parametrize(
-    ("masks", "classes"),
-    [
-        ([[[0, 255]]], ("background", "foreground")),
-        ([[[0, 1]]], ("background", "foreground")),
-        ([[[0, 0]]], ("background", "foreground")),
-        ([[[0, 1]], [[0, 255]]], ("background", "foreground")),
-        ([[[0, 1]], [[3, 0]]], ("background", "class 1", "class 2", "class 3")),
-        ([[[0, 2]], [[0, 200]]], ("background", "class 1", "class 2")),
-    ],
-)
-def test_classes_are_counted_in_the_masks(
-    tmp_path: Path, masks: list[list[list[int]]], classes: tuple[str, ...]
-) -> None:
-    facts = with_masks(tmp_path, *map(png, masks))
-    assert classes == facts.CLASSES
-
-
-def test_a_broken_mask_is_left_to_the_audit(tmp_path: Path) -> None:
-    assert with_masks(tmp_path, b"no picture", png([[0, 2]])).CLASSES == ("background", "class 1", "class 2")
-
-
-@pytest.mark.parametrize(
-    ("count", "levels", "expected"),
-    [
-        (2, [[0, 255], [255, 0]], [[0, 1], [1, 0]]),
-        (2, [[0, 1], [1, 0]], [[0, 1], [1, 0]]),
-        (2, [[0, 0]], [[0, 0]]),
-        (2, [[255, 255]], [[1, 1]]),
-        (3, [[0, 2, 1]], [[0, 2, 1]]),
-    ],
-)
-def test_mask_levels_become_classes(
-    tmp_path: Path, count: int, levels: list[list[int]], expected: list[list[int]]
-) -> None:
-    facts = with_masks(tmp_path, MASK, classes=[f"class {index}" for index in range(count)])
-    classes = facts.classes_of(np.array(levels, np.uint8))
-    assert classes.dtype == np.uint8
-    assert classes.tolist() == expected
-
-
-@pytest.mark.parametrize(
-    ("count", "levels", "words"),
-    [
-        (2, [[0, 1, 255]], "grey levels 255 are not classes: there are 2, 0 to 1"),
-        (2, [[0, 2]], "grey levels 2 are not classes"),
-        (3, [[0, 255]], "grey levels 255 are not classes: there are 3, 0 to 2"),
-        (2, [[0, 3, 4, 5, 6, 7, 8]], r"grey levels 3, 4, 5, 6, 7, \.\.\. are"),
-    ],
-)
-def test_levels_that_are_no_class_are_said(tmp_path: Path, count: int, levels: list[list[int]], words: str) -> None:
-    facts = with_masks(tmp_path, MASK, classes=[f"class {index}" for index in range(count)])
-    with pytest.raises(ValueError, match=words):
-        facts.classes_of(np.array(levels, np.uint8))
-
-
-def test_what_the_book_says_is_taken_and_what_it_does_not_say_is_said_to_be_unknown(tmp_path: Path) -> None:
-    plain = with_masks(tmp_path / "plain", MASK)
-    assert (plain.TITLE, plain.CHANNELS, plain.LICENCE, plain.CITATION) == (
-        "Own images: mine", 1, "not stated", "none"
-    )  # fmt: skip
-    said = {"title": "Cells", "channels": 3, "classes": ["nothing", "cell"], "licence": "CC0", "citation": "Me, 2020"}
-    facts = with_masks(tmp_path / "said", MASK, **said)
-    assert (facts.TITLE, facts.CHANNELS, facts.LICENCE, facts.CITATION) == ("Cells", 3, "CC0", "Me, 2020")
-    assert facts.CLASSES == ("nothing", "cell")
-
-
-# All the way to a prepared data set
-
-
-def blobs(seed: int) -> tuple[bytes, bytes]:
-    """A picture of noise with a bright square, and the square."""
-    random = np.random.default_rng(seed)
-    picture = random.integers(0, 100, (24, 24, 3), dtype=np.uint8)
-    mask = np.zeros((24, 24), np.uint8)
-    top, left = random.integers(0, 14, 2)
-    mask[top : top + 10, left : left + 10] = 255
-    picture[mask > 0] += 100
-    return png(picture), png(mask)
+# Images and masks
 
 
 def test_a_folder_is_prepared_like_every_other_data_set(tmp_path: Path) -> None:
+    files = pairs(*(square(at=row) for row in range(6)), square(7))
+    data = open_prepared(prepared(tmp_path, files, title="Squares", licence="CC0", citation="Me, 2020", **PAIRS))
+    assert data.classes == ["background", "square"]
+    assert (data.about["background"], data.about["objects"], data.about["channels"]) == (0, False, 3)
+    assert (data.about["title"], data.about["licence"], data.about["citation"]) == ("Squares", "CC0", "Me, 2020")
+    assert data.about["source"] is None
+    assert data.about["provenance"] == {"files": [], "folder": str(tmp_path / "mine"), "synthetic": False}
+    assert data.about["counts"] == {"listed": 7, "used": 6, "dropped": 1, "by_label": {}}
+    assert data.index["id"].tolist() == list("012345")
+    assert data.index["source"][0] == "images/0.png"
+    assert np.array_equal(data.true_masks(), np.stack([square(at=row) > 0 for row in range(6)]))
+    assert data.images.shape == (6, SIDE, SIDE, 3)
+    assert audit(data.folder) == [("masks/6.png", "label outside the list")]
+
+
+def test_a_zip_is_read_in_place(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as opened:
+        for name, content in pairs(*(square(at=row) for row in range(4))).items():
+            opened.writestr(name, content)
+    folder = prepared(tmp_path, {}, **{**PAIRS, "path": str(tmp_path / "mine.zip")})
+    assert about(folder)["counts"]["used"] == 4
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+    sentence = refused(tmp_path, {"x": b""}, **{**PAIRS, "path": "nowhere"})
+    assert sentence == "folders.mine.path: there is no folder nowhere: correct the path or remove the entry."
+
+
+@pytest.mark.parametrize(
+    ("key", "format"), [("masks", "pairs"), ("classes", "pairs"), ("images", "classes"), ("labels", "table")]
+)
+def test_a_decision_that_is_not_stated_is_not_made(key: str, format: str) -> None:
+    stated = {**PAIRS, "path": "mine", "size": 16, "channels": 3, "duplicates": {"distance": 0}, "format": format}
+    with pytest.raises(ValueError, match=f"'{key}' is missing, which format {format} needs"):
+        Folder.model_validate({name: value for name, value in stated.items() if name != key})
+
+
+def test_what_is_left_out_is_counted_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = pairs(*(square(at=row) for row in range(6)))
+    del files["masks/4.png"], files["masks/5.png"]
+    strays = {"a.jfif.bak": b"", "b.xyz": b"", "c.xyz": b"", "masks/9.png": png(square()), ".DS_Store": b""}
+    with caplog.at_level(logging.INFO):
+        folder = prepared(tmp_path, files | strays, **PAIRS)
+    assert about(folder)["counts"] == {"listed": 6, "used": 4, "dropped": 2, "by_label": {}}
+    assert audit(folder) == [
+        (".DS_Store", "system file"),
+        ("images/4.png", "missing mask"),
+        ("images/5.png", "missing mask"),
+        ("masks/9.png", "mask without image"),
+        ("a.jfif.bak", "passed over"),
+        ("b.xyz", "passed over"),
+    ]
+    said = caplog.messages[-1]
+    assert said.startswith(
+        "mine: 4 of 6 images used; left out: missing mask (2); files passed over: .bak (1), .xyz (2); 6 findings"
+    )
+
+
+def test_more_than_half_of_the_images_lost_for_one_reason_is_a_failure(tmp_path: Path) -> None:
+    masks = [square(at=row) for row in range(3)] + [np.where(square() > 0, 1, 11)] * 4
+    assert refused(tmp_path, pairs(*masks), **PAIRS) == (
+        "mine: 4 of 7 images would be left out for one reason, label outside the list (the first: masks/3.png, levels "
+        "11 are not among classes (0, 1, 255): add them there, or to ignore if void): correct the files, or what the "
+        "configuration says of them."
+    )
+
+
+def test_void_is_no_class_and_counts_nowhere(tmp_path: Path) -> None:
+    masks = [np.where(np.arange(SIDE)[:, None] < 4, 11, square(1, at=6 + row)) for row in range(3)]
+    folder = prepared(tmp_path, pairs(*masks), **PAIRS, ignore=[11])
+    found = np.load(folder / "masks.npy")
+    assert (found[:, :4] == VOID).all()
+    assert np.array_equal(found[:, 4:], np.stack(masks)[:, 4:])
+
+
+def test_without_a_background_every_class_counts(tmp_path: Path) -> None:
+    masks = [square(1, at=row) for row in range(3)] + [np.zeros((SIDE, SIDE))]
+    folder = prepared(tmp_path, pairs(*masks), **PAIRS, background="none")
+    assert about(folder)["background"] is None
+    assert about(folder)["counts"]["used"] == 4, "a mask of the first class alone is not blank"
+
+
+@pytest.mark.parametrize("mode", ["P", None])
+def test_the_indices_of_a_palette_are_the_levels(tmp_path: Path, mode: str | None) -> None:
+    masks = [np.where(square() > 0, 2, np.arange(SIDE)[:, None] < row) for row in range(1, 4)]
+    folder = prepared(tmp_path, pairs(*masks, mode=mode), **{**PAIRS, "classes": ["a", "b", "c"]})
+    assert np.array_equal(np.load(folder / "masks.npy"), np.stack(masks))
+
+
+def test_colours_of_masks_by_their_names(tmp_path: Path) -> None:
+    colours = np.array([[0, 0, 0], [255, 0, 0], [7, 7, 7]])
+    classes = [np.where(square(at=row) > 0, 1, 0) for row in range(3)]
+    classes[2][0] = 2
+    files = {f"images/{n}.png": picture(n) for n in range(3)}
+    files |= {f"masks/{n}.png": png(colours[each]) for n, each in enumerate(classes)}
+    stated = {**PAIRS, "classes": {"ground": "#000000", "leaf": ["#ff0000"]}, "ignore": ["#070707"]}
+    found = np.load(prepared(tmp_path, files, **stated) / "masks.npy")
+    assert np.array_equal(found, np.where(np.stack(classes) == 2, VOID, np.stack(classes)))
+
+
+def test_an_image_with_a_class_may_have_nothing_to_mark(tmp_path: Path) -> None:
+    files = {f"images/{name}.png": picture(seed) for seed, name in enumerate(("ill/1", "ill/2", "well/1"))}
+    files |= {f"masks/{name}.png": png(square(at=at)) for at, name in ((2, "ill/1"), (3, "ill/2"))}
+    files |= {"masks/well/1.png": png(square(0))}
+    data = open_prepared(
+        prepared(tmp_path, files, **{**PAIRS, "images": "images/{class}/{id}", "masks": "masks/{class}/{id}"})
+    )
+    assert data.true_masks().any(axis=(1, 2)).tolist() == [True, True, False]
+    assert data.index["class"].tolist() == ["ill", "ill", "well"]
+    assert data.about["targets"] == ["class"]
+
+
+# Objects
+
+
+def test_a_mask_file_an_object(tmp_path: Path) -> None:
     files = {}
-    for seed in range(6):
-        files[f"images/{seed}.png"], files[f"masks/{seed}.png"] = blobs(seed)
-    files["masks/5.png"] = png(np.full((24, 24), 7))
-    prepared(tmp_path, files, channels=3, classes=["background", "square"], duplicates={"distance": 0})
-    about = json.loads((tmp_path / "prepared" / "dataset.json").read_text())
-    assert about["classes"] == ["background", "square"]
-    assert (about["counts"]["listed"], about["counts"]["used"]) == (6, 5)
-    assert about["provenance"] == {"files": [], "synthetic": False}
-    masks = np.load(tmp_path / "prepared" / "masks.npy")
-    assert masks.shape == (5, 16, 16)
-    assert np.unique(masks).tolist() == [0, 1]
-    assert np.load(tmp_path / "prepared" / "images.npy").shape == (5, 16, 16, 3)
-    audit = (tmp_path / "prepared" / "audit.csv").read_text()
-    assert "masks/5.png,label outside the list,dropped" in audit
+    for number in range(3):
+        files[f"set/{number}/images/photo.png"] = picture(number)
+        large, small = square(), np.zeros((SIDE, SIDE))
+        small[6:8, 6 + number] = 255
+        files |= {f"set/{number}/masks/a.png": png(small), f"set/{number}/masks/b.png": png(large)}
+    stated = {**PAIRS, "images": "set/{id}/images/*", "masks": "set/{id}/masks/*", "objects": True}
+    folder = prepared(tmp_path, files, **stated)
+    objects = np.load(folder / "objects.npy")
+    assert about(folder)["objects"] is True
+    assert objects.dtype == np.uint16
+    for number, each in enumerate(objects):
+        expected = np.where(square() > 0, 2, 0)
+        expected[6:8, 6 + number] = 1  # the smaller lies on top
+        assert np.array_equal(each, expected)
+    assert np.array_equal(np.load(folder / "masks.npy"), objects > 0)
+
+
+def test_numbers_of_objects_are_one_class(tmp_path: Path) -> None:
+    masks = [square(300 + number, at=number) + np.pad(np.full((2, 2), 7), ((13, 1), (0, 14))) for number in range(3)]
+    folder = prepared(tmp_path, pairs(*masks), **PAIRS, objects=True)
+    assert np.array_equal(np.load(folder / "objects.npy"), np.stack(masks))
+    assert np.array_equal(np.load(folder / "masks.npy"), np.stack(masks) > 0)
+
+
+def test_shapes_are_drawn_with_their_objects(tmp_path: Path) -> None:
+    files = {}
+    for number in range(3):
+        corners = [[2, number], [6, number], [6, 8], [2, 8]]
+        shapes = [{"label": "cell", "shape_type": "polygon", "points": corners}] if number else []
+        files[f"{number}.png"] = picture(number)
+        annotation = {"imagePath": f"{number}.png", "imageHeight": SIDE, "imageWidth": SIDE, "shapes": shapes}
+        files[f"{number}.json"] = json.dumps({"version": "5.4.1", **annotation}).encode()
+    stated = {"format": "labelme", "classes": {"background": None, "cell": "cell"}, "objects": True}
+    folder = prepared(tmp_path, files, **stated)
+    masks = np.load(folder / "masks.npy")
+    assert about(folder)["counts"]["used"] == 3, "nothing found on an image that was annotated is an answer"
+    assert masks.sum(axis=(1, 2)).tolist() == [0, 28, 24]
+    assert np.array_equal(np.load(folder / "objects.npy"), masks)
+
+
+def test_objects_keep_their_numbers_where_classes_are_resized() -> None:
+    objects = np.zeros((8, 8), np.uint16)
+    objects[1:4, 1:4], objects[4:7, 5:8] = 9, 300
+    classes = resize_classes((objects > 0).astype(np.uint8), 2, 4)
+    resized = resize_objects(objects, classes, background=True)
+    assert np.array_equal(resized > 0, classes > 0)
+    assert set(resized[:2, :2].ravel()) - {0} == {9}
+    assert set(resized[2:, 2:].ravel()) - {0} == {300}
+    void = np.full((8, 8), VOID, np.uint8)
+    assert not resize_objects(objects, void, background=False).any()
+
+
+def test_void_is_resized_like_a_class_and_loses_ties() -> None:
+    classes = np.array([[VOID, VOID, 1, VOID], [VOID, 0, 1, VOID]], np.uint8).repeat(2, axis=0)
+    assert resize_classes(classes, 2, 2).tolist() == [[VOID, 1], [0, 1]]
+
+
+def test_numbers_beyond_16_bits_are_numbered_anew() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[0, 70_000], [5, 90_000]], np.int32)).save(buffer, "TIFF")
+    assert object_numbers(buffer.getvalue()).tolist() == [[0, 2], [1, 3]]
+    with pytest.raises(Undecodable, match="it has colours"):
+        object_numbers(picture(0))
+
+
+@pytest.mark.parametrize(
+    ("classes", "ignore", "levels", "expected"),
+    [
+        ({"a": 0, "b": [1, 255]}, (), [[0, 1, 255]], [[0, 1, 1]]),
+        ({"a": 0, "b": 3}, (255,), [[0, 3, 255]], [[0, 1, VOID]]),
+        ({"a": 5, "b": 300}, (), [[5, 300]], [[0, 1]]),
+        ({"a": None, "b": 2, "c": "0"}, (), [[2, 0]], [[1, 2]]),
+    ],
+)
+def test_levels_become_classes(classes: Any, ignore: Any, levels: list[list[int]], expected: list[list[int]]) -> None:
+    found = MaskReader(classes, ignore, threshold=None, numbers=False)(png(levels))
+    assert found.classes.dtype == np.uint8
+    assert found.classes.tolist() == expected
+
+
+def test_a_threshold_makes_classes_of_smoothed_masks() -> None:
+    reader = MaskReader({"a": 0, "b": 1}, (), threshold=128, numbers=False)
+    assert reader(png([[0, 127, 128, 255]])).classes.tolist() == [[0, 0, 1, 1]]
+
+
+def test_what_is_no_class_is_said_by_its_value() -> None:
+    reader = MaskReader({"a": 0, "b": 1}, (), threshold=None, numbers=False)
+    with pytest.raises(ValueError, match=r"levels 3, 4, 5, 6, 7, \.\.\. are not among classes \(0, 1\)"):
+        reader(png([[0, 3, 4, 5, 6, 7, 8]]))
+    with pytest.raises(ValueError, match="it has colours, and classes names none"):
+        reader(picture(0))
+    coloured = MaskReader({"a": "#000000", "b": "#00ff00"}, (), threshold=None, numbers=False)
+    with pytest.raises(ValueError, match="colours #010101 are not among classes"):
+        coloured(png([[0, 1]]))
+    with pytest.raises(ValueError, match="'red' is no level, and no colour"):
+        MaskReader({"a": 0, "b": "red"}, (), threshold=None, numbers=False)
+
+
+# Classes, splits, groups
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("001", "01"), ("True", "False"), ("nan", "1e5")])
+def test_names_of_classes_stay_as_they_are(tmp_path: Path, names: tuple[str, str]) -> None:
+    files = {f"{name}/{n}.png": picture(10 * at + n) for at, name in enumerate(names) for n in range(4)}
+    data = open_prepared(prepared(tmp_path, files, **CLASSES))
+    assert data.targets("class") == sorted(names)
+    assert data.index["class"].tolist() == sorted([*names] * 4)
+    assert data.masks is None
+
+
+def test_two_pictures_of_one_name_are_both_used(tmp_path: Path) -> None:
+    files = {
+        f"{kind}/0{suffix}": picture(n)
+        for n, (kind, suffix) in enumerate([("a", ".png"), ("a", ".bmp"), ("b", ".png"), ("b", ".bmp")])
+    }
+    files |= {"a/1.png": picture(8), "b/1.png": picture(9)}
+    data = open_prepared(prepared(tmp_path, files, **CLASSES))
+    assert data.index["id"].tolist() == ["a/0.bmp", "a/0.png", "a/1", "b/0.bmp", "b/0.png", "b/1"]
+
+
+def test_the_split_of_the_folder_is_a_label(tmp_path: Path) -> None:
+    files = {
+        f"{part}/{kind}/{n}.png": picture(10 * (part == "valid") + 5 * (kind == "b") + n)
+        for part in ("Train", "valid")
+        for kind in "ab"
+        for n in range(3)
+    }
+    data = open_prepared(prepared(tmp_path, files, **{**CLASSES, "images": "{split}/{class}/{id}"}, split="folders"))
+    assert data.index["split"].tolist() == ["train"] * 6 + ["validation"] * 6
+    assert data.about["targets"] == ["class"]
+    assert data.about["counts"]["by_label"]["split"] == {"train": 6, "validation": 6}
+
+
+def test_groups_of_the_folder_and_near_duplicates_are_united(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = [random.integers(0, 255, (SIDE, SIDE, 3)) for _ in range(5)]
+    pixels[4] = np.clip(pixels[1] + 1, 0, 255)  # of P2, and like one of P1
+    files = {f"images/P{1 + n // 2}_{n}.png": png(each) for n, each in enumerate(pixels[:4])}
+    files |= {"images/P3_4.png": png(pixels[4])}
+    files |= {name.replace("images", "masks"): png(square(at=at)) for at, name in enumerate(files)}
+    folder = prepared(tmp_path, files, **PAIRS, group=r"(P\d+)_")
+    assert open_prepared(folder).index["group"].tolist() == ["P1_0", "P1_0", "P2_2", "P2_2", "P1_0"]
+
+
+def test_ids_are_paths_without_what_all_share() -> None:
+    assert ids_of(["x/images/b.png", "x/images/a.png"]) == ["b", "a"]
+    assert ids_of(["a/0.jpg", "a/0.png", "b/0.png"]) == ["a/0.jpg", "a/0.png", "b/0"]
+    assert ids_of(["1/images/p.png", "2/images/p.png"]) == ["1/images/p", "2/images/p"]
 
 
 # The documentation
@@ -344,7 +426,7 @@ def test_the_guides_package_is_short_and_can_be_prepared(leafspots: ModuleType, 
     files = {}
     for seed in range(4):
         name = f"maize_{seed:03}_{'hd'[seed % 2]}"
-        files[f"photos/{name}.jpg"], files[f"drawn/{name}.png"] = blobs(seed)
+        files[f"photos/{name}.jpg"], files[f"drawn/{name}.png"] = picture(seed), png(square(at=seed))
     raw = leaf_archive(tmp_path / "raw", leafspots.FILES[0].name, files)
     (raw / "source.json").write_text(json.dumps({"files": [{"official": False}], "synthetic": False}))
     prepare("leafspots", "leafspots", raw, tmp_path / "prepared", size=16, distance=0)

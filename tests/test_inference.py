@@ -102,7 +102,15 @@ def write_config(root: Path) -> None:
     config = yaml.safe_load(CONFIG_FILE.read_text())
     config["folders"] = {
         "cells": {
-            **{"path": "mine", "format": "pairs", "size": SIDE, "channels": 1, "classes": ["background", "cell"]},
+            **{
+                "path": "mine",
+                "format": "pairs",
+                "images": "images/{class}/{id}",
+                "masks": "masks/{class}/{id}",
+                "size": SIDE,
+                "channels": 1,
+                "classes": ["background", "cell"],
+            },
             "duplicates": {"distance": 0},
         }
     }

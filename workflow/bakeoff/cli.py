@@ -232,7 +232,8 @@ def prepare(dataset: str) -> None:
 @_stage
 def prepare_folder(folder: str) -> None:
     """Turn the images of FOLDER, an entry of `folders`, into arrays, with an audit."""
-    settings = _named(_config().folders, folder, "folder").model_dump()
+    entry = _named(_config().folders, folder, "folder")
+    settings = {**entry.model_dump(), "classes": entry.class_values}
     from bakeoff.datasets.folders.prepare import prepare_folder as run
 
     run(folder, settings, PROJECT.prepared(folder))

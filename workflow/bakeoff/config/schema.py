@@ -189,6 +189,10 @@ Level = Annotated[int, Field(ge=0, le=255)]
 ClassValue = int | str | list[int | str] | None
 
 
+# Decisions that a format cannot do without; `bakeoff add` finds and writes them.
+NEEDED_BY_FORMAT = {"pairs": ("images", "masks", "classes"), "classes": ("images",), "table": ("labels",)}
+
+
 class Table(Section):
     """A CSV or TSV file with a row an image.
 
@@ -288,10 +292,15 @@ class Folder(Section):
             return self.classes
         if self.format in ("classes", "table"):
             return {name: name for name in self.classes}
+        if len(self.classes) == 2 and 255 not in self.ignore:
+            return {self.classes[0]: 0, self.classes[1]: [1, 255]}
         return {name: level for level, name in enumerate(self.classes)}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Folder":
+        needed = NEEDED_BY_FORMAT.get(self.format, ())
+        if missing := [key for key in needed if getattr(self, key) is None]:
+            raise ValueError(f"'{missing[0]}' is missing, which format {self.format} needs: state it")
         if self.background not in (None, "none") and list(self.classes or ())[:1] != [self.background]:
             raise ValueError("'background' must be the first of 'classes', or none")
         return self

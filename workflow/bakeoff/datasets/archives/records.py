@@ -8,6 +8,13 @@ Consequence = Literal["dropped", "converted", "kept"]
 BlankMask = Literal["fault", "expected", "allowed"]
 
 
+# Findings by which no image of the data set is lost, whatever their consequence.
+NOT_OF_IMAGES = (
+    *("system file", "link to a folder", "passed over", "stray file", "mask without image", "missing image"),
+    "shape passed over",
+)
+
+
 class Member(NamedTuple):
     """A file inside an archive of `data/raw/DATASET/`."""
 
@@ -39,6 +46,10 @@ class Record:
         where they overlap). Those of one record lie in one archive and share one size.
     labels
         What is known of the image, by label column; every record of a data set has the same columns.
+    group
+        What it shares with images that must not be on two sides of a split (a patient, a plate); None for nothing.
+    objects
+        A file beside the masks whose levels number the single objects; None where there is none.
     blank_mask
         What a mask without foreground is: a fault (the annotation is missing), expected (an ultrasound image without a
         lesion, where any foreground is the fault), or allowed.
@@ -48,6 +59,8 @@ class Record:
     image: Member
     masks: tuple[Member, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    group: str | None = None
+    objects: Member | None = None
     blank_mask: BlankMask = "fault"
 
 

@@ -13,13 +13,15 @@ from skimage.measure import label
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.formats.reading import NO_BACKGROUND, Choices, Level, Tree
-from bakeoff.datasets.preparation.decode import PILLOW_ERRORS
+from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, header
 
 # Masks that are read to find the classes: evenly spaced, of a folder that has more.
 LOOKED_AT = 400
 # With more levels than this a mask has been smoothed, or is a photograph.
 MOST_LEVELS = 64
 MOST_COLOURS = 256
+# Above this a mask is a photograph, and its regions are not counted.
+MOST_REGIONS = 4096
 # The share of masks that must agree where some may be damaged, or drawn by hand.
 MOST = 0.8
 SHOWN = 8
@@ -81,29 +83,77 @@ def classes_in(tree: Tree, masks: Sequence[str], choices: Choices, *, several: b
     return _with_background(found, choices, of)
 
 
-def mask_levels(data: bytes) -> MaskLevels | None:
-    """What a mask file holds; None for a file that is no picture."""
+class Stored(NamedTuple):
+    """The pixels of a mask file as they are stored.
+
+    Attributes
+    ----------
+    values
+        Levels or palette indices, or colours as 0xRRGGBB; whole numbers, (H, W).
+    coloured
+        Whether they are colours.
+    alpha
+        Transparency, uint8 (H, W); None where there is none.
+    """
+
+    values: np.ndarray
+    coloured: bool
+    alpha: np.ndarray | None
+
+
+def stored(data: bytes) -> Stored:
+    """Read a mask file without any conversion: the indices of a palette, levels of any depth, grey RGB as grey.
+
+    Raises
+    ------
+    Undecodable
+        If the bytes are no picture, or one of floating-point levels that are no whole numbers.
+    """
+    header(data)  # refuses what is too large
     try:
         with Image.open(io.BytesIO(data)) as opened:
             image: Image.Image = opened
             alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
-            if image.mode == "1":
+            if image.mode in ("1", "LA"):
                 image = image.convert("L")
             if image.mode not in ("L", "P", "I", "F") and not image.mode.startswith("I;"):
                 image = image.convert("RGB")
             pixels = np.asarray(image)
-    except PILLOW_ERRORS:
+    except PILLOW_ERRORS as error:
+        raise Undecodable(str(error).split(" <_io")[0] or type(error).__name__) from error
+    if pixels.dtype.kind == "f":
+        if not (pixels == np.rint(pixels)).all():
+            raise Undecodable("its levels are no whole numbers")
+        pixels = pixels.astype(np.int64)
+    if pixels.ndim == 2:
+        return Stored(pixels, False, alpha)
+    red, green, blue = (pixels[..., band] for band in range(3))
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return Stored(red, False, alpha)
+    return Stored((red.astype(np.int32) << 16) | (green.astype(np.int32) << 8) | blue, True, alpha)
+
+
+def levels_present(values: np.ndarray) -> list[int]:
+    """The levels that occur in stored pixels, ascending."""
+    if values.dtype in (np.uint8, np.uint16):
+        return np.flatnonzero(np.bincount(values.ravel())).tolist()
+    return np.unique(values).tolist()
+
+
+def mask_levels(data: bytes) -> MaskLevels | None:
+    """What a mask file holds; None for a file that is no picture."""
+    try:
+        values, coloured, alpha = stored(data)
+    except Undecodable:
         return None
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    if pixels.ndim == 3:
-        packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-        return MaskLevels(tuple(f"#{colour:06x}" for colour in np.unique(packed).tolist()), 0, False)
-    levels = tuple(int(level) for level in np.unique(pixels).tolist())
+    levels = levels_present(values)
+    if coloured:
+        return MaskLevels(tuple(f"#{colour:06x}" for colour in levels), 0, False)
     blank = len(levels) == 1 and alpha is not None and alpha.min() != alpha.max()
-    few = len(levels) <= 1 << 12
-    regions = int(label(pixels.astype(np.int64), background=0, connectivity=2).max()) if few else 0
-    return MaskLevels(levels, regions, blank)
+    regions = (
+        int(label(values.astype(np.int64), background=0, connectivity=2).max()) if len(levels) <= MOST_REGIONS else 0
+    )
+    return MaskLevels(tuple(levels), regions, blank)
 
 
 def _stated(choices: Choices, *, several: bool) -> MaskClasses:

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,17 +20,19 @@ from tqdm import tqdm
 
 from bakeoff.artefacts.arrays import allocate
 from bakeoff.artefacts.grey_levels import grey, histogram
+from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Member, Record
-from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.preparation.audit import THUMBNAIL, perceptual_hash, thumbnail
 from bakeoff.datasets.preparation.decode import (
     Undecodable,
     decode,
     header,
     nearest_classes,
+    object_numbers,
     resize_classes,
     resize_image,
+    resize_objects,
 )
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,7 @@ class Picture(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """What is kept of a mask beside its prepared classes; `blank` means that these are all background."""
+    """What is kept of a mask beside its prepared classes; `blank` means that these are all background, or void."""
 
     height: int
     width: int
@@ -69,6 +72,17 @@ class Fault(NamedTuple):
     file: str
     finding: str
     detail: str
+
+
+class MaskPixels(NamedTuple):
+    """Class indices of a mask, uint8 (H, W), void where `VOID`; numbers of its objects; what had to be converted.
+
+    The objects are uint16 (H, W), 0 where there is none; None where the mask does not tell them apart.
+    """
+
+    classes: np.ndarray
+    objects: np.ndarray | None = None
+    converted: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,13 +102,32 @@ class Coding:
     classes_of
         From a mask's grey levels (uint8, H x W) to class indices (uint8, H x W); a `ValueError` for a level that is no
         class.
+    read_mask
+        In place of `classes_of`: from a mask file to its pixels; a `ValueError` for what is no class, an `Undecodable`
+        for what is no mask.
+    draw
+        From the id of a record without mask files and its image's height and width to the mask that is drawn of it; a
+        `ValueError` where that cannot be. None for records with mask files.
+    background
+        Whether the first class is the background. A mask of it alone is blank.
+    objects
+        Whether single objects are told apart: by `read_mask` or `draw`, by a record's own file of them, or, with
+        `object_a_file`, by its mask files.
+    upright
+        Whether images are turned as their orientation tag says.
     """
 
     size: int
     channels: int
     classes: int
     mask_resize: Literal["area", "nearest"]
-    classes_of: Callable[[np.ndarray], np.ndarray]
+    classes_of: Callable[[np.ndarray], np.ndarray] | None = None
+    read_mask: Callable[[bytes], MaskPixels] | None = None
+    draw: Callable[[str, int, int], MaskPixels] | None = None
+    background: bool = True
+    objects: bool = False
+    object_a_file: bool = False
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,22 +143,35 @@ class Decoded:
     thumbnails: np.ndarray
     pictures: dict[int, Picture | Fault]
     drawn: dict[int, Mask | Fault]
+    objects: np.ndarray | None = None
 
 
 class _Work(NamedTuple):
-    """A record's image, or all its masks: names and contents of the files."""
+    """A record's image, or all its masks and then its file of objects: names and contents of the files."""
 
+    record: Record
     row: int
     part: Part
     names: tuple[str, ...]
     contents: tuple[bytes, ...]
 
 
-def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: Coding, threads: int) -> Decoded:
-    """Decode every image and mask of the records into `images.npy` and `masks.npy` of the folder `scratch`.
+Contents = Callable[[Iterable[Member]], Iterator[tuple[Member, bytes]]]
 
-    Archives are read from start to end, one file at a time; decoding runs in `threads` threads. Memory: the output
-    apart, `DECODING_BYTES` or, if that is more, the one largest picture.
+
+def decode_records(
+    records: Sequence[Record],
+    raw: Path,
+    scratch: Path,
+    coding: Coding,
+    threads: int,
+    contents: Contents | None = None,
+) -> Decoded:
+    """Decode images, masks and objects of the records into `images.npy`, ... of the folder `scratch`.
+
+    Archives in `raw`, or what `contents` has of the members in their stead, are read from start to end, one file at a
+    time; decoding runs in `threads` threads. Memory: the output apart, `DECODING_BYTES` or, if that is more, the one
+    largest picture.
 
     Raises
     ------
@@ -139,7 +185,8 @@ def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: 
     images = allocate(scratch / "images.npy", np.uint8, (*shape, coding.channels))
     masks = allocate(scratch / "masks.npy", np.uint8, shape) if coding.classes else None
     thumbnails = np.zeros((len(records), THUMBNAIL, THUMBNAIL), np.uint8)
-    decoded = Decoded(images, masks, thumbnails, {}, {})
+    objects = allocate(scratch / "objects.npy", np.uint16, shape) if coding.objects else None
+    decoded = Decoded(images, masks, thumbnails, {}, {}, objects)
 
     def run(work: _Work) -> tuple[_Work, Picture | Mask | Fault]:
         try:
@@ -149,7 +196,9 @@ def decode_records(records: Sequence[Record], raw: Path, scratch: Path, coding: 
 
     total = sum(1 + bool(record.masks) for record in records)
     with ThreadPoolExecutor(threads) as pool:
-        works = _in_order(pool, run, _works(records, raw), limit=DECODING_BYTES, ahead=2 * threads)
+        works = _in_order(
+            pool, run, _works(records, contents or partial(_contents, raw)), limit=DECODING_BYTES, ahead=2 * threads
+        )
         for work, seen in progress(works, total, "decoding"):
             (decoded.pictures if work.part == "image" else decoded.drawn)[work.row] = seen
     return decoded
@@ -214,21 +263,25 @@ def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
             log.info("%s: %d of %d files, %.0f a second", what, done, total, done / (now - started))
 
 
-def _works(records: Sequence[Record], raw: Path) -> Iterator[_Work]:
+def _works(records: Sequence[Record], contents: Contents) -> Iterator[_Work]:
     """Each image, and each set of masks, as soon as the last of its files has been read."""
     waiting: dict[Member, tuple[int, Part]] = {}
     for row, record in enumerate(records):
         waiting[record.image] = (row, "image")
-        waiting.update(dict.fromkeys(record.masks, (row, "mask")))
+        waiting.update(dict.fromkeys(_mask_members(record), (row, "mask")))
     arrived: dict[tuple[int, Part], dict[Member, bytes]] = {}
-    for member, content in _contents(raw, waiting):
+    for member, content in contents(waiting):
         row, part = waiting[member]
-        members = (records[row].image,) if part == "image" else records[row].masks
+        members = (records[row].image,) if part == "image" else _mask_members(records[row])
         parts = arrived.setdefault((row, part), {})
         parts[member] = content
         if len(parts) == len(members):
             del arrived[row, part]
-            yield _Work(row, part, tuple(m.name for m in members), tuple(parts[m] for m in members))
+            yield _Work(records[row], row, part, tuple(m.name for m in members), tuple(parts[m] for m in members))
+
+
+def _mask_members(record: Record) -> tuple[Member, ...]:
+    return record.masks if record.objects is None else (*record.masks, record.objects)
 
 
 def _contents(raw: Path, members: Iterable[Member]) -> Iterator[tuple[Member, bytes]]:
@@ -237,10 +290,6 @@ def _contents(raw: Path, members: Iterable[Member]) -> Iterator[tuple[Member, by
     for member in members:
         by_archive.setdefault(member.archive, {})[member.name] = member
     for archive, wanted in by_archive.items():
-        if (raw / archive).is_dir():
-            with open_tree(raw / archive) as tree:
-                yield from ((member, tree.read(name)) for name, member in wanted.items())
-            continue
         with open_archive(raw / archive) as opened:
             if zipfile.is_zipfile(raw / archive):
                 yield from ((member, opened.read(name)) for name, member in wanted.items())
@@ -285,12 +334,17 @@ def _decoding_bytes(content: bytes) -> int:
 
 
 def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
-    pixels, converted = decode(work.contents[0], coding.channels)
+    pixels, converted = decode(work.contents[0], coding.channels, upright=coding.upright)
     prepared = resize_image(pixels, coding.size)
     into.images[work.row] = prepared
     levels = grey(prepared)
     into.thumbnails[work.row] = thumbnail(levels)
     height, width = pixels.shape[:2]
+    if coding.draw and not work.record.masks:
+        try:
+            into.drawn[work.row] = _keep_mask(work.row, coding.draw(work.record.id, height, width), coding, into)
+        except ValueError as error:
+            into.drawn[work.row] = Fault(work.names[0], "unusable annotation", str(error))
     # Of size and pixels; processors have instructions for this one.
     digest = sha256(struct.pack("<2Q", height, width))
     digest.update(np.ascontiguousarray(pixels).data)
@@ -298,30 +352,70 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
 
 
 def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
-    united: np.ndarray | None = None
-    notes = []
-    for name, content in zip(work.names, work.contents, strict=True):
+    layers: list[MaskPixels] = []
+    count = len(work.record.masks)
+    for name, content in zip(work.names[:count], work.contents[:count], strict=True):
         try:
-            pixels, converted = decode(content, 1)
+            layers.append(_read_mask(content, coding))
         except Undecodable as error:
             return Fault(name, "unreadable", str(error))
-        try:
-            classes = coding.classes_of(pixels[..., 0])
         except ValueError as error:
             return Fault(name, "label outside the list", str(error))
-        if united is not None and united.shape != classes.shape:
+        if layers[-1].classes.shape != layers[0].classes.shape:
             return Fault(name, "size mismatch", "the masks of one image differ in size")
-        united = classes if united is None else np.maximum(united, classes)
-        notes += [converted] if converted else []
-    assert united is not None  # work without files is never handed out
-    assert into.masks is not None  # nor is a mask of a data set without any
+    united = _one_object_each(layers) if coding.object_a_file else _united(layers)
+    if work.record.objects is not None:
+        try:
+            united = united._replace(objects=object_numbers(work.contents[-1]))
+        except Undecodable as error:
+            return Fault(work.names[-1], "unreadable", str(error))
+    return _keep_mask(work.row, united, coding, into)
+
+
+def _read_mask(content: bytes, coding: Coding) -> MaskPixels:
+    if coding.read_mask:
+        return coding.read_mask(content)
+    assert coding.classes_of is not None  # one of the two is given
+    pixels, converted = decode(content, 1)
+    return MaskPixels(coding.classes_of(pixels[..., 0]), converted=converted)
+
+
+def _united(layers: Sequence[MaskPixels]) -> MaskPixels:
+    """Masks that cover the foreground together: the highest class index wins."""
+    classes = layers[0].classes
+    for layer in layers[1:]:
+        classes = np.maximum(classes, layer.classes)
+    return MaskPixels(classes, layers[0].objects, _notes(layers))
+
+
+def _one_object_each(layers: Sequence[MaskPixels]) -> MaskPixels:
+    """Masks of one object each, the smaller on top of the larger; numbers are by the order of the files."""
+    classes = np.zeros_like(layers[0].classes)
+    objects = np.zeros(classes.shape, np.uint16)
+    for position in sorted(range(len(layers)), key=lambda each: -np.count_nonzero(layers[each].classes)):
+        covered = layers[position].classes > 0
+        classes[covered] = layers[position].classes[covered]
+        objects[covered] = position + 1
+    return MaskPixels(classes, objects, _notes(layers))
+
+
+def _notes(layers: Sequence[MaskPixels]) -> str:
+    return ", ".join(dict.fromkeys(layer.converted for layer in layers if layer.converted))
+
+
+def _keep_mask(row: int, mask: MaskPixels, coding: Coding, into: Decoded) -> Mask:
+    """Resize a mask into its row of the arrays."""
+    assert into.masks is not None  # no mask is handed out of a data set without any
     if coding.mask_resize == "nearest":
-        prepared = nearest_classes(united, coding.size)
+        prepared = nearest_classes(mask.classes, coding.size)
     else:
-        prepared = resize_classes(united, coding.classes, coding.size)
-    into.masks[work.row] = prepared
-    height, width = united.shape
-    return Mask(height, width, not prepared.any(), ", ".join(notes))
+        prepared = resize_classes(mask.classes, coding.classes, coding.size)
+    into.masks[row] = prepared
+    if into.objects is not None and mask.objects is not None:
+        into.objects[row] = resize_objects(mask.objects, prepared, background=coding.background)
+    height, width = mask.classes.shape
+    answered = (prepared != VOID) & (prepared > 0 if coding.background else True)
+    return Mask(height, width, not answered.any(), mask.converted)
 
 
 def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Fault | None) -> list[Finding]:
@@ -330,12 +424,13 @@ def _unusable(record: Record, picture: Picture | Fault | None, mask: Mask | Faul
     if picture is None or (mask is None and record.masks):
         faults.append(Fault(record.image.name, "unreadable", "it or its mask is not in the archive"))
     if isinstance(picture, Picture) and isinstance(mask, Mask):
+        name = (record.masks or (record.image,))[0].name
         if mask.blank and record.blank_mask == "fault":
-            faults.append(Fault(record.masks[0].name, "blank mask", "the mask is empty"))
+            faults.append(Fault(name, "blank mask", "the mask is empty"))
         if record.blank_mask == "expected" and not mask.blank:
-            faults.append(Fault(record.masks[0].name, "unexpected mask", "the mask should be empty"))
+            faults.append(Fault(name, "unexpected mask", "the mask should be empty"))
         if not _same_aspect(picture, mask):
-            faults.append(Fault(record.masks[0].name, "size mismatch", _sizes(picture, mask)))
+            faults.append(Fault(name, "size mismatch", _sizes(picture, mask)))
     return [Finding(fault.file, fault.finding, "dropped", fault.detail) for fault in faults]
 
 
@@ -347,7 +442,7 @@ def _conversions(record: Record, picture: Picture | Fault, mask: Mask | Fault | 
     if isinstance(mask, Mask):
         if mask.converted:
             findings.append(Finding(record.masks[0].name, "wrong mode", "converted", mask.converted))
-        if (mask.height, mask.width) != (picture.height, picture.width):
+        if record.masks and (mask.height, mask.width) != (picture.height, picture.width):
             findings.append(Finding(record.masks[0].name, "size mismatch", "converted", _sizes(picture, mask)))
     return findings
 

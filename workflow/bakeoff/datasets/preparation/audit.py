@@ -81,12 +81,18 @@ def near_duplicates(hashes: Sequence[int], thumbnails: np.ndarray, distance: int
     return pairs
 
 
-def groups(count: int, pairs: Sequence[NearPair]) -> np.ndarray:
-    """For each of `count` images the position of the first image of its group; pairs chain into groups."""
-    if not pairs:
+def groups(records: Sequence[Record], pairs: Sequence[NearPair]) -> np.ndarray:
+    """For each record the position of the first one of its group: pairs, and what records share, chain into groups."""
+    count = len(records)
+    first_of: dict[str, int] = {}
+    shared = [
+        (first_of.setdefault(record.group, row), row) for row, record in enumerate(records) if record.group is not None
+    ]
+    together = [*((pair.first, pair.second) for pair in pairs), *shared]
+    if not together:
         return np.arange(count)
-    first, second = np.array([(pair.first, pair.second) for pair in pairs]).T
-    links = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(count, count))
+    first, second = np.array(together).T
+    links = coo_matrix((np.ones(len(together)), (first, second)), shape=(count, count))
     _, component = connected_components(links, directed=False)
     _, earliest, member_of = np.unique(component, return_index=True, return_inverse=True)
     return earliest[member_of]

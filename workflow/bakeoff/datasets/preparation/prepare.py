@@ -16,9 +16,10 @@ import pandas as pd
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.provenance import thread_count
-from bakeoff.datasets.archives.records import Finding, Listing, Record
+from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, Record
 from bakeoff.datasets.preparation.arrays import (
     Coding,
+    Contents,
     Decoded,
     Picture,
     decode_records,
@@ -65,71 +66,105 @@ def prepare(dataset: str, source: str, raw: Path, folder: Path, *, size: int, di
     listing = facts.listing(raw)
     if not listing.records:
         raise BakeoffError(f"{raw} has no usable image of {facts.TITLE}: run `dvc repro -f download`.")
-    prepare_listing(dataset, source, facts, listing, raw, folder, provenance, size=size, distance=distance)
+    coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of)
+    about = {"name": dataset, "source": source, "provenance": provenance}
+    findings = _miscounts(listing, facts, provenance)
+    prepare_listing(listing, facts, coding, about, raw, folder, distance=distance, findings=findings)
 
 
 def prepare_listing(
-    dataset: str,
-    source: str | None,
-    facts: Any,
     listing: Listing,
+    facts: Any,
+    coding: Coding,
+    about: Mapping[str, Any],
     raw: Path,
     folder: Path,
-    provenance: dict[str, Any],
     *,
-    size: int,
     distance: int,
+    findings: Sequence[Finding] = (),
+    contents: Contents | None = None,
 ) -> None:
     """Write a prepared data set from the records of a listing.
 
     Parameters
     ----------
-    source
-        Package that knows the archives, None for a folder of images.
     facts
-        That package, or an object with its constants and `classes_of`.
-    listing
-        The records, whose archives are in `raw`.
-    provenance
-        Where the files came from: `files` and `synthetic`, as in `source.json`.
+        The package of a published data set, or an object with its constants.
+    about
+        `name`, `source` and `provenance` of `dataset.json`.
+    raw
+        Where the archives are.
+    findings
+        Further findings, for `audit.csv`.
+    contents
+        What the records' files hold, where they are not read from archives in `raw`.
 
     Raises
     ------
     BakeoffError
-        As `prepare`.
+        As `prepare`, or if more than half of the images are lost for one reason.
     """
     started = time.monotonic()
-    miscounted = _miscounts(listing, facts, provenance)
+    name, size = about["name"], coding.size
 
     with atomic_folder(folder) as beside:
         scratch = beside / "scratch"
         scratch.mkdir()
-        coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of)
-        decoded = decode_records(listing.records, raw, scratch, coding, thread_count())
-        rows, group, findings = _audit(listing, decoded, facts.TARGETS, size, distance)
+        decoded = decode_records(listing.records, raw, scratch, coding, thread_count(), contents)
+        rows, group, found = _audit(listing, decoded, facts.TARGETS, size, distance)
         if not rows:
-            raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(findings)}.")
+            raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(found)}.")
+        every = [*listing.findings, *found, *findings]
+        _require_most(name, every, listing.listed)
         images = keep_rows(decoded.images, rows, beside / "images.npy")
         if decoded.masks is not None:
             keep_rows(decoded.masks, rows, beside / "masks.npy")
+        if decoded.objects is not None:
+            keep_rows(decoded.objects, rows, beside / "objects.npy")
         write_histograms(images, beside / "histograms.npy")
         shutil.rmtree(scratch)
 
         index = _index(listing.records, decoded, rows, group)
         index.to_csv(beside / "index.csv", index=False)
-        findings = [*listing.findings, *findings, *miscounted]
-        write_audit(beside / "audit.csv", findings)
-        about = _about(dataset, source, facts, index, listing, size, provenance)
-        write_text(beside / "dataset.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+        write_audit(beside / "audit.csv", every)
+        written = _about(about, facts, coding, index, listing)
+        write_text(beside / "dataset.json", json.dumps(written, indent=2, ensure_ascii=False) + "\n")
     seconds = time.monotonic() - started
     log.info(
-        "%s: %d of %d images used, %d findings in audit.csv, %.0f images a second",
-        dataset,
+        "%s: %d of %d images used%s; %d findings in audit.csv, %.0f images a second",
+        name,
         len(index),
         listing.listed,
-        len(findings),
+        left_out(every),
+        len(every),
         len(listing.records) / seconds,
     )
+
+
+def left_out(findings: Sequence[Finding]) -> str:
+    """What was left out and why, to end a sentence with: reasons with their number, kinds of files passed over."""
+    images = Counter(finding.finding for finding in findings if _is_lost_image(finding))
+    files = [finding.detail.partition(":")[0] for finding in findings if finding.finding == "passed over"]
+    said = [f"left out: {', '.join(f'{reason} ({count})' for reason, count in images.most_common())}"] if images else []
+    said += [f"files passed over: {', '.join(files)}"] if files else []
+    return "".join(f"; {each}" for each in said)
+
+
+def _is_lost_image(finding: Finding) -> bool:
+    return finding.consequence == "dropped" and finding.finding not in NOT_OF_IMAGES
+
+
+def _require_most(name: str, findings: Sequence[Finding], listed: int) -> None:
+    """Refuse a data set that has lost more than half of its images for one reason."""
+    lost = [finding for finding in findings if _is_lost_image(finding)]
+    reasons = Counter(finding.finding for finding in lost)
+    reason, count = max(reasons.items(), key=lambda each: each[1], default=("", 0))
+    if count > listed / 2:
+        first = next(finding for finding in lost if finding.finding == reason)
+        raise BakeoffError(
+            f"{name}: {count} of {listed} images would be left out for one reason, {reason} (the first: {first.file}, "
+            f"{first.detail}): correct the files, or what the configuration says of them."
+        )
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
@@ -155,7 +190,7 @@ def _audit(
     records = [listing.records[row] for row in rows]
     pairs = near_duplicates([picture.hash for picture in pictures], decoded.thumbnails[rows], distance)
     findings += [*near_findings(records, pairs, targets), *_size_findings(records, pictures, size)]
-    return rows, [rows[first] for first in groups(len(rows), pairs).tolist()], findings
+    return rows, [rows[first] for first in groups(records, pairs).tolist()], findings
 
 
 def _picture(decoded: Decoded, row: int) -> Picture:
@@ -214,22 +249,19 @@ def _differing_counts(listing: Listing, published: Mapping[str, Any]) -> Iterato
 
 
 def _about(
-    dataset: str,
-    source: str | None,
-    facts: Any,
-    index: pd.DataFrame,
-    listing: Listing,
-    size: int,
-    provenance: dict[str, Any],
+    about: Mapping[str, Any], facts: Any, coding: Coding, index: pd.DataFrame, listing: Listing
 ) -> dict[str, Any]:
     return {
-        "name": dataset,
-        "source": source,
+        "name": about["name"],
+        "source": about["source"],
         "title": facts.TITLE,
         "classes": list(facts.CLASSES),
+        "background": 0 if facts.CLASSES and coding.background else None,
+        "objects": coding.objects,
         "targets": list(facts.TARGETS),
         "strata": list(facts.STRATA),
-        "size": size,
+        "channels": coding.channels,
+        "size": coding.size,
         "counts": {
             "listed": listing.listed,
             "used": len(index),
@@ -240,10 +272,10 @@ def _about(
             },
         },
         "published": facts.PUBLISHED,
-        "provenance": provenance,
+        "provenance": about["provenance"],
         "licence": facts.LICENCE,
         "citation": facts.CITATION,
-        "synthetic": bool(provenance["synthetic"]),
+        "synthetic": bool(about["provenance"]["synthetic"]),
     }
 
 
