@@ -381,8 +381,8 @@ def test_the_index_and_the_description_are_as_promised(road: Path) -> None:
     assert prepared.strata == labels
     about = prepared.about
     assert set(about) == {
-        "name", "title", "classes", "background", "objects", "channels", "targets", "strata", "size", "counts", "published", "provenance", "licence",
-        "citation", "synthetic", "source",
+        "name", "title", "classes", "background", "objects", "channels", "targets", "strata", "size", "counts",
+        "published", "provenance", "licence", "citation", "synthetic", "source",
     }  # fmt: skip
     assert about["targets"] == ["diagnosis"]
     assert about["size"] == 64
