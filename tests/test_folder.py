@@ -24,7 +24,8 @@ from bakeoff.config.schema import Dataset, Folder
 from bakeoff.datasets.archives.records import Finding, Member, Record
 from bakeoff.datasets.folders.masks import MaskReader
 from bakeoff.datasets.folders.prepare import ids_of, prepare_folder
-from bakeoff.datasets.preparation.decode import Undecodable, object_numbers, resize_classes, resize_objects
+from bakeoff.datasets.preparation.decode import Undecodable, resize_classes
+from bakeoff.datasets.preparation.objects import object_numbers, resize_objects
 from bakeoff.datasets.preparation.prepare import prepare
 from PIL import Image
 

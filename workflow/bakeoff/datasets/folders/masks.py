@@ -8,7 +8,7 @@ from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.formats.levels import levels_present, stored
 from bakeoff.datasets.formats.reading import Level
 from bakeoff.datasets.preparation.arrays import MaskPixels
-from bakeoff.datasets.preparation.decode import numbered
+from bakeoff.datasets.preparation.objects import numbered
 
 SHOWN = 5
 

@@ -29,11 +29,10 @@ from bakeoff.datasets.preparation.decode import (
     decode,
     header,
     nearest_classes,
-    object_numbers,
     resize_classes,
     resize_image,
-    resize_objects,
 )
+from bakeoff.datasets.preparation.objects import object_numbers, resize_objects
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,11 @@ from typing import NamedTuple, cast
 import cv2
 import numpy as np
 from PIL import ExifTags, Image
-from scipy.ndimage import distance_transform_edt
 
 from bakeoff.artefacts.prepared import VOID
 
 # A larger picture is refused: it would take gigabytes.
 MAXIMUM_PIXELS = 100_000_000
-MOST_OBJECTS = 65_535
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS  # Pillow warns above this, and refuses twice as many
 # Pixels converted at a time, which keeps the copies of a large picture small.
 STRIP_PIXELS = 2_000_000
@@ -118,54 +116,6 @@ def nearest_classes(classes: np.ndarray, size: int) -> np.ndarray:
     height, width = classes.shape
     rows, columns = (((2 * np.arange(size) + 1) * side // (2 * size)) for side in (height, width))
     return classes[rows[:, None], columns]
-
-
-def resize_objects(objects: np.ndarray, classes: np.ndarray, *, background: bool) -> np.ndarray:
-    """Numbers of objects (H, W), uint16, at the size of resized class indices (size, size): that at a pixel's middle.
-
-    Where the class is the background or void there is no object. At outlines, where classes go by the area, a pixel
-    takes the number of the object next to it.
-    """
-    numbers = nearest_classes(objects, len(classes))
-    beside, (rows, columns) = distance_transform_edt(numbers == 0, return_indices=True)
-    numbers = np.where(beside < 2, numbers[rows, columns], 0).astype(np.uint16)
-    return np.where((classes == VOID) | (background & (classes == 0)), 0, numbers).astype(np.uint16)
-
-
-def object_numbers(data: bytes) -> np.ndarray:
-    """Numbers of objects, uint16 (H, W), of a mask file whose levels, or palette indices, are these.
-
-    Raises
-    ------
-    Undecodable
-        If the bytes are no such mask, or it has more than 65,535 objects.
-    """
-    with _opened(data) as image:
-        try:
-            levels = np.asarray(image)
-        except PILLOW_ERRORS as error:
-            raise Undecodable(_reason(error)) from error
-    if levels.ndim != 2 or levels.dtype.kind == "f":
-        raise Undecodable("it has colours, and no numbers of objects")
-    return numbered(levels)
-
-
-def numbered(levels: np.ndarray) -> np.ndarray:
-    """Levels as numbers of objects, uint16: as they are, or in their order where they are too high; 0 stays 0.
-
-    Raises
-    ------
-    Undecodable
-        If there are more than 65,535.
-    """
-    if levels.min() >= 0 and levels.max() <= MOST_OBJECTS:
-        return levels.astype(np.uint16)
-    known, order = np.unique(np.append(levels.ravel(), 0), return_inverse=True)
-    if len(known) - 1 > MOST_OBJECTS:
-        raise Undecodable(f"{len(known) - 1:,} objects are more than the {MOST_OBJECTS:,} that can be numbered")
-    zero = int(np.flatnonzero(known == 0)[0])
-    ranks = np.where(order == zero, 0, np.where(order < zero, order + 1, order))[:-1]
-    return ranks.reshape(levels.shape).astype(np.uint16)
 
 
 def _opened(data: bytes) -> Image.Image:
