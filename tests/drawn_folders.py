@@ -3,13 +3,16 @@
 import io
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.config.schema import Folder
+from bakeoff.datasets.folders.prepare import prepare_folder
 from bakeoff.datasets.formats import read_folder, recognised
-from bakeoff.datasets.formats.reading import Choices, Reading
+from bakeoff.datasets.formats.reading import NO_BACKGROUND, Choices, Reading
 from bakeoff.datasets.formats.shapes import Drawn, draw
 from PIL import Image
 
@@ -61,6 +64,23 @@ def refused(format: str, files: Mapping[str, Content], **choices: Any) -> str:
 
 def drawn(reading: Reading, height: int, width: int, image: int = 0) -> Drawn:
     return draw(reading, reading.entries[image], height, width)
+
+
+def prepare(path: Path, reading: Reading, folder: Path, size: int, **stated: Any) -> None:
+    """Prepare a folder or zip by the entry of the configuration in which a reading is written down."""
+    entry = {
+        "path": str(path),
+        "format": reading.format,
+        "size": size,
+        "channels": 1,
+        "duplicates": {"distance": 0},
+        "classes": dict(reading.classes or {}),
+        "background": reading.background or NO_BACKGROUND,
+        "ignore": list(reading.ignore),
+        "objects": reading.objects,
+    }
+    checked = Folder(**{**entry, **reading.choices, **stated})
+    prepare_folder("mine", {**checked.model_dump(), "classes": checked.class_values}, folder)
 
 
 def rows(pixels: np.ndarray) -> list[str]:

@@ -262,13 +262,20 @@ def test_shapes_are_drawn_with_their_objects(tmp_path: Path) -> None:
 def test_objects_keep_their_numbers_where_classes_are_resized() -> None:
     objects = np.zeros((8, 8), np.uint16)
     objects[1:4, 1:4], objects[4:7, 5:8] = 9, 300
-    classes = resize_classes((objects > 0).astype(np.uint8), 2, 4)
-    resized = resize_objects(objects, classes, background=True)
+    stored = (objects > 0).astype(np.uint8)
+    classes = resize_classes(stored, 2, 4)
+    resized = resize_objects(objects, stored, classes, background=True)
     assert np.array_equal(resized > 0, classes > 0)
     assert set(resized[:2, :2].ravel()) - {0} == {9}
     assert set(resized[2:, 2:].ravel()) - {0} == {300}
     void = np.full((8, 8), VOID, np.uint8)
-    assert not resize_objects(objects, void, background=False).any()
+    assert not resize_objects(objects, np.full((8, 8), VOID, np.uint8), void, background=False).any()
+
+
+def test_a_crowd_is_of_no_object_beside_one_either() -> None:
+    stored = np.array([[1, 1, 1, 0]], np.uint8).repeat(4, axis=0)
+    objects = np.array([[5, 0, 0, 0]], np.uint16).repeat(4, axis=0)
+    assert np.array_equal(resize_objects(objects, stored, stored, background=True), objects)
 
 
 def test_void_is_resized_like_a_class_and_loses_ties() -> None:

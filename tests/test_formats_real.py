@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.prepared import VOID, open_prepared
 from bakeoff.datasets.archives.tree import Tree, open_tree
 from bakeoff.datasets.formats import read_folder, recognised
 from bakeoff.datasets.formats.names import stem
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading
 from bakeoff.datasets.formats.shapes import Drawn, draw
+from drawn_folders import prepare
 from PIL import Image
 
 pytestmark = pytest.mark.real
@@ -84,6 +85,23 @@ def test_splits_are_taken(opened: tuple[Tree, Reading]) -> None:
     expected = SPLIT if reading.format in ("yolo", "voc") else {None: 8}
     assert {split: splits.count(split) for split in splits} == expected
     assert not [finding for finding in reading.findings if finding.consequence == "dropped"]
+
+
+def test_prepared_as_written_down_they_are_the_truth_too(
+    opened: tuple[Tree, Reading], cases: Path, truth: Mapping[str, np.ndarray], tmp_path: Path
+) -> None:
+    tree, reading = opened
+    prepare(cases / reading.format, reading, tmp_path / "prepared", size=256)
+    data = open_prepared(tmp_path / "prepared")
+    assert data.about["counts"]["used"] == 8
+    masks, objects = data.true_masks(), np.load(tmp_path / "prepared" / "objects.npy")
+    for row, entry in enumerate(reading.entries):
+        drawn = _annotation(tree, reading, entry, 256, 256)
+        assert data.index["source"][row] == entry.image
+        np.testing.assert_array_equal(masks[row], drawn.classes)
+        np.testing.assert_array_equal(objects[row], drawn.objects)
+    if reading.format != "coco":
+        assert sum(len(np.unique(each)) - 1 for each in objects) == OBJECTS
 
 
 def _annotation(tree: Tree, reading: Reading, entry: Entry, height: int, width: int) -> Drawn:

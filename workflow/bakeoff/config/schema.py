@@ -193,6 +193,10 @@ ClassValue = int | str | list[int | str] | None
 NEEDED_BY_FORMAT = {"pairs": ("images", "masks", "classes"), "classes": ("images",), "table": ("labels",)}
 
 
+# Formats whose classes are levels of mask files; those of all others have names there.
+MASK_FORMATS = ("pairs", "voc")
+
+
 class Table(Section):
     """A CSV or TSV file with a row an image.
 
@@ -239,8 +243,9 @@ class Folder(Section):
     classes
         Of masks: names in the order of class indices, each with its value in the files: a level or several, colours
         (`"#ff0000"`), names of labels, or null for what nothing covers (the background of shapes). Names alone stand
-        for the levels 0, 1, ...; two names also for 0 and 255. Of class folders or a table: those that are used, as
-        names alone or each with what it is called there; the others are passed over; null: all.
+        for the levels 0, 1, ...; two names also for 0 and 255; in annotation files for the labels of these names. Of
+        class folders or a table: those that are used, as names alone or each with what it is called there; the others
+        are passed over; null: all.
     background
         The first of `classes`, if it is the background; `none`: every class counts, as in street scenes; null: the
         first is.
@@ -257,7 +262,8 @@ class Folder(Section):
         A table of labels, of which columns can also give the split and the group.
     split
         Where the folder's own split comes from, the label `split` of its images, by which a task may be split: `none`;
-        `folders` called train, val or test; `lists` of images in files called so; or the name of a column.
+        `folders` called train, val or test, annotation files called so, or what they say; `lists` of images in files
+        called so; or the name of a column.
     group
         Which images belong together (one patient, one plate) and are never on two sides of a split: `none`; a column;
         or a regular expression that is found in an image's path, of which the first bracket is the group.
@@ -290,7 +296,7 @@ class Folder(Section):
         """Names of the classes with their values in the files, in order; None where none are named."""
         if not isinstance(self.classes, list):
             return self.classes
-        if self.format in ("classes", "table"):
+        if self.format not in MASK_FORMATS:
             return {name: name for name in self.classes}
         if len(self.classes) == 2 and 255 not in self.ignore:
             return {self.classes[0]: 0, self.classes[1]: [1, 255]}

@@ -411,7 +411,7 @@ def _keep_mask(row: int, mask: MaskPixels, coding: Coding, into: Decoded) -> Mas
         prepared = resize_classes(mask.classes, coding.classes, coding.size)
     into.masks[row] = prepared
     if into.objects is not None and mask.objects is not None:
-        into.objects[row] = resize_objects(mask.objects, prepared, background=coding.background)
+        into.objects[row] = resize_objects(mask.objects, mask.classes, prepared, background=coding.background)
     height, width = mask.classes.shape
     answered = (prepared != VOID) & (prepared > 0 if coding.background else True)
     return Mask(height, width, not answered.any(), mask.converted)

@@ -12,15 +12,21 @@ from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, head
 MOST_OBJECTS = 65_535
 
 
-def resize_objects(objects: np.ndarray, classes: np.ndarray, *, background: bool) -> np.ndarray:
+def resize_objects(objects: np.ndarray, stored: np.ndarray, classes: np.ndarray, *, background: bool) -> np.ndarray:
     """Numbers of objects (H, W), uint16, at the size of resized class indices (size, size): that at a pixel's middle.
 
     Where the class is the background or void there is no object. At outlines, where classes go by the area, a pixel
-    takes the number of the object next to it.
+    takes the number of the object next to it. What was of its class and of no object already (a crowd) stays so.
+
+    Parameters
+    ----------
+    stored
+        Class indices before they were resized, (H, W).
     """
     numbers = nearest_classes(objects, len(classes))
+    crowd = (numbers == 0) & (nearest_classes(stored, len(classes)) == classes)
     beside, (rows, columns) = distance_transform_edt(numbers == 0, return_indices=True)
-    numbers = np.where(beside < 2, numbers[rows, columns], 0).astype(np.uint16)
+    numbers = np.where((beside < 2) & ~crowd, numbers[rows, columns], 0)
     return np.where((classes == VOID) | (background & (classes == 0)), 0, numbers).astype(np.uint16)
 
 
