@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
-
-# In `masks.npy` a pixel without an answer: in no loss, class weight, score, picture or audit.
-VOID = 255
+from bakeoff.artefacts.void import VOID as VOID
 
 
 @dataclass(frozen=True)

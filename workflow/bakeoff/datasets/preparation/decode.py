@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 
 # A larger picture is refused: it would take gigabytes.
 MAXIMUM_PIXELS = 100_000_000
