@@ -150,7 +150,12 @@ def test_what_surrounds_no_area_is_counted_by_type() -> None:
 
 
 def test_damaged_files_are_refused_in_a_sentence() -> None:
-    assert "a.json is no whole LabelMe file" in refused("labelme", one(1))  # type: ignore[arg-type]
+    assert "no annotation can be read; a.json: it is not whole" in refused("labelme", one(1))  # type: ignore[arg-type]
+    broken: dict[str, Content] = {"b.json": '{"shapes": [], "imagePath": "b.png"', "b.png": IMAGE}
+    assert "no annotation can be read; b.json is no valid JSON" in refused("labelme", broken)
+    some = read("labelme", one(square(0, 0, 2)) | broken)
+    assert [entry.image for entry in some.entries] == ["a.png"]
+    assert findings(some) == [("b.json", "damaged annotation"), ("b.png", "passed over")]
     without = square(0, 0, 2)
     del without["label"]
     assert "a damaged annotation (KeyError: 'label')" in refused("labelme", one(without))

@@ -109,6 +109,10 @@ def test_other_text_beside_images_is_not_recognised(text: Content) -> None:
 
 
 def test_damaged_files_are_refused_in_a_sentence() -> None:
-    assert "labels/train/a.txt is no YOLO label file" in refused("yolo", folder(train_a="0 1 2 three\n"))
+    sentence = refused("yolo", folder(train_a="0 1 2 three\n"))
+    assert "no annotation can be read; labels/train/a.txt: it is not whole: could not convert string" in sentence
+    names = folder(train_a=LEFT) | {"data.yaml": "names: {a: cell}\n"}
+    assert "data.yaml: its names are no list of classes" in refused("yolo", names)
+    assert "is no valid YAML" in recognised(Files({**names, "data.yaml": "names: [\n"})).reasons["yolo"]
     assert "the line '0 7 7 7 7' is no class and coordinates" in refused("yolo", folder(train_a="0 7 7 7 7\n"))
     assert "data.yaml is no valid YAML" in refused("yolo", {**folder(train_a=LEFT), "data.yaml": "names: [\n"})

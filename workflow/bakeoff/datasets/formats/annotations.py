@@ -8,6 +8,7 @@ from dataclasses import replace
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.archives.records import Finding
+from bakeoff.datasets.formats.documents import DAMAGE
 from bakeoff.datasets.formats.labels import labelled
 from bakeoff.datasets.formats.names import Images
 from bakeoff.datasets.formats.passed_over import passed_over
@@ -74,14 +75,23 @@ class Annotated:
         self._skipped.setdefault(what, Counter())[annotation] += 1
 
     @contextmanager
+    def file_of_one_image(self, name: str) -> Iterator[None]:
+        """Note an annotation file that is read; where it is damaged its image alone is lost, and that is a finding."""
+        self.file(name)
+        try:
+            yield
+        except BakeoffError as error:
+            self._findings.append(Finding(name, "damaged annotation", "dropped", str(error)))
+        except DAMAGE as error:
+            self._findings.append(Finding(name, "damaged annotation", "dropped", f"it is not whole: {_reason(error)}"))
+
+    @contextmanager
     def skipping(self, annotation: str) -> Iterator[None]:
         """Count what goes wrong inside as a shape that is not drawn."""
         try:
             yield
-        except ValueError as error:
-            self.skip(str(error), annotation)
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            self.skip(f"a damaged annotation ({type(error).__name__}: {error})", annotation)
+        except DAMAGE as error:
+            self.skip(_reason(error), annotation)
 
     def say(self, detail: str) -> None:
         """Note what was seen and what it was taken for."""
@@ -133,6 +143,11 @@ class Annotated:
         if self._entries:
             return
         missing = [finding for finding in self._findings if finding.finding == "missing image"]
+        damaged = [finding for finding in self._findings if finding.finding == "damaged annotation"]
+        if damaged:
+            file, why = damaged[0].file, damaged[0].detail.removesuffix(".")
+            said = why if why.startswith(file) else f"{file}: {why}"
+            raise BakeoffError(f"folders.{self._choices.name}.path: no annotation can be read; {said}.")
         if missing:
             raise BakeoffError(
                 f"folders.{self._choices.name}.path: none of the images that {missing[0].file} names is in "
@@ -246,6 +261,11 @@ def numbered(keys: Iterable[object]) -> list[int]:
     """Numbers of objects, from 1, the same for the same key; a key of None is an object of its own."""
     numbers: dict[object, int] = {}
     return [numbers.setdefault(at if key is None else (key,), len(numbers) + 1) for at, key in enumerate(keys)]
+
+
+def _reason(error: Exception) -> str:
+    """What the readers' own errors say, or what Python found wrong."""
+    return str(error) if type(error) is ValueError else f"a damaged annotation ({type(error).__name__}: {error})"
 
 
 def _many(count: int, noun: str) -> str:

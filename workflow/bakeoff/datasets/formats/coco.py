@@ -13,7 +13,7 @@ import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.annotations import Annotated
-from bakeoff.datasets.formats.documents import holding, read_json
+from bakeoff.datasets.formats.documents import DAMAGE, holding, read_json
 from bakeoff.datasets.formats.names import split_of
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Shape, Tree
 from bakeoff.datasets.formats.runs import from_compressed, from_counts
@@ -61,11 +61,11 @@ def _read_file(name: str, document: dict[str, Any], found: Annotated) -> list[st
                 found.skip("an annotation of an image that is not listed", name)
         for key, image in images.items():
             _add_image(name, image, _shapes(name, annotations[key], categories, found), found)
-    except (KeyError, TypeError, AttributeError) as error:
+        return [categories[number] for number in sorted(categories)]
+    except DAMAGE as error:
         raise BakeoffError(
             f"{name} is no whole COCO file ({type(error).__name__}: {error}): export it again."
         ) from None
-    return [categories[number] for number in sorted(categories)]
 
 
 def _add_image(name: str, image: dict[str, Any], shapes: tuple[Shape, ...], found: Annotated) -> None:

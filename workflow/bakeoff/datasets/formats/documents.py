@@ -14,6 +14,9 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.names import suffix
 from bakeoff.datasets.formats.reading import Tree
 
+# What a document raises that is not of the form that a reader takes it for.
+DAMAGE = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+
 # As Python values a file takes about ten times its size.
 MAXIMUM_BYTES = 256 << 20
 # COCO's polygons, the deepest that are read, have seven.

@@ -16,7 +16,7 @@ import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.annotations import Annotated
-from bakeoff.datasets.formats.documents import holding, read_json
+from bakeoff.datasets.formats.documents import DAMAGE, holding, read_json
 from bakeoff.datasets.formats.names import is_picture, split_of
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Shape, Tree
 from bakeoff.datasets.formats.runs import from_label_studio
@@ -52,7 +52,7 @@ def read(tree: Tree, choices: Choices) -> Reading:
         for task in document if isinstance(document, list) else [document]:
             try:
                 _add_task(name, task, found)
-            except (KeyError, TypeError, AttributeError) as error:
+            except DAMAGE as error:
                 raise BakeoffError(
                     f"{name} is no whole export of Label Studio ({type(error).__name__}: {error}): export it again."
                 ) from None

@@ -43,11 +43,8 @@ def read(tree: Tree, choices: Choices) -> Reading:
     """
     found = Annotated("labelme", "LabelMe JSON", tree, choices, ignored=(IGNORED,))
     for name in holding(tree, [".json"], *_WORDS):
-        document = read_json(tree, name)
-        if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
-            continue
-        found.file(name)
-        _add_image(name, document, found)
+        with found.file_of_one_image(name):
+            _add_image(name, read_json(tree, name), found)
     return found.reading()
 
 
@@ -84,12 +81,7 @@ def _add_image(name: str, document: dict[str, Any], found: Annotated) -> None:
 
 
 def _shapes(name: str, shapes: Sequence[dict[str, Any]], size: tuple[Any, Any], found: Annotated) -> tuple[Shape, ...]:
-    try:
-        groups = [(each["label"], group) if (group := each.get("group_id")) is not None else None for each in shapes]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BakeoffError(
-            f"{name} is no whole LabelMe file ({type(error).__name__}: {error}): save it again."
-        ) from None
+    groups = [(each["label"], group) if (group := each.get("group_id")) is not None else None for each in shapes]
     drawn = []
     for order, (shape, number) in enumerate(zip(shapes, numbered(groups), strict=True)):
         with found.skipping(name):

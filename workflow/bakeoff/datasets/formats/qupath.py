@@ -41,13 +41,12 @@ def read(tree: Tree, choices: Choices) -> Reading:
     """
     found = Annotated("qupath", "QuPath GeoJSON", tree, choices, ignored=(IGNORED,))
     for name in holding(tree, _SUFFIXES, *_WORDS):
-        features = _features(read_json(tree, name))
-        found.file(name)
-        image = found.images.find_stem(name)
-        if image is None:
-            found.missing(name, "called like it")
-            continue
-        found.add(name, Entry(image, shapes=_shapes(name, features, found)), split_of(image))
+        with found.file_of_one_image(name):
+            features, image = _features(read_json(tree, name)), found.images.find_stem(name)
+            if image is None:
+                found.missing(name, "called like it")
+            else:
+                found.add(name, Entry(image, shapes=_shapes(name, features, found)), split_of(image))
     return found.reading()
 
 

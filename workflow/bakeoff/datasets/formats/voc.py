@@ -115,13 +115,16 @@ def _by_stem(tree: Tree, folder: str) -> dict[str, str]:
 def _named(tree: Tree, lists: Sequence[str], boxes: Sequence[str], mask: str) -> Mapping[str, Level] | None:
     """Classes by the first list of them, or those of the challenge if no box has another; None if that names none."""
     if not lists:
-        names = {name.text for file in boxes for name in read_xml(tree, file).iterfind("object/name")}
-        return {name: level for level, name in enumerate(_CHALLENGE)} if names and names <= {*_CHALLENGE} else None
+        labels = {name.text for file in boxes for name in read_xml(tree, file).iterfind("object/name")}
+        return {name: level for level, name in enumerate(_CHALLENGE)} if labels and labels <= {*_CHALLENGE} else None
     lines = [line.strip() for line in tree.read(lists[0]).decode("utf-8-sig", "replace").splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#") and line != IGNORED]
+    names = [line for line in lines if line and not line.startswith("#") and line != IGNORED]
     levels = mask_levels(tree.read(mask))
     coloured = levels is not None and isinstance(levels.levels[0], str)
-    return {line.split(":")[0]: _colour(line, lists[0]) if coloured else level for level, line in enumerate(lines)}
+    named: dict[str, Level] = {
+        name.split(":")[0]: _colour(name, lists[0]) if coloured else level for level, name in enumerate(names)
+    }
+    return named or None
 
 
 def _colour(line: str, file: str) -> str:

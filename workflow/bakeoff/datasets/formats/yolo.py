@@ -15,7 +15,7 @@ import yaml
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.annotations import Annotated
-from bakeoff.datasets.formats.documents import SAMPLE
+from bakeoff.datasets.formats.documents import DAMAGE, SAMPLE
 from bakeoff.datasets.formats.names import is_picture, split_of, suffix
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Shape, Tree
 from bakeoff.datasets.formats.shapes import outline
@@ -36,7 +36,11 @@ def recognise(tree: Tree) -> float | str:
         return 0.0
     if all(len(line) in (_BOX, _BOX + 1) for line in lines):
         return f"{files[0]} and the like are YOLO boxes, which outline nothing: export polygons (YOLO segmentation)."
-    if any("kpt_shape" in config for config in _configs(tree).values()):
+    try:
+        configs = _configs(tree)
+    except BakeoffError as error:
+        return str(error)
+    if any("kpt_shape" in config for config in configs.values()):
         return f"{files[0]} and the like are YOLO poses, which outline nothing: export polygons (YOLO segmentation)."
     return 1.0
 
@@ -62,8 +66,8 @@ def read(tree: Tree, choices: Choices) -> Reading:
             continue
         split = splits.get(image) or split_of(image)
         if image in labels:
-            found.file(labels[image])
-            found.add(labels[image], Entry(image, shapes=_shapes(tree, labels[image], names, found)), split)
+            with found.file_of_one_image(labels[image]):
+                found.add(labels[image], Entry(image, shapes=_shapes(tree, labels[image], names, found)), split)
         elif not folders.isdisjoint(map(_folder, _label_names(image))):
             found.add(image, Entry(image), split)
             without += 1
@@ -74,12 +78,8 @@ def read(tree: Tree, choices: Choices) -> Reading:
 
 
 def _shapes(tree: Tree, name: str, names: dict[int, str], found: Annotated) -> tuple[Shape, ...]:
-    try:
-        lines = _lines(tree.read(name))
-    except ValueError as error:
-        raise BakeoffError(f"{name} is no YOLO label file ({error}): correct it.") from None
     shapes = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(tree.read(name)), 1):
         with found.skipping(name):
             if len(line) == _BOX or len(line) % 2 == 0:
                 raise ValueError("a box without an outline")
@@ -135,10 +135,13 @@ def _configs(tree: Tree) -> dict[str, dict[str, Any]]:
 
 
 def _class_names(configs: dict[str, dict[str, Any]]) -> dict[int, str]:
-    for config in configs.values():
+    for file, config in configs.items():
         names = config["names"]
-        pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
-        return {int(number): str(name) for number, name in pairs}
+        try:
+            pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
+            return {int(number): str(name) for number, name in pairs}
+        except DAMAGE as error:
+            raise BakeoffError(f"{file}: its names are no list of classes ({error}): correct it.") from None
     return {}
 
 
