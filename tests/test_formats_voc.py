@@ -99,6 +99,16 @@ def test_images_without_a_mask_and_masks_without_an_image() -> None:
     ]
 
 
+def test_images_of_one_name_in_several_folders_have_each_their_own_mask() -> None:
+    files: dict[str, Content] = {}
+    for place in ("train/", "val/"):
+        files |= {f"{place}JPEGImages/x/a.jpg": IMAGE, f"{place}SegmentationClassPNG/x/a.png": MASK}
+    assert [(entry.image, entry.masks, entry.labels) for entry in read("voc", files).entries] == [
+        ("train/JPEGImages/x/a.jpg", ("train/SegmentationClassPNG/x/a.png",), {"split": "train"}),
+        ("val/JPEGImages/x/a.jpg", ("val/SegmentationClassPNG/x/a.png",), {"split": "validation"}),
+    ]
+
+
 def test_names_of_a_list() -> None:
     labelme = {"class_names.txt": "__ignore__\n_background_\ncell\ndebris\n"}
     assert classes(read("voc", folder() | labelme)) == {"_background_": 0, "cell": 1, "debris": 2}

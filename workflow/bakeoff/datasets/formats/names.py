@@ -80,8 +80,13 @@ class Images:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {_plain(name): name for name in names}
         self._by_last: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
         for plain in self._names:
-            self._by_last[plain.rsplit("/", 1)[-1].lower()].append(plain)
+            last = plain.rsplit("/", 1)[-1].lower()
+            self._by_last[last].append(plain)
+            if is_picture(last):
+                for called in {last, *_stems(last)}:
+                    self._by_stem[called].append(plain)
 
     def __contains__(self, name: str) -> bool:
         return _plain(name) in self._names
@@ -108,21 +113,19 @@ class Images:
 
     def find_stem(self, annotation: str) -> str | None:
         """The picture that is called as an annotation file is, but for what both end in; None as for `find`."""
-        base = _plain(annotation).rpartition("/")[2]
-        wanted = {part.lower() for part in (stem(base), stem(base).removesuffix(".ome"))}
-        found = [
-            plain
-            for last, plains in self._by_last.items()
-            if is_picture(last) and not wanted.isdisjoint((last, stem(last), stem(last).removesuffix(".ome")))
-            for plain in plains
-        ]
-        return self._only(found, annotation)
+        found = [plain for called in _stems(annotation.lower()) for plain in self._by_stem[called]]
+        return self._only(list(dict.fromkeys(found)), annotation)
 
     def _only(self, found: list[str], annotation: str) -> str | None:
         folder = _plain(annotation).rpartition("/")[0]
         found = _best(found, lambda plain: plain.rpartition("/")[0] == folder)
         found = _best(found, lambda plain: split_of(plain) == split_of(annotation))
         return self._names[found[0]] if len(found) == 1 else None
+
+
+def _stems(name: str) -> set[str]:
+    """The name without what it ends in; of OME-TIFF also without both parts."""
+    return {stem(name), stem(name).removesuffix(".ome")}
 
 
 def _words(name: str) -> list[str]:

@@ -18,11 +18,13 @@ from bakeoff.datasets.formats.documents import holding, read_xml
 from bakeoff.datasets.formats.labelme import IGNORED
 from bakeoff.datasets.formats.labels import labelled
 from bakeoff.datasets.formats.levels import classes_in, mask_levels
-from bakeoff.datasets.formats.names import is_picture, stem
+from bakeoff.datasets.formats.names import is_picture, split_of, stem
 from bakeoff.datasets.formats.passed_over import passed_over
 from bakeoff.datasets.formats.reading import Choices, Entry, Level, Reading, Tree
 
-_IMAGES, _CLASSES, _OBJECTS = "jpegimages", "segmentationclass", "segmentationobject"
+# Folders by what is in them; the second name is one that LabelMe gave.
+_IMAGES, _CLASSES = ("jpegimages",), ("segmentationclass", "segmentationclasspng")
+_OBJECTS = ("segmentationobject", "segmentationobjectpng")
 _COLOURS, _NAMES = "labelmap.txt", "class_names.txt"
 _CHALLENGE = (
     *(
@@ -45,7 +47,7 @@ _CHALLENGE = (
 
 def recognise(tree: Tree) -> float | str:
     """Whether masks of SegmentationClass have images of their names; see `bakeoff.datasets.formats`."""
-    masks, images = _by_stem(tree, _CLASSES), _by_stem(tree, _IMAGES)
+    masks, images = _by_key(tree, _CLASSES), _by_key(tree, _IMAGES)
     if shared := sorted(masks.keys() & images.keys()):
         return 0.0 if mask_levels(tree.read(masks[shared[0]])) is None else 1.0
     if boxes := holding(tree, [".xml"], b"<annotation>", b"<bndbox>", sample=True):
@@ -64,10 +66,12 @@ def read(tree: Tree, choices: Choices) -> Reading:
     BakeoffError
         If there is none, or the masks and the choices do not say what the classes are.
     """
-    images, masks, objects = (_by_stem(tree, folder) for folder in (_IMAGES, _CLASSES, _OBJECTS))
-    entries = [
-        Entry(images[key], (masks[key],), objects=objects.get(key)) for key in sorted(images.keys() & masks.keys())
-    ]
+    images, masks, objects = (_by_key(tree, folders) for folders in (_IMAGES, _CLASSES, _OBJECTS))
+    entries = []
+    for key in sorted(images.keys() & masks.keys()):
+        split = split_of(images[key])
+        labels = {"split": split} if split else {}
+        entries.append(Entry(images[key], (masks[key],), labels=labels, objects=objects.get(key)))
     if not entries:
         raise BakeoffError(
             f"folders.{choices.name}.path: no image in JPEGImages has a mask in SegmentationClass: add some."
@@ -106,10 +110,15 @@ def read(tree: Tree, choices: Choices) -> Reading:
     )
 
 
-def _by_stem(tree: Tree, folder: str) -> dict[str, str]:
-    """Pictures directly in the folders of this name, by their own names without what these end in."""
-    inside = [name for name in tree.names if is_picture(name) and name.lower().split("/")[-2:-1] == [folder]]
-    return {stem(name): name for name in inside}
+def _by_key(tree: Tree, folders: Sequence[str]) -> dict[str, str]:
+    """Pictures below folders of these names, by their paths without this folder and without suffix."""
+    found = {}
+    for name in filter(is_picture, tree.names):
+        *parts, _ = name.split("/")
+        at = next((place for place, part in enumerate(parts) if part.lower() in folders), None)
+        if at is not None:
+            found["/".join([*parts[:at], *parts[at + 1 :], stem(name)])] = name
+    return found
 
 
 def _named(tree: Tree, lists: Sequence[str], boxes: Sequence[str], mask: str) -> Mapping[str, Level] | None:
