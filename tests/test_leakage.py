@@ -209,6 +209,16 @@ def test_text_predicts_as_well_as_numbers() -> None:
     assert (found.column, found.score.mean) == ("hospital", 1.0)
 
 
+@pytest.mark.parametrize("names", [("0", "1"), ("001", "1"), ("1e5", "nan")])
+@pytest.mark.parametrize("type_", [str, object])
+def test_labels_that_look_like_numbers_are_labels(names: tuple[str, str], type_: type) -> None:
+    labels = np.tile(np.array(names, type_), 30)
+    columns = pd.DataFrame({"width": np.where(labels == names[0], 500, 600), "noise": np.arange(60)})
+    found = predictability(columns, labels, folds_of(60), np.arange(60), resamples=200)
+    assert found is not None
+    assert (found.column, found.score.mean) == ("width", 1.0)
+
+
 def test_noise_predicts_nothing_and_threads_change_nothing() -> None:
     rng = np.random.default_rng(1)
     columns = pd.DataFrame({"width": rng.integers(400, 500, 120), "height": rng.integers(400, 500, 120)})

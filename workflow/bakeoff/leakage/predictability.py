@@ -111,6 +111,8 @@ def predictability(
     Breiman (2001), "Random Forests", Machine Learning 45. Permutation test with fixed predictions: Ojala & Garriga
     (2010), JMLR 11; its p-value (1 + better) / (1 + permutations): Phipson & Smyth (2010), SAGMB 9(1).
     """
+    # Scikit-learn takes labels such as "0" and "001" for numbers, or for a mistake.
+    _, labels = np.unique(labels, return_inverse=True)
     seen = [np.concatenate([fold.train, fold.validation]) for fold in folds]
     varying = [str(name) for name in columns if any(len(pd.unique(columns[name].iloc[part])) > 1 for part in seen)]
     numbers = columns[varying].apply(_as_numbers)

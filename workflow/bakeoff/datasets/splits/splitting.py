@@ -72,9 +72,31 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
         if missing:
             raise BakeoffError(
                 f"split '{settings['name']}' has no images for {' and '.join(missing)} in fold {fold} of {len(index)} "
-                "images: change its shares."
+                f"images: {_remedy(index, settings)}."
             )
     return table
+
+
+def _remedy(index: pd.DataFrame, settings: Mapping[str, Any]) -> str:
+    """What to do where a part has no images, to end a sentence with."""
+    if settings["name"] == "random":
+        return "change its shares, or add images"
+    if settings["name"] == "every-14th":
+        return "take another split, or add images"
+    groups = _groups(index, settings.get("stratify", []))
+    few = groups.groupby("stratum").size().loc[lambda counts: counts < len(SPLITS)]
+    if settings.get("stratify") and len(few) and settings["name"] != "by-label":
+        named = ", ".join(f"{str(stratum).replace('|', ' ')} ({count})" for stratum, count in few.items())
+        return (
+            f"{named} {'has' if len(few) == 1 else 'have'} fewer than {len(SPLITS)} images, near-duplicates and images "
+            "of one group counted once, and each part needs one: add images of these, or leave them out of the classes"
+        )
+    if len(groups) < len(SPLITS):
+        return (
+            f"with near-duplicates and images of one group counted once there are {len(groups)}, and {len(SPLITS)} are "
+            "needed: add images"
+        )
+    return "near-duplicates and images of one group stay together: name other values or shares, or add images"
 
 
 def keeps_groups(settings: Mapping[str, Any]) -> bool:
