@@ -84,6 +84,16 @@ def test_pairs_are_found_across_blocks_of_hashes(chests: list[np.ndarray], monke
     assert near_pairs([*chests, chests[1], chests[23]]) == {(1, 24), (23, 25)}
 
 
+def test_frames_of_a_camera_that_does_not_move_are_near_duplicates() -> None:
+    scene = chest(0).astype(float)
+    rng = np.random.default_rng(0)
+    frames = [scene + rng.normal(0, 3, scene.shape) for _ in range(24)]
+    for number, frame in enumerate(frames):  # something small passes through
+        frame[60:66, 4 * number : 4 * number + 6] += 60
+    found = near_pairs([np.clip(frame, 0, 255).astype(np.uint8) for frame in frames])
+    assert {(number, number + 1) for number in range(23)} <= found
+
+
 def test_two_pictures_or_one_or_none_are_compared_too(chests: list[np.ndarray]) -> None:
     assert near_pairs([chests[0], chests[0]]) == {(0, 1)}
     assert near_pairs([chests[0]]) == set()

@@ -362,13 +362,13 @@ ALIKE = index_of({("m", "tb"): 8, ("s", "tb"): 1}).assign(group="all")
         (
             index_of({("m", "cat"): 2, ("m", "dog"): 2}),
             stratified() | {"stratify": ["diagnosis"]},
-            "validation in fold 0 of 4 images: cat \\(2\\), dog \\(2\\) have fewer than 3 images, near-duplicates and images "
-            "of one group counted once, and each part needs one: add images of these, or leave them out of the classes",
+            r"validation in fold 0 of 4 images: cat \(2\), dog \(2\) have fewer than 3 images, near-duplicates and "
+            "images of one group counted once, and each part needs one: add images of these, or leave them out",
         ),
         (
             index_of({("m", "tb"): 2}),
             stratified() | {"stratify": []},
-            "near-duplicates and images of one group counted once there are 2, and 3 are needed: add images",
+            "near-duplicates and images of one group counted once there are 2, and 3 are needed: add images, or take",
         ),
         (index_of({("m", "tb"): 4}), at_random(), "'random' has no images for validation and test in fold 0"),
         (index_of({("m", "tb"): 1}), EVERY_14TH, "'every-14th' has no images for train and test in fold 0"),

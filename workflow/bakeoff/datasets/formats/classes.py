@@ -49,7 +49,7 @@ def read(tree: Tree, choices: Choices) -> Reading:
         format="classes",
         entries=tuple(kept),
         findings=(*findings, *known.findings, *passed_over(tree.names, used)),
-        details=(said_of_classes(kept), *known.details, *(f"Left out: {each.detail}." for each in findings)),
+        details=(said_of_classes(kept), *known.details, *said_of_left_out(findings)),
         choices={"images": pattern.text, **known.choices},
     )
 
@@ -111,11 +111,17 @@ def of_classes(entries: Sequence[Entry], choices: Choices) -> tuple[list[Entry],
         for entry in entries
         if entry.labels["class"] in called
     ]
-    left = {value: [e.image for e in entries if e.labels["class"] == value] for value in counts if value not in called}
     return kept, [
-        Finding(images[0], "class passed over", "dropped", f"class '{value}' ({len(images)} images) {why}")
-        for value, images in left.items()
+        Finding(entry.image, "class passed over", "dropped", f"class '{entry.labels['class']}' {why}")
+        for entry in entries
+        if entry.labels["class"] not in called
     ]
+
+
+def said_of_left_out(findings: Sequence[Finding]) -> list[str]:
+    """What `of_classes` left out, in a sentence for each class."""
+    counts = Counter(finding.detail for finding in findings)
+    return [f"Left out: {detail} (images: {count})." for detail, count in counts.items()]
 
 
 def said_of_classes(entries: Sequence[Entry]) -> str:

@@ -30,13 +30,15 @@ class Labelled:
     rows: Rows | None
 
 
-def labelled(tree: Tree, entries: Sequence[Entry], choices: Choices) -> Labelled:
+def labelled(tree: Tree, entries: Sequence[Entry], choices: Choices, rows: Rows | None = None) -> Labelled:
     """Take split and group from where the choices say, or from where they are found.
 
     Parameters
     ----------
     entries
         With the label `split` where folders give one.
+    rows
+        Of the table of labels, where that has been read.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def labelled(tree: Tree, entries: Sequence[Entry], choices: Choices) -> Labelled
         If there is no such column or list, or a word that names no part of a split.
     """
     images = [entry.image for entry in entries]
-    rows = _rows(tree, images, choices)
+    rows = rows or _rows(tree, images, choices)
     taken = _split(tree, entries, choices, rows)
     where = _group_source(choices, rows)
     group = _group_of(where, choices, rows)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives.records import Finding
-from bakeoff.datasets.formats.classes import of_classes, said_of_classes
+from bakeoff.datasets.formats.classes import of_classes, said_of_classes, said_of_left_out
 from bakeoff.datasets.formats.labels import labelled
 from bakeoff.datasets.formats.names import is_picture, split_of
 from bakeoff.datasets.formats.passed_over import passed_over
@@ -54,7 +54,7 @@ def read(tree: Tree, choices: Choices) -> Reading:
         for image in pictures
         if classes.get(image)
     ]
-    known = labelled(tree, entries, replace(choices, labels=settings))
+    known = labelled(tree, entries, replace(choices, labels=settings), rows)
     kept, findings = of_classes(known.entries, choices)
     unlabelled = [
         Finding(image, "no label", "dropped", f"{settings['file']} has no class of it")
@@ -69,7 +69,7 @@ def read(tree: Tree, choices: Choices) -> Reading:
             f"Classes from column '{settings['label']}' of {settings['file']}.",
             said_of_classes(kept),
             *known.details,
-            *(f"Left out: {each.detail}." for each in findings),
+            *said_of_left_out(findings),
         ),
         choices=dict(known.choices),
     )

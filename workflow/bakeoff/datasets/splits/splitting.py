@@ -94,7 +94,7 @@ def _remedy(index: pd.DataFrame, settings: Mapping[str, Any]) -> str:
     if len(groups) < len(SPLITS):
         return (
             f"with near-duplicates and images of one group counted once there are {len(groups)}, and {len(SPLITS)} are "
-            "needed: add images"
+            "needed: add images, or take the split 'random', which parts near-duplicates and makes scores too high"
         )
     return "near-duplicates and images of one group stay together: name other values or shares, or add images"
 
