@@ -148,6 +148,7 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
             "by_label": {"diagnosis": {name: int((diagnoses == name).sum()) for name in np.unique(diagnoses)}},
         },
         "published": None,
+        **{"page": None, "hub": None, "patients": False},
         "provenance": {
             "synthetic": synthetic,
             "files": [

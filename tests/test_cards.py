@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from bakeoff.artefacts.constants import constants
+from bakeoff.artefacts.methods import method_facts
 from bakeoff.artefacts.prepared import Fold
 from bakeoff.cards.card import card, escaped
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
@@ -36,6 +38,7 @@ ABOUT: dict[str, Any] = {
     "licence": "CC BY-SA 4.0; the photographs are their owners'.",
     "citation": "O. M. Parkhi et al. Cats and Dogs. 2012.",
     "synthetic": False,
+    **{"page": "https://www.robots.ox.ac.uk/~vgg/data/pets/", "hub": "timm/oxford-iiit-pet", "patients": False},
 }
 SCORE = {"mean": 0.91234, "low": 0.9, "high": 0.925}
 MASKS: dict[str, Any] = {
@@ -67,7 +70,10 @@ AUDIT = {
 def made(name: str, **changes: Any) -> str:
     """The card of an experiment of the configuration, on figures that are made up."""
     shown = CONFIG["derived"].get(EXPERIMENTS[name].get("images"))
-    settings = {**EXPERIMENTS[name], "oracle": shown is not None and shown["variant"] == "true"}
+    entry = EXPERIMENTS[name]
+    family = "thresholds" if "foreground" in entry else "classical" if "method" in entry else "networks"
+    settings = {**entry, "family": family, "oracle": shown is not None and shown["variant"] == "true"}
+    settings["facts"] = method_facts(settings)
     task = CONFIG["tasks"][settings["task"]]
     given: dict[str, Any] = {
         "about": ABOUT,
@@ -76,7 +82,7 @@ def made(name: str, **changes: Any) -> str:
         "task": task,
         "folds": FOLDS,
         "audit": AUDIT,
-        "source": "pets",
+        "weights": {"origin": "its authors', trained on ImageNet", "licence": "For research."},
         "shown": shown,
         **changes,
     }
@@ -152,8 +158,7 @@ def test_synthetic_data_random_weights_and_medical_data_are_said_first() -> None
 
 def test_pretrained_weights_bring_their_origin_and_terms() -> None:
     text = made("breeds-convnext", cost={**COST, "weights": "official"})
-    assert "convnext_tiny_in22k, its authors', trained on ImageNet-22k" in text
-    assert "MIT licence" in text
+    assert "convnext_tiny_in22k, its authors', trained on ImageNet. For research." in text
     assert "A ConvNet for the 2020s" in text
     assert "a mirror's own file" in made("breeds-convnext", cost={**COST, "weights": "mirror"})
 
@@ -197,7 +202,7 @@ def test_folds_and_a_score_that_is_not_known() -> None:
 
 
 def test_what_a_folder_of_ones_own_is_called_is_no_markup() -> None:
-    text = made("pets-unet", about={**ABOUT, "title": "a|b\n## <b>c", "citation": "[x](y)"}, source=None)
+    text = made("pets-unet", about={**ABOUT, "title": "a|b\n## <b>c", "citation": "[x](y)"})
     assert "a\\|b ## &lt;b>c" in text
     assert "\n## &lt;b" not in text
     assert "\\[x\\](y)" in text
@@ -215,24 +220,32 @@ def test_every_method_of_the_configuration_has_a_title_and_what_others_wrote_a_c
 @pytest.mark.parametrize("name", [name for name in CONFIG["weights"] if name != "none"])
 def test_every_weights_of_the_configuration_have_an_origin_and_a_licence(name: str) -> None:
     user = next(each for each, settings in EXPERIMENTS.items() if settings.get("weights") == name)
-    text = made(user, cost={**COST, "weights": "official"})
+    stated = constants(ROOT / "workflow" / "bakeoff" / "weights" / "networks" / f"{name}.py")
+    weights = {"origin": stated["ORIGIN"], "licence": stated["LICENCE"]}
+    text = made(user, cost={**COST, "weights": "official"}, weights=weights)
     assert f"The encoder started from {name}, " in text
     assert "trained on ImageNet" in text
     assert "non-commercial research and education" in text
 
 
 def test_pictures_of_patients_are_marked_in_the_package_of_their_data_set() -> None:
-    marked = {source: medical_note(source) != "" for source in ("lungs", "ultrasound", "pets", "catsdogs", "folder")}
-    assert marked == {"lungs": True, "ultrasound": True, "pets": False, "catsdogs": False, "folder": False}
-    assert medical_note(None) == ""
+    sources = ROOT / "workflow" / "bakeoff" / "datasets" / "sources"
+    marked = {
+        source: constants(sources / source / "__init__.py").get("PATIENTS", False)
+        for source in ("lungs", "ultrasound", "pets", "catsdogs")
+    }
+    assert marked == {"lungs": True, "ultrasound": True, "pets": False, "catsdogs": False}
+    assert medical_note({"patients": True}) == NO_MEDICAL_DEVICE
+    assert medical_note({"patients": False}) == ""
 
 
 def test_a_card_imports_neither_torch_nor_a_model() -> None:
     asked = """
 import sys
 import bakeoff.cards.card
+from bakeoff.artefacts.methods import method_facts
 for name in ("unet", "timm_classifier"):
-    print(bakeoff.cards.card._method({"model": name, "settings": {}}).title)
+    print(method_facts({"model": name, "settings": {}})["title"])
 print([name for name in sys.modules if name in ("torch", "timm", "huggingface_hub", "sklearn", "skimage")])
 """
     answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)

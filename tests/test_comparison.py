@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.methods import method_facts
 from bakeoff.config import read_config
 from bakeoff.datasets.splits.split import split
 from bakeoff.evaluation.comparison import KINDS, PAIR_COLUMNS, compare_scores, image_means, label, labels, with_areas
@@ -20,6 +21,15 @@ from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build, copy
 
 OTSU = {"family": "thresholds", "method": "otsu", "foreground": "train"}
 UNET = {"family": "networks", "model": "unet"}
+
+
+def with_facts(experiment: dict) -> dict:
+    """As `experiment.json` has it."""
+    return {**experiment, "facts": method_facts(experiment)}
+
+
+def told_apart(experiments: dict[str, dict]) -> dict[str, str]:
+    return labels({name: with_facts(experiment) for name, experiment in experiments.items()})
 
 
 def scores(dice: dict[str, list[float]]) -> pd.DataFrame:
@@ -183,7 +193,6 @@ def test_a_lead_that_another_seed_would_undo_is_no_lead() -> None:
         ({**OTSU, "foreground": "oracle"}, "Otsu, oracle"),
         (UNET, "U-Net"),
         ({"family": "networks", "model": "segnet", "settings": {}}, "SegNet"),
-        ({"family": "networks", "model": "my_own", "settings": {}}, "my_own"),
         ({"family": "pretrained", "model": "timm_classifier", "settings": {"backbone": "resnet34"}}, "ResNet34"),
         (
             {"family": "pretrained", "model": "timm_classifier", "settings": {"backbone": "convnext_tiny"}},
@@ -196,11 +205,11 @@ def test_a_lead_that_another_seed_would_undo_is_no_lead() -> None:
     ],
 )
 def test_labels_are_what_readers_call_a_method(experiment: dict, words: str) -> None:
-    assert label(experiment) == words
+    assert label(with_facts(experiment)) == words
 
 
 def test_equal_labels_are_told_apart() -> None:
-    assert labels({"deep": UNET, "wide": UNET, "o": OTSU}) == {
+    assert told_apart({"deep": UNET, "wide": UNET, "o": OTSU}) == {
         "deep": "U-Net (deep)",
         "wide": "U-Net (wide)",
         "o": "Otsu",
@@ -214,23 +223,23 @@ def test_equal_labels_are_told_apart_by_what_differs() -> None:
         return {**named, "recipe": "a", "settings": settings, **entry}
 
     drawn = resnet(images="scans-predicted-overlay")
-    assert labels({"raw": resnet(), "drawn": drawn})["drawn"] == "ResNet101, predicted overlay"
-    assert labels({"raw": resnet(), "drawn": resnet(images="overlay"), "plain": UNET}) == {
+    assert told_apart({"raw": resnet(), "drawn": drawn})["drawn"] == "ResNet101, predicted overlay"
+    assert told_apart({"raw": resnet(), "drawn": resnet(images="overlay"), "plain": UNET}) == {
         "raw": "ResNet101, the image itself",
         "drawn": "ResNet101, overlay",
         "plain": "U-Net",
     }
-    assert labels({"a": {**UNET, "settings": {"norm": "batch"}}, "b": {**UNET, "settings": {"norm": "none"}}}) == {
+    assert told_apart({"a": {**UNET, "settings": {"norm": "batch"}}, "b": {**UNET, "settings": {"norm": "none"}}}) == {
         "a": "U-Net, batch norm",
         "b": "U-Net, no norm",
     }
     # One distinction alone does not do for three.
-    assert labels({"a": resnet(), "b": resnet(recipe="b"), "c": resnet(images="overlay")}) == {
+    assert told_apart({"a": resnet(), "b": resnet(recipe="b"), "c": resnet(images="overlay")}) == {
         "a": "ResNet101, the image itself, a",
         "b": "ResNet101, the image itself, b",
         "c": "ResNet101, overlay, a",
     }
-    same = labels({"a": resnet(), "b": resnet(), "c": resnet(images="overlay")})
+    same = told_apart({"a": resnet(), "b": resnet(), "c": resnet(images="overlay")})
     assert same["a"] == "ResNet101, the image itself (a)"
 
 
@@ -241,9 +250,9 @@ def test_the_bundled_configurations_labels_say_what_differs() -> None:
         entry = config.experiment(name)
         by_task.setdefault(entry["task"], {})[name] = entry
     for experiments in by_task.values():
-        found = labels(experiments)
+        found = told_apart(experiments)
         assert not any(f"({name})" in each for name, each in found.items()), found
-    ultrasound = labels(by_task["ultrasound"])
+    ultrasound = told_apart(by_task["ultrasound"])
     assert ultrasound["ultrasound-raw"] == "ResNet101, the image itself"
     assert ultrasound["ultrasound-in-sample-overlay"] == "ResNet101, in-sample overlay"
 

@@ -9,6 +9,7 @@ from typing import Any
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import ABOUT
+from bakeoff.artefacts.methods import method_facts
 
 
 def write_settings(
@@ -25,7 +26,7 @@ def write_settings(
     Parameters
     ----------
     settings
-        As `bakeoff.config.Config.experiment` gives them.
+        As `bakeoff.config.Config.experiment` gives them; what the method's own file says of it is written beside them.
     recipe
         How its networks were trained, at the profile; None where there is none.
     segmenter_cost
@@ -33,7 +34,7 @@ def write_settings(
     mask_quality
         Mean Dice of these masks, by `fold` and `part`; None where there are none.
     """
-    about = {"name": name, **settings, "recipe_settings": recipe}
+    about = {"name": name, **settings, "facts": method_facts(settings), "recipe_settings": recipe}
     about |= {"segmenter_cost": segmenter_cost, "mask_quality": mask_quality}
     write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 

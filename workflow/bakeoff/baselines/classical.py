@@ -24,16 +24,23 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.grey_levels import grey
 
 # What a model card calls the methods, and whom it cites.
-TITLES = {
+NAME = {
+    "majority": "Majority class",
+    "svm": "SVM",
+    "random-forest": "Random forest",
+    "gradient-boosting": "Gradient boosting",
+    "logistic-regression": "Logistic regression",
+}
+TITLE = {
     "majority": "the majority class, whatever the image shows",
     "svm": "a support vector machine of scikit-learn",
     "random-forest": "a random forest of scikit-learn",
     "gradient-boosting": "histogram gradient boosting of scikit-learn",
     "logistic-regression": "a logistic regression of scikit-learn",
 }
-CITATION = (
+CITATIONS = (
     "F. Pedregosa et al. Scikit-learn: machine learning in Python. Journal of Machine Learning Research 12:2825-2830, "
-    "2011."
+    "2011.",
 )
 
 # What differs from scikit-learn's defaults. The dummy predicts the most frequent class under both of its strategies

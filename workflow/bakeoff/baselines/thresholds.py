@@ -19,7 +19,17 @@ from skimage import filters
 from bakeoff.artefacts.grey_levels import LEVELS
 
 # What a model card calls the methods, and whom it cites.
-TITLES = {
+NAME = {
+    "otsu": "Otsu",
+    "multiotsu": "Multi-Otsu",
+    "isodata": "Isodata",
+    "li": "Li",
+    "mean": "Mean threshold",
+    "minimum": "Minimum threshold",
+    "triangle": "Triangle threshold",
+    "yen": "Yen",
+}
+TITLE = {
     "otsu": "Otsu's threshold",
     "multiotsu": "multi-level Otsu thresholds",
     "isodata": "the Isodata threshold",

@@ -6,20 +6,16 @@ reporting", https://arxiv.org/abs/1810.03993.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.prepared import Fold
-from bakeoff.cards.notes import source_facts
 
 FOLDER = Path(__file__).parent
-PACKAGE = FOLDER.parent
 MISSING = "—"
 LIBRARY = "bakeoff"
 # Hugging Face's names of the kinds of task.
@@ -72,8 +68,8 @@ def card(
     task: Mapping[str, Any],
     folds: Sequence[Fold],
     audit: Mapping[str, Any],
-    source: str | None = None,
     note: str = "",
+    weights: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
     shown: Mapping[str, Any] | None = None,
 ) -> str:
@@ -84,8 +80,7 @@ def card(
     name
         The experiment's.
     settings
-        Its entry of the configuration, with `task` and `oracle` (whether it uses the truth of the test images). A
-        network has a `model`, `weights`, `recipe` and `settings`, any other method a `method`.
+        Its `predictions/experiment.json`: the entry of the configuration and what the method's own file says of it.
     about
         `data/prepared/DATASET/dataset.json`.
     metrics, cost
@@ -96,10 +91,10 @@ def card(
         Of that task's split.
     audit
         The contents of `audit.json` of the task.
-    source
-        `datasets.NAME.source` of the configuration; None for a folder of one's own.
     note
         To be read before all else, such as that it is no medical device.
+    weights
+        What is known of the weights that its networks started from (`weights.json`); None where there are none.
     recipe
         What its networks were trained by; None where there is none.
     shown
@@ -110,26 +105,26 @@ def card(
     str
         Markdown with YAML front matter, ending with a new line.
     """
-    method, published = _method(settings), source_facts(source) if source else {}
+    method = settings["facts"]
     template = _environment().get_template("card.md.j2")
     return template.render(
-        front_matter=_front_matter(name, settings, method, about, metrics, task, published),
+        front_matter=_front_matter(name, settings, method, about, metrics, task),
         name=name,
         what=_what(method, about, task),
         warnings=_warnings(settings, about, cost, note),
         about=about,
-        page=published.get("PAGE"),
+        page=about["page"],
         classes=about["classes"] if task["kind"] == "segmentation" else _labels(about, task),
         protocol=_protocol(settings, task, folds, metrics, recipe, shown),
         scored=_scored(metrics),
         scores=_scores(metrics),
         costs=[(title, form.format(cost[key]) if cost.get(key) is not None else MISSING) for key, title, form in COSTS],
         cost=cost,
-        weights=_weights(settings, method, cost),
+        weights=_weights(settings, method, cost, weights or {}),
         intended=_intended(settings, note),
         limits=_limits(method, about, metrics, audit),
         usage=_usage(name, settings, method, shown),
-        citations=[about["citation"], *method.citations],
+        citations=[about["citation"], *method["citations"]],
         revision=cost.get("manifest", {}).get("revision"),
     )
 
@@ -164,16 +159,15 @@ def escaped(text: object) -> str:
 def _front_matter(
     name: str,
     settings: Mapping[str, Any],
-    method: "Method",
+    method: Mapping[str, Any],
     about: Mapping[str, Any],
     metrics: Mapping[str, Any],
     task: Mapping[str, Any],
-    published: Mapping[str, Any],
 ) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     real = not about["synthetic"]
-    hub = published.get("HUB") if real else None
+    hub = about["hub"] if real else None
     headlines = {key: score for key, (_, score) in SCORES.items() if score and _known(metrics.get(key))}
     results = [
         EvalResult(
@@ -192,10 +186,10 @@ def _front_matter(
         # Weights are made of data and of other weights, so there is no single licence to name.
         license="other",
         license_name="terms-of-data-and-weights",
-        license_link=published.get("PAGE") if real else None,
+        license_link=about["page"] if real else None,
         library_name=LIBRARY,
         pipeline_tag=PIPELINES[task["kind"]],
-        tags=[LIBRARY, method.kind, *([] if real else ["synthetic-data"])],
+        tags=[LIBRARY, method["kind"], *([] if real else ["synthetic-data"])],
         datasets=[hub] if hub else None,
         metrics=list(headlines.values()),
         model_name=name,
@@ -207,46 +201,11 @@ def _front_matter(
 # Sections
 
 
-@dataclass(frozen=True)
-class Method:
-    """What the method's own file says of it.
-
-    Attributes
-    ----------
-    kind
-        What it is made of.
-    title
-        Noun phrase with its article; the method's name if the file says none.
-    citations
-        Works to cite.
-    """
-
-    kind: Literal["network", "threshold", "classical"]
-    title: str
-    citations: tuple[str, ...]
-
-
-def _method(settings: Mapping[str, Any]) -> Method:
-    if (name := settings.get("model")) is not None:
-        found = constants(PACKAGE / "models" / f"{name}.py")
-        title, citations = found.get("TITLE", name), found.get("CITATIONS", ())
-        if "VARIANT" in found:
-            chosen = settings["settings"].get(found["VARIANT"], next(iter(title)))
-            title, citations = title[chosen], citations[chosen]
-        return Method("network", title, citations)
-    name = settings["method"]
-    thresholds = constants(PACKAGE / "baselines" / "thresholds.py")
-    if name in thresholds["TITLES"]:
-        return Method("threshold", thresholds["TITLES"][name], thresholds["CITATIONS"][name])
-    classical = constants(PACKAGE / "baselines" / "classical.py")
-    return Method("classical", classical["TITLES"][name], (classical["CITATION"],))
-
-
-def _what(method: Method, about: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-    title = method.title[0].upper() + method.title[1:]
+def _what(method: Mapping[str, Any], about: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+    title = method["title"][0].upper() + method["title"][1:]
     if task["kind"] == "segmentation":
         # A threshold tells one class from all else, however many there are.
-        marked = about["classes"][1:2] if method.kind == "threshold" else about["classes"][1:]
+        marked = about["classes"][1:2] if method["kind"] == "threshold" else about["classes"][1:]
         return f"{title} that marks {_listed(marked)} in pictures of the data set {about['title']}."
     return f"{title} that tells the {task['target']} of pictures of the data set {about['title']}."
 
@@ -320,10 +279,12 @@ def _scores(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _weights(settings: Mapping[str, Any], method: Method, cost: Mapping[str, Any]) -> str:
-    if method.kind == "threshold":
+def _weights(
+    settings: Mapping[str, Any], method: Mapping[str, Any], cost: Mapping[str, Any], weights: Mapping[str, Any]
+) -> str:
+    if method["kind"] == "threshold":
         return "There are none: the method has no parameters that are learned."
-    if method.kind == "classical":
+    if method["kind"] == "classical":
         return "Fitted on the training images alone; their licence is that of the data."
     if (name := settings["pretrained"]) is None:
         return "Trained from random weights on the training images; their licence is that of the data."
@@ -332,11 +293,10 @@ def _weights(settings: Mapping[str, Any], method: Method, cost: Mapping[str, Any
             f"The encoder started from RANDOM weights, a stand-in for {name}; nothing pretrained is in it. Their "
             "licence is that of the data."
         )
-    found = constants(PACKAGE / "weights" / "networks" / f"{name}.py")
     mirror = " (a mirror's own file, not the publisher's)" if cost.get("weights") == "mirror" else ""
     return (
-        f"The encoder started from {name}, {found.get('ORIGIN', 'published ones')}{mirror}. "
-        f"{found.get('LICENCE', 'See their publisher.')} The terms of the data hold as well."
+        f"The encoder started from {name}, {weights['origin']}{mirror}. {weights['licence']} The terms of the data "
+        "hold as well."
     )
 
 
@@ -346,16 +306,16 @@ def _intended(settings: Mapping[str, Any], note: str) -> str:
 
 
 def _limits(
-    method: Method, about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
+    method: Mapping[str, Any], about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> list[str]:
     found = [
         f"It was scored on {metrics['images']} images of one data set. Nothing is known about other cameras, places "
         "and subjects.",
         f"Its input has {about['size']} x {about['size']} pixels: smaller details are lost, and proportions change.",
     ]
-    if method.kind == "network" and metrics["seeds"] == 1:
+    if method["kind"] == "network" and metrics["seeds"] == 1:
         found.append("It was trained once: the intervals do not say what another seed would give.")
-    if method.kind == "network":
+    if method["kind"] == "network":
         found.append(
             "The scores hold for the precision that it was evaluated in. An exported ONNX file computes in fp32: "
             "parity.json beside it counts the answers that change."
@@ -369,14 +329,14 @@ def _limits(
 
 
 def _usage(
-    name: str, settings: Mapping[str, Any], method: Method, shown: Mapping[str, Any] | None
+    name: str, settings: Mapping[str, Any], method: Mapping[str, Any], shown: Mapping[str, Any] | None
 ) -> dict[str, list[str]]:
     if settings.get("foreground") == "oracle":
         return {"words": ["It cannot be used on images whose truth is not known."], "commands": []}
     predict = f"bakeoff predict {name} picture.jpg --out answers"
     if shown is not None and shown["variant"] in ("true", "shuffled"):
         return {"words": ["It takes a true mask with every picture:"], "commands": [f"{predict} --masks masks"]}
-    if method.kind != "network":
+    if method["kind"] != "network":
         return {"words": ["In the folder where it was fitted:"], "commands": [predict]}
     return {
         "words": ["In the folder where it was trained; once it is exported, the last line needs no torch:"],

@@ -168,7 +168,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
         methods=_methods(labels, own),
         ranked=set(own) <= set(labels),
         masks=settings.target is None or any(each["segmenter"] for each in own.values()),
-        note=medical_note(data.about["source"]),
+        note=medical_note(data.about),
     )
 
 

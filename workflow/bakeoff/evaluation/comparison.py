@@ -113,38 +113,6 @@ PAIR_COLUMNS = (
 AREA_COLUMNS = ("auc_difference", "auc_low", "auc_high", "auc_p_value", "auc_p_holm")
 COSTS = ("parameters", "training_seconds", "predict_images_per_second", "peak_memory_mib")
 
-# How the field writes the names that the configuration spells in lower case; a name that is missing here is shown as
-# it is.
-PROPER_NAMES = {
-    "otsu": "Otsu",
-    "isodata": "Isodata",
-    "li": "Li",
-    "mean": "Mean threshold",
-    "minimum": "Minimum threshold",
-    "triangle": "Triangle threshold",
-    "yen": "Yen",
-    "multiotsu": "Multi-Otsu",
-    "majority": "Majority class",
-    "svm": "SVM",
-    "random-forest": "Random forest",
-    "gradient-boosting": "Gradient boosting",
-    "logistic-regression": "Logistic regression",
-    "unet": "U-Net",
-    "deeplabv3plus": "DeepLabV3+",
-    "mobilenetv2_unet": "MobileNetV2 U-Net",
-    "segnet": "SegNet",
-    "xception_unet": "Xception-style U-Net",
-    "resnet50_unet": "ResNet50 U-Net",
-    "resnet50_classifier": "ResNet50, frozen",
-    "resnet34": "ResNet34",
-    "resnet50": "ResNet50",
-    "resnet101": "ResNet101",
-    "convnext_tiny": "ConvNeXt-Tiny",
-    "unetplusplus": "U-Net++ (smp)",
-    "fpn": "FPN (smp)",
-}
-# Models that are a choice of published networks, and the setting that says which.
-CHOICES = {"timm_classifier": "backbone", "smp_reference": "architecture"}
 FEATURES = {"grey": "grey pixels", "rgb": "colour pixels", "hog": "HOG"}
 # What may tell two experiments of one label apart, in this order: a key of the entry or of its settings, and words for
 # its values; a value without words is shown as it is.
@@ -188,9 +156,7 @@ def varies_by_seed(experiment: Mapping[str, Any]) -> bool:
 
 def label(experiment: Mapping[str, Any]) -> str:
     """What a reader calls an experiment, for example "U-Net", "SVM, grey pixels" or "Otsu, bright class"."""
-    name = method(experiment)
-    name = str(experiment.get("settings", {}).get(CHOICES.get(name, ""), name))
-    parts = [PROPER_NAMES.get(name.lower(), name)]
+    parts = [str(experiment["facts"]["name"])]
     if experiment.get("features") in FEATURES:
         parts.append(FEATURES[experiment["features"]])
     if experiment.get("classes"):

@@ -101,7 +101,7 @@ def export(
     networks = _trained_networks(name, models, folds)
     facts = {
         "name": name,
-        "note": medical_note(data.about["source"]),
+        "note": medical_note(data.about),
         **{key: data.about.get(key) for key in ("title", "licence", "citation")},
     }
     facts |= {"dataset": data.about["name"], "synthetic": data.about["synthetic"]}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from bakeoff.artefacts.atomic import storage_errors
+from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.cards.notes import medical_note
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 RuntimeName = Literal["torch", "onnx", "onnx-int8"]
 # Of an exported network with 8 bits.
 INT8_SUFFIX = "-int8.onnx"
+SOURCES = Path(__file__).parents[1] / "datasets" / "sources"
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,8 @@ class _Clone:
 
     def note(self, dataset: str) -> str:
         entry = self.config.datasets.get(dataset)
-        return medical_note(entry.source if entry else None)
+        known = constants(SOURCES / entry.source / "__init__.py") if entry else {}
+        return medical_note({"patients": known.get("PATIENTS", False)})
 
     def about(self, dataset: str) -> tuple[list[str], int, int]:
         """Classes, size and channels of a prepared data set."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from bakeoff.models.encoders import imagenet, resnet
 
+NAME = "DeepLabV3+"
 TITLE = "DeepLabV3+ on a ResNet50"
 CITATIONS = (
     "L.-C. Chen, Y. Zhu, G. Papandreou, F. Schroff, H. Adam. Encoder-decoder with atrous separable convolution for "

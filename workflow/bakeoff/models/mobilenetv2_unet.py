@@ -21,6 +21,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 
 from bakeoff.models.encoders import imagenet
 
+NAME = "MobileNetV2 U-Net"
 TITLE = "a U-Net on a MobileNetV2"
 CITATIONS = (
     "O. Ronneberger, P. Fischer, T. Brox. U-Net: convolutional networks for biomedical image segmentation. MICCAI, "

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bakeoff.models.encoders import imagenet, resnet
 
+NAME = "ResNet50, frozen"
 TITLE = "a ResNet50 with a small classifier"
 CITATIONS = (
     "K. He, X. Zhang, S. Ren, J. Sun. Deep residual learning for image recognition. IEEE CVPR, 770-778, 2016. "

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from bakeoff.models.encoders import imagenet, resnet
 
+NAME = "ResNet50 U-Net"
 TITLE = "a U-Net on a ResNet50"
 CITATIONS = (
     "O. Ronneberger, P. Fischer, T. Brox. U-Net: convolutional networks for biomedical image segmentation. MICCAI, "

@@ -12,6 +12,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+NAME = "SegNet"
 TITLE = "a SegNet"
 CITATIONS = (
     "V. Badrinarayanan, A. Kendall, R. Cipolla. SegNet: a deep convolutional encoder-decoder architecture for image "

@@ -15,6 +15,7 @@ from torch.nn import functional
 from bakeoff.models.encoders import imagenet, resnet
 
 VARIANT = "architecture"  # the setting that chooses among these
+NAME = {"unetplusplus": "U-Net++ (smp)", "fpn": "FPN (smp)"}
 TITLE = {
     "unetplusplus": "a U-Net++ of segmentation_models_pytorch",
     "fpn": "an FPN of segmentation_models_pytorch",

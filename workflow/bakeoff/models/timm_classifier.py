@@ -18,6 +18,7 @@ from torch.nn import functional
 from bakeoff.models.encoders import imagenet
 
 VARIANT = "backbone"  # the setting that chooses among these
+NAME = {"resnet34": "ResNet34", "resnet101": "ResNet101", "convnext_tiny": "ConvNeXt-Tiny"}
 TITLE = {
     "resnet34": "a ResNet34",
     "resnet101": "a ResNet101",

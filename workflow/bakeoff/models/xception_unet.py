@@ -18,6 +18,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+NAME = "Xception-style U-Net"
 TITLE = "the Xception-style U-Net of Keras' example"
 CITATIONS = (
     "F. Chollet. Image segmentation with a U-Net-like architecture. Keras code examples, 2019. "

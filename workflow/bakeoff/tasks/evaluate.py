@@ -165,6 +165,7 @@ def _write_cards(
     folds, audited = read_folds(split, data), json.loads((beside / "audit.json").read_text())
     for name, entry in experiments.items():
         folder = beside / "experiments" / name
+        trainings = [json.loads(path.read_text()) for path in sorted(folders[name].models.glob("seed*.json"))]
         text = card(
             name,
             entry,
@@ -174,12 +175,11 @@ def _write_cards(
             task=settings,
             folds=folds,
             audit=audited,
-            source=data.about["source"],
-            note=medical_note(data.about["source"]),
+            note=medical_note(data.about),
+            weights=next((training["weights"] for training in trainings), None),
             recipe=entry["recipe_settings"],
             shown=entry["pictures"],
         )
         write_text(folder / "card.md", text)
-        trainings = [json.loads(path.read_text()) for path in sorted(folders[name].models.glob("seed*.json"))]
         about = {"entry": entry, "cost": costs[name], "trainings": trainings}
         write_text(folder / "experiment.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")

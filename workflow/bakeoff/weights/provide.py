@@ -127,7 +127,7 @@ def _write_random(module: ModuleType, seed: int, folder: Path, note: str = "") -
     )
     note = note or f"random weights from seed {seed}, nothing pretrained"
     file = generated_file(folder / MODEL, f"random, seed {seed}", note)
-    _write_about(folder, file, random=True, stride_in=_stride_in(module))
+    _write_about(folder, file, module, random=True, stride_in=_stride_in(module))
 
 
 def _take(found: Fetched, module: ModuleType, stride_in: str | None, folder: Path) -> None:
@@ -142,7 +142,7 @@ def _take(found: Fetched, module: ModuleType, stride_in: str | None, folder: Pat
         raise BakeoffError(f"{found.url} is not a safetensors file ({error}): put another into the mirror.") from None
     _check_fit(shapes, module, found)
     place(found, folder).path.rename(folder / MODEL)
-    _write_about(folder, found, random=False, stride_in=stride_in)
+    _write_about(folder, found, module, random=False, stride_in=stride_in)
 
 
 def _convert(found: Fetched, module: ModuleType, folder: Path) -> None:
@@ -165,7 +165,7 @@ def _convert(found: Fetched, module: ModuleType, folder: Path) -> None:
     tensors = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in counters.items()} | tensors
     _check_fit({key: list(value.shape) for key, value in tensors.items()}, module, found)
     save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / MODEL)
-    _write_about(folder, found, random=False, stride_in=_stride_in(module))
+    _write_about(folder, found, module, random=False, stride_in=_stride_in(module))
 
 
 def _renamed(checkpoint: Any, module: ModuleType) -> Tensors:
@@ -206,13 +206,15 @@ def _check_fit(shapes: dict[str, list[int]], module: ModuleType, found: Fetched)
         )
 
 
-def _write_about(folder: Path, file: Fetched, *, random: bool, stride_in: str | None) -> None:
+def _write_about(folder: Path, file: Fetched, module: ModuleType, *, random: bool, stride_in: str | None) -> None:
     about = {
         "source": file.url,
         "sha256": file.sha256,
         "official": file.official,
         "random": random,
         "note": file.note,
+        "origin": module.ORIGIN,
+        "licence": module.LICENCE,
     }
     if stride_in:
         about["stride_in"] = stride_in

@@ -272,6 +272,10 @@ def _about(
             },
         },
         "published": facts.PUBLISHED,
+        # Of published data: where they are described, under what name model hubs have them, whether of patients.
+        "page": getattr(facts, "PAGE", None),
+        "hub": getattr(facts, "HUB", None),
+        "patients": getattr(facts, "PATIENTS", False),
         "provenance": about["provenance"],
         "licence": facts.LICENCE,
         "citation": facts.CITATION,
