@@ -57,12 +57,18 @@ TASKS: dict[str, dict[str, Any]] = {
         },
     },
 }
+# What is known of pretrained weights.
+WEIGHTS = {
+    **{"source": "https://example.org/weights", "sha256": "1" * 64, "official": True, "random": False, "note": ""},
+    **{"origin": "torchvision's, trained on ImageNet", "licence": "For research."},
+}
 
 
 def settings(family: str, task: str = "lungs", target: str | None = None, **entry: Any) -> dict[str, Any]:
     """An experiment's settings, as the configuration gives them."""
     where = {"dataset": "lungs", "task": task, "images": "lungs", "family": family, "target": target}
-    return {**where, "pictures": None, "segmenter": None, "oracle": False, **entry}
+    pretrained = None if entry.get("weights", "none") == "none" else entry["weights"]
+    return {**where, "pictures": None, "segmenter": None, "pretrained": pretrained, "oracle": False, **entry}
 
 
 def network(family: str, **entry: Any) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
             "by_label": {"diagnosis": {name: int((diagnoses == name).sum()) for name in np.unique(diagnoses)}},
         },
         "published": None,
-        **{"page": None, "hub": None, "patients": False},
+        **{"page": None, "hub": None, "patients": True},
         "provenance": {
             "synthetic": synthetic,
             "files": [
@@ -244,7 +250,7 @@ def write_classifier(
     folder.models.mkdir(parents=True)
     trained = entry["family"] != "classical"
     for seed in range(seeds):
-        record: dict[str, Any] = {"seed": seed, "fold": 0, "weights": None}
+        record: dict[str, Any] = {"seed": seed, "fold": 0, "weights": WEIGHTS if entry.get("pretrained") else None}
         if trained:
             (folder.history / f"seed{seed}-fold0").mkdir(parents=True)
             history = {"epoch": [1, 2], "train_loss": [0.9, 0.5], "validation_loss": [0.8, 0.6]}
@@ -262,7 +268,7 @@ def _with_moved_edge(mask: np.ndarray, pixels: float, rng: np.random.Generator) 
 
 
 def _fit_record(name: str, seed: int, random: bool) -> dict[str, Any]:
-    pretrained = {"source": "seed 0", "sha256": "1" * 64, "official": False, "random": random, "note": ""}
+    published = {**WEIGHTS, "source": "seed 0", "official": False, "random": random}
     return {
         "seed": seed,
         "fold": 0,
@@ -272,7 +278,7 @@ def _fit_record(name: str, seed: int, random: bool) -> dict[str, Any]:
         "score": "Dice",
         "training_seconds": 12.4,
         "parameters": 8629921 if name == "lungs-unet" else 39756962,
-        "weights": pretrained if name == "lungs-deeplabv3plus" else None,
+        "weights": published if name == "lungs-deeplabv3plus" else None,
         "manifest": provenance.manifest(),
     }
 

@@ -12,19 +12,14 @@ from bakeoff.artefacts.methods import method_facts
 from bakeoff.artefacts.prepared import Fold
 from bakeoff.cards.card import card, escaped
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
+from bakeoff.config import read_config
 from conftest import ROOT
 from huggingface_hub import ModelCard
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 NOTE = NO_MEDICAL_DEVICE
-EXPERIMENTS: dict[str, dict[str, Any]] = {
-    **CONFIG["experiments"]["networks"],
-    **{
-        name: {**method, "dataset": group["dataset"], "task": task}
-        for task, group in CONFIG["experiments"]["baselines"].items()
-        for name, method in group["methods"].items()
-    },
-}
+READ = read_config(ROOT / "params.yaml")
+EXPERIMENTS = {name: READ.experiment(name) for name in READ.experiment_names()}
 FOLDS = [
     Fold(number, *(np.arange(count, dtype=np.int64) for count in counts))
     for number, counts in enumerate(((50, 8, 12),))
@@ -70,10 +65,7 @@ AUDIT = {
 def made(name: str, **changes: Any) -> str:
     """The card of an experiment of the configuration, on figures that are made up."""
     shown = CONFIG["derived"].get(EXPERIMENTS[name].get("images"))
-    entry = EXPERIMENTS[name]
-    family = "thresholds" if "foreground" in entry else "classical" if "method" in entry else "networks"
-    settings = {**entry, "family": family, "oracle": shown is not None and shown["variant"] == "true"}
-    settings["facts"] = method_facts(settings)
+    settings = {**EXPERIMENTS[name], "facts": method_facts(EXPERIMENTS[name])}
     task = CONFIG["tasks"][settings["task"]]
     given: dict[str, Any] = {
         "about": ABOUT,

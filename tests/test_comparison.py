@@ -48,6 +48,7 @@ def compared(
     costs = {name: {"parameters": 3, "training_seconds": 1.5} for name in experiments}
     metrics: dict[str, dict] = {name: {} for name in experiments}
     segmentation = KINDS["segmentation"]
+    experiments = {name: with_facts(experiment) for name, experiment in experiments.items()}
     table, pairs = compare_scores(
         segmentation, experiments, tables, metrics, costs, ["hospital"], by_id, resamples=400, margin=0.01
     )
@@ -275,7 +276,7 @@ def run(root: Path) -> None:
     compare(
         "lungs",
         "segmentation",
-        EXPERIMENTS,
+        {name: with_facts(experiment) for name, experiment in EXPERIMENTS.items()},
         costs,
         {name: each.predictions for name, each in folders.items()},
         project.prepared("lungs"),

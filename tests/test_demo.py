@@ -94,7 +94,8 @@ def _lungs(project: Project) -> None:
     methods = {name: config.experiment(name) for name in ("lungs-otsu", "lungs-yen")}
     run_baselines("lungs", methods, 1, project)
     for name, settings in NETWORKS.items():
-        network = {**config.experiment(name), "model": "unet", "weights": "none", "settings": settings}
+        unet = {"model": "unet", "weights": "none", "pretrained": None, "settings": settings}
+        network = {**config.experiment(name), **unet}
         train(name, network, RECIPE, 1, project, {"stage": name}, half=False)
     evaluate("lungs", config.task("lungs"), [*methods, *NETWORKS], project, resamples=100, margin=0.01)
     exported = CliRunner().invoke(main, ["export", EXPORTED], catch_exceptions=False)
@@ -119,7 +120,7 @@ def _cats_and_dogs(project: Project) -> None:
         data / "index.csv", index=False
     )
     about = {"name": "catsdogs", "source": "catsdogs", "title": "Red cats and blue dogs", "classes": []}
-    about |= {"targets": ["class"], "strata": [], "size": SIDE, "synthetic": True}
+    about |= {"targets": ["class"], "strata": [], "size": SIDE, "synthetic": True, "patients": False}
     (data / "dataset.json").write_text(json.dumps(about))
     _split("catsdogs", project, "catsdogs", ["class"])
     forest = {**read_config().experiment("catsdogs-random-forest"), **FOREST}

@@ -122,7 +122,7 @@ def write_project(root: Path) -> None:
     index.to_csv(prepared / "index.csv", index=False)
     about = {
         **{"name": "cells", "source": "lungs", "title": "Cells", "classes": CELLS, "targets": ["class"], "strata": []},
-        **{"licence": "CC0", "citation": "Nobody.", "synthetic": True},
+        **{"licence": "CC0", "citation": "Nobody.", "synthetic": True, "patients": True},
     }
     (prepared / "dataset.json").write_text(json.dumps(about))
     names = {"t": "train", "v": "validation", "e": "test", "-": ""}

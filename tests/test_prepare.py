@@ -383,11 +383,13 @@ def test_the_index_and_the_description_are_as_promised(road: Path) -> None:
     assert set(about) == {
         "name", "title", "classes", "background", "objects", "channels", "targets", "strata", "size", "counts",
         "published", "provenance", "licence", "citation", "synthetic", "source",
+        "page", "hub", "patients",
     }  # fmt: skip
     assert about["targets"] == ["diagnosis"]
     assert about["size"] == 64
     assert about["published"] == lungs.PUBLISHED
     assert about["synthetic"] is True
+    assert (about["page"], about["hub"], about["patients"]) == (lungs.PAGE, None, True)
     assert about["provenance"]["files"] == [{"name": ARCHIVE, "official": False}]
     assert set(about["counts"]) == {"listed", "used", "dropped", "by_label"}
     for label in labels:

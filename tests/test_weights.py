@@ -72,6 +72,8 @@ def mirror_with(tmp_path: Path, tensors: Tensors, metadata: dict[str, str] | Non
     return tmp_path / "mirror"
 
 
+TERMS = {"origin": resnet50.ORIGIN, "licence": resnet50.LICENCE}
+
 # Random
 
 
@@ -86,6 +88,7 @@ def test_random_weights_come_from_their_seed_and_say_so(tmp_path: Path) -> None:
         "official": False,
         "random": True,
         "note": "random weights from seed 0, nothing pretrained",
+        **TERMS,
         "stride_in": "3x3",
     }
     assert len(first) < 60e6  # half precision
@@ -276,6 +279,7 @@ def test_the_published_checkpoint_becomes_safetensors(
         "official": True,
         "random": False,
         "note": "",
+        **TERMS,
         "stride_in": "3x3",  # the setting is for a mirror's own file
     }
     got = load_file(model(tmp_path))

@@ -17,4 +17,4 @@ def medical_note(about: Mapping[str, Any]) -> str:
     about
         `dataset.json` of a prepared data set: its `patients` says whether the pictures are of patients.
     """
-    return NO_MEDICAL_DEVICE if about["patients"] else ""
+    return NO_MEDICAL_DEVICE if about.get("patients") else ""
