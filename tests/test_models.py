@@ -418,6 +418,7 @@ def test_xception_unet_refuses_wrong_settings(channels: list[Any]) -> None:
 NEW_MODEL = """
 from torch import nn
 
+NAME = "New network"
 TITLE = "a new network"
 CITATIONS = ("A. Nobody. A new network. 2026.",)
 
@@ -439,6 +440,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.methods import method_facts
 from bakeoff.artefacts.prepared import Fold
 from bakeoff.cards.card import card
 from bakeoff.training.checkpoint import CheckpointFolder
@@ -481,13 +483,15 @@ assert np.array_equal(predict(loaded, images, runtime), predict(network, images,
 
 data = {"name": "d", "title": "D", "classes": classes, "size": 8, "counts": {"listed": 6, "used": 6}, "licence": "-"}
 score = {"mean": 0.5, "low": 0.4, "high": 0.6}
-entry = {"task": "t", "dataset": "d", "model": "new", "weights": "none", "settings": settings, "oracle": False}
+entry = {"task": "t", "dataset": "d", "model": "new", "weights": "none", "pretrained": None, "settings": settings}
+entry = {**entry, "oracle": False, "facts": method_facts(entry)}
+assert entry["facts"]["name"] == "New network"
 rows = np.arange(6)
 print(
     card(
         "new-network",
         entry,
-        {**data, "citation": "-", "synthetic": True},
+        {**data, "citation": "-", "synthetic": True, "page": None, "hub": None},
         {"dice" if masks else "accuracy": score, "images": 6, "seeds": 1},
         {"device": "CPU", "note": ""},
         task={"kind": "segmentation" if masks else "classification", "target": target, "split": {"name": "random"}},

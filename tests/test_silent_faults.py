@@ -89,7 +89,7 @@ def test_oracles_are_outside_the_family_that_holm_corrects_for() -> None:
     groups = pd.Series({str(image): image for image in range(40)})
 
     def pairs(*names: str) -> pd.DataFrame:
-        entry = {"family": "thresholds", "method": "otsu"}
+        entry = {"family": "thresholds", "method": "otsu", "facts": {"name": "Otsu"}}
         oracles = {name: {"foreground": "oracle"} for name in ("bound", "top")}
         tables = {name: pd.DataFrame({"id": groups.index, "seed": 0, "dice": dice[name]}) for name in names}
         experiments, others = {name: entry | oracles.get(name, {}) for name in names}, {name: {} for name in names}
@@ -191,8 +191,9 @@ def taking_memory(name, settings, seeds, project, folder):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * int(taken[-1])
     (folder.predictions / "peak").write_text(str(peak))
 
+METHOD = {"family": "thresholds", "method": "otsu"}
 group._run = taking_memory
-group.run_baselines("discs", {"large": {"family": "x"}, "small": {"family": "x"}}, 1, Project(Path(sys.argv[1])))
+group.run_baselines("discs", {"large": METHOD, "small": METHOD}, 1, Project(Path(sys.argv[1])))
 """
 
 
