@@ -56,7 +56,7 @@ def test_levels_are_palette_indices_and_255_is_void() -> None:
     ]
     assert reading.details[:2] == (
         "Pascal VOC: 2 of 2 images have a mask, 0 also one of objects.",
-        "255 is void, pixels without an answer.",
+        "255 in the masks is taken for void, pixels without an answer.",
     )
     assert not reading.findings
 
@@ -112,6 +112,7 @@ def test_images_of_one_name_in_several_folders_have_each_their_own_mask() -> Non
 def test_names_of_a_list() -> None:
     labelme = {"class_names.txt": "__ignore__\n_background_\ncell\ndebris\n"}
     assert classes(read("voc", folder() | labelme)) == {"_background_": 0, "cell": 1, "debris": 2}
+    assert read("voc", folder() | labelme).details[1:] == ("Classes by class_names.txt; 255 is void.",)
     cvat = {"labelmap.txt": "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncell:250,50,83::\ndebris:1,2,3::\n"}
     assert classes(read("voc", folder() | cvat)) == {"background": 0, "cell": 1, "debris": 2}
     colours = folder(mask=coloured((0, 0, 0), (250, 50, 83), (0, 0, 0), (0, 0, 0), (1, 2, 3), (0, 0, 0)))

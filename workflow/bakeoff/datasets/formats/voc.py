@@ -76,14 +76,15 @@ def read(tree: Tree, choices: Choices) -> Reading:
         raise BakeoffError(
             f"folders.{choices.name}.path: no image in JPEGImages has a mask in SegmentationClass: add some."
         )
-    known = labelled(tree, entries, choices)
+    known = labelled(tree, sorted(entries, key=lambda entry: entry.image), choices)
     every = [mask for entry in known.entries for mask in entry.masks]
     lists = [name for name in tree.names if name.rpartition("/")[2].lower() in (_COLOURS, _NAMES)]
     boxes = holding(tree, [".xml"], b"<annotation>")
     # The masks are of classes, whatever they look like.
     stated = replace(choices, objects=False, ignore=(VOID,) if choices.ignore is None else choices.ignore)
-    if choices.classes is None and (lists or boxes):
-        stated = replace(stated, classes=_named(tree, lists, boxes, every[0]))
+    named = _named(tree, lists, boxes, every[0]) if choices.classes is None and (lists or boxes) else None
+    if named:
+        stated = replace(stated, classes=named)
     found = classes_in(tree, every, stated, several=False)
     separate = bool(objects) if choices.objects is None else choices.objects
     alone = sorted(masks.keys() - images.keys())
@@ -102,7 +103,7 @@ def read(tree: Tree, choices: Choices) -> Reading:
         objects=separate,
         details=(
             f"Pascal VOC: {len(entries)} of {len(images)} images have a mask, {len(objects)} also one of objects.",
-            *([f"{VOID} is void, pixels without an answer."] if choices.ignore is None else ()),
+            *([f"Classes by {lists[0] if lists else 'the challenge'}; {VOID} is void."] if named else ()),
             *known.details,
             *found.details,
         ),
