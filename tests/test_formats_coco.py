@@ -90,6 +90,7 @@ def test_classes_that_are_stated_join_and_order_labels() -> None:
 def test_without_a_background() -> None:
     reading = read("coco", one(SQUARE), background="none")
     assert (reading.classes, reading.background) == ({"nucleus": "nucleus"}, None)
+    assert reading.details[-1] == "Every class counts: what no shape covers is void, pixels without an answer."
     assert rows(drawn(reading, 4, 6).classes) == ["..####", "..####", "######", "######"]
 
 

@@ -120,6 +120,8 @@ class Annotated:
                 f"{self._reasons()}: annotate with polygons or masks."
             )
         classes, background, ignore = pixel_classes(self._choices, counts, order, self._ignored)
+        if background is None:
+            self.say("Every class counts: what no shape covers is void, pixels without an answer.")
         used = {*self._files, *self._beside, *self._entries, *known.files}
         return Reading(
             format=self._format,
