@@ -25,8 +25,11 @@ def resize_objects(objects: np.ndarray, stored: np.ndarray, classes: np.ndarray,
     """
     numbers = nearest_classes(objects, len(classes))
     crowd = (numbers == 0) & (nearest_classes(stored, len(classes)) == classes)
-    beside, (rows, columns) = distance_transform_edt(numbers == 0, return_indices=True)
-    numbers = np.where((beside < 2) & ~crowd, numbers[rows, columns], 0)
+    known = (numbers > 0) | crowd
+    if not known.any():
+        return np.zeros_like(numbers)
+    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    numbers = numbers[rows, columns]
     return np.where((classes == VOID) | (background & (classes == 0)), 0, numbers).astype(np.uint16)
 
 
