@@ -108,6 +108,16 @@ LUNGS_UNET = "dataset: lungs, task: lungs, images: lungs, model: unet, weights: 
         ("tasks.lungs-every-14th.split.seed=0", "tasks.lungs-every-14th.split.seed", "does not belong there"),
         ("tasks.pets-breeds-random.split.test=1.0", "tasks.pets-breeds-random.split.test", "less than 1"),
         ("tasks.pets-masks.split.grouped=maybe", "tasks.pets-masks.split.grouped", "valid boolean"),
+        (
+            "tasks.pets-masks.split.validation=1.0",
+            "tasks.pets-masks.split.validation: must be a share",
+            "list of values",
+        ),
+        (
+            "tasks.pets-masks.split.validation=[1]",
+            "tasks.pets-masks.split.validation: must be a share",
+            "list of values",
+        ),
         ("tasks.pets-masks.split.test=[]", "tasks.pets-masks.split.test", "at least 1 item"),
         ("tasks.ultrasound.split.folds.full=1", "tasks.ultrasound.split.folds.full", "greater than or equal to 2"),
         ("tasks.ultrasound.split.grouped=maybe", "tasks.ultrasound.split.grouped", "valid boolean"),

@@ -259,6 +259,15 @@ def test_training_images_that_look_like_a_test_image_are_kept_where_the_book_say
     assert torn(index, chosen) == {"m_tb_0002": ["test", chosen[index["id"] == "m_tb_0002"].item()]}
 
 
+def test_values_that_choose_are_named_in_place_of_a_share() -> None:
+    index = straddled()
+    chosen = parts_of(index, by_label(True, validation=["other"]))
+    assert set(chosen[index["hospital"] == "other"]) == {"validation"}
+    # Two of m look like an image of another part.
+    assert count(chosen) == {"train": 38, "validation": 5, "test": 10, "": 2}
+    assert count(parts_of(index, by_label(False, validation=["other"]))) == {"train": 40, "validation": 5, "test": 10}
+
+
 def test_a_value_that_trains_and_tests_only_tests() -> None:
     index = index_of({("m", "tb"): 40, ("s", "tb"): 10})
     assert count(parts_of(index, by_label(train=["m", "s"]))) == {"train": 34, "validation": 6, "test": 10}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.naming import named, nearest
@@ -94,14 +94,28 @@ class PublishedSplit(Section):
     name: Literal["every-14th"]
 
 
+def _share_or_values(value: Any) -> float | list[str]:
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return value
+    raise ValueError("must be a share between 0 and 1, or a list of values of the label")
+
+
 class LabelledSplit(Section):
-    """Train on the images of some values of a label, test on those of others: official lists, hospitals."""
+    """Train on the images of some values of a label, test on those of others: official lists, hospitals.
+
+    Attributes
+    ----------
+    validation
+        A share of the images for training, or values whose images choose.
+    """
 
     name: Literal["by-label"]
     label: str
     train: Annotated[list[str], Field(min_length=1)]
     test: Annotated[list[str], Field(min_length=1)]
-    validation: Annotated[float, Field(gt=0, lt=1)]
+    validation: Annotated[Any, AfterValidator(_share_or_values)]
     stratify: list[str]
     grouped: bool
     seed: int

@@ -30,9 +30,10 @@ def split_table(index: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
           the labels `stratify`, groups together; independent of the order of the rows. With `learn_from`, a label and
           one of its values, images of other values are only tested: those drawn for training or validation are left
           out.
-        - `by-label`: images whose `label` is one of `train` are for training, except a share `validation` of them,
-          drawn as for `stratified`; those of `test` are for testing; others are left out. With `grouped`, images for
-          training or validation whose group has a test image are left out too.
+        - `by-label`: images whose `label` is one of `train` are for training, those of `test` for testing; others are
+          left out. `validation` is a share of the images for training, drawn as for `stratified`, or a list of values
+          whose images are for validation. With `grouped`, images for training or validation whose group has a test
+          image are left out too, and images for training whose group has a validation image.
         - `folds`: as many `folds`, drawn as for `stratified`, each tested once; a share `validation` of the others is
           for validation. Without `grouped`, groups are ignored.
         - `random`: a share `test` of all images one by one, whatever their labels and groups, then a share
@@ -138,14 +139,19 @@ def _shares(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]
 
 
 def _by_label(index: pd.DataFrame, settings: Mapping[str, Any]) -> list[pd.Series]:
-    values = index[settings["label"]]
-    _require_values(values, [*settings["train"], *settings["test"]])
+    values, validation = index[settings["label"]], settings["validation"]
+    listed = validation if isinstance(validation, list) else []
+    _require_values(values, [*settings["train"], *listed, *settings["test"]])
     tests = values.isin(settings["test"])
-    trains = values.isin(settings["train"]) & ~tests
+    validates = values.isin(listed) & ~tests
+    trains = values.isin(settings["train"]) & ~tests & ~validates
     if keeps_groups(settings):
-        trains &= ~index["group"].isin(index.loc[tests, "group"])
-    chosen = pd.Series("", index=index.index).mask(tests, "test")
-    shares = (1 - settings["validation"], settings["validation"], 0.0)
+        validates &= ~index["group"].isin(index.loc[tests, "group"])
+        trains &= ~index["group"].isin(index.loc[tests | validates, "group"])
+    chosen = pd.Series("", index=index.index).mask(tests, "test").mask(validates, "validation")
+    if listed:
+        return [chosen.mask(trains, "train")]
+    shares = (1 - validation, validation, 0.0)
     chosen[trains] = _in_shares(index[trains], shares, settings["stratify"], settings["seed"])
     return [chosen]
 
