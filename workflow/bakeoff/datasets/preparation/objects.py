@@ -24,13 +24,13 @@ def resize_objects(objects: np.ndarray, stored: np.ndarray, classes: np.ndarray,
         Class indices before they were resized, (H, W).
     """
     numbers = nearest_classes(objects, len(classes))
-    crowd = (numbers == 0) & (nearest_classes(stored, len(classes)) == classes)
+    nothing = (classes == VOID) | (background & (classes == 0))
+    crowd = (numbers == 0) & (nearest_classes(stored, len(classes)) == classes) & ~nothing
     known = (numbers > 0) | crowd
     if not known.any():
         return np.zeros_like(numbers)
     rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    numbers = numbers[rows, columns]
-    return np.where((classes == VOID) | (background & (classes == 0)), 0, numbers).astype(np.uint16)
+    return np.where(nothing, 0, numbers[rows, columns]).astype(np.uint16)
 
 
 def object_numbers(data: bytes) -> np.ndarray:
