@@ -241,3 +241,18 @@ def test_more_labels_than_masks_have_levels() -> None:
 def test_image_bytes_are_those_of_the_file() -> None:
     files = one(SQUARE)
     assert image_bytes(Files(files), read("coco", files).entries[0]) == IMAGE
+
+
+def test_groups_and_lists_are_taken_as_from_any_folder() -> None:
+    names = ("P1_a.png", "P1_b.png", "P2_a.png")
+    annotations = ({**NUCLEUS, "image_id": number, "segmentation": SQUARE} for number in (1, 2, 3))
+    files = {"all.json": listed(*annotations, names=names), **{f"images/{name}": IMAGE for name in names}}
+    files |= {"train.txt": "P1_a\nP1_b\n", "test.txt": "P2_a\n"}
+    reading = read("coco", files, group="(P[0-9]+)_")
+    assert [(entry.group, entry.labels["split"]) for entry in reading.entries] == [
+        ("P1", "train"),
+        ("P1", "train"),
+        ("P2", "test"),
+    ]
+    assert reading.choices == {"images": None, "split": "lists", "group": "(P[0-9]+)_"}
+    assert not reading.findings

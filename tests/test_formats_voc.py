@@ -117,6 +117,9 @@ def test_names_of_a_list() -> None:
     assert classes(read("voc", folder() | cvat)) == {"background": 0, "cell": 1, "debris": 2}
     colours = folder(mask=coloured((0, 0, 0), (250, 50, 83), (0, 0, 0), (0, 0, 0), (1, 2, 3), (0, 0, 0)))
     assert classes(read("voc", colours | cvat)) == {"background": "#000000", "cell": "#fa3253", "debris": "#010203"}
+    black = {"VOC/SegmentationClass/a.png": coloured(*[(0, 0, 0)] * 6)}
+    assert classes(read("voc", colours | black | cvat))["cell"] == "#fa3253"
+    assert "the masks have the colours '#000000', '#010203', '#fa3253'" in refused("voc", colours)
     assert "gives no colour in 'cell'" in refused("voc", colours | {"labelmap.txt": "cell\n"})
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.archives.records import Finding
-from bakeoff.datasets.formats.documents import holding, read_xml
+from bakeoff.datasets.formats.documents import SAMPLE, holding, read_xml
 from bakeoff.datasets.formats.labelme import IGNORED
 from bakeoff.datasets.formats.labels import labelled
 from bakeoff.datasets.formats.levels import classes_in, mask_levels
@@ -82,7 +82,7 @@ def read(tree: Tree, choices: Choices) -> Reading:
     boxes = holding(tree, [".xml"], b"<annotation>")
     # The masks are of classes, whatever they look like.
     stated = replace(choices, objects=False, ignore=(VOID,) if choices.ignore is None else choices.ignore)
-    named = _named(tree, lists, boxes, every[0]) if choices.classes is None and (lists or boxes) else None
+    named = _named(tree, lists, boxes, every) if choices.classes is None and (lists or boxes) else None
     if named:
         stated = replace(stated, classes=named)
     found = classes_in(tree, every, stated, several=False)
@@ -122,15 +122,15 @@ def _by_key(tree: Tree, folders: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _named(tree: Tree, lists: Sequence[str], boxes: Sequence[str], mask: str) -> Mapping[str, Level] | None:
+def _named(tree: Tree, lists: Sequence[str], boxes: Sequence[str], masks: Sequence[str]) -> Mapping[str, Level] | None:
     """Classes by the first list of them, or those of the challenge if no box has another; None if that names none."""
     if not lists:
         labels = {name.text for file in boxes for name in read_xml(tree, file).iterfind("object/name")}
         return {name: level for level, name in enumerate(_CHALLENGE)} if labels and labels <= {*_CHALLENGE} else None
     lines = [line.strip() for line in tree.read(lists[0]).decode("utf-8-sig", "replace").splitlines()]
     names = [line for line in lines if line and not line.startswith("#") and line != IGNORED]
-    levels = mask_levels(tree.read(mask))
-    coloured = levels is not None and isinstance(levels.levels[0], str)
+    looked_at = (mask_levels(tree.read(mask)) for mask in masks[:: len(masks) // SAMPLE + 1])
+    coloured = any(found is not None and isinstance(found.levels[0], str) for found in looked_at)
     named: dict[str, Level] = {
         name.split(":")[0]: _colour(name, lists[0]) if coloured else level for level, name in enumerate(names)
     }
