@@ -1,6 +1,7 @@
 """Draws the pictures of docs/formats.md: `python docs/pictures/formats.py` writes formats-NAME.png beside this file.
 
-Each is of a small folder in the format, read by Bakeoff's own reader: an image, its classes, and its objects.
+Each is of a small folder in the format, read by Bakeoff's own reader: an image, its classes, and its objects where they
+are told apart; of class folders an image of each class.
 """
 
 import io
@@ -201,7 +202,25 @@ def _rings(shape: Shape) -> list[Any]:
     return [[first, *(hole.tolist() for hole in shape.holes)], *([other] for other in others)]
 
 
-# The example of every format, under the name of its reader.
+def pairs() -> Files:
+    files: Files = {}
+    for name in SCENES:
+        files |= {f"images/{name}.png": photograph(name), f"masks/{name}_mask.png": png(scene(name).classes)}
+    return files
+
+
+def classes() -> Files:
+    files: Files = {}
+    for label, level in zip(LABELS, (150, 215), strict=True):
+        for number, shift in enumerate((0, 3, 6)):
+            drawn = np.where(scene("a").classes == LABELS.index(label) + 1, level, 70)
+            files[f"{label}/{number + 1}.png"] = png(np.roll(drawn, shift, axis=1).astype(np.uint8))
+    return files
+
+
+# Layouts without annotation files, under the name of their reader.
+LAYOUTS: dict[str, Callable[[], Files]] = {each.__name__: each for each in (pairs, classes)}
+# The example of every annotation format, under the name of its reader.
 EXAMPLES: dict[str, Callable[[], Files]] = {
     each.__name__: each for each in (coco, yolo, labelme, cvat, voc, label_studio, qupath)
 }
@@ -209,19 +228,31 @@ EXAMPLES: dict[str, Callable[[], Files]] = {
 
 def picture(format: str) -> Image.Image:
     """An image, its classes and its objects, side by side, as the format's reader has them."""
-    tree = Tree(EXAMPLES[format]())
+    tree = Tree({**EXAMPLES, **LAYOUTS}[format]())
     reading = read_folder(tree, Choices("example", format))
-    entry = reading.entries[0]
-    with Image.open(io.BytesIO(tree.read(entry.image))) as opened:
-        seen = np.asarray(opened.convert("RGB"))
-    classes, objects = _annotation(tree, reading, entry)
-    # Objects have other colours than classes.
-    panels = [seen, _coloured(classes), _coloured(np.where(objects > 0, objects + len(LABELS), 0))]
+    panels = _annotated(tree, reading) if reading.classes else _one_of_each_class(tree, reading)
     height, width = HEIGHT * SCALE, WIDTH * SCALE
     whole = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height), WHITE)
     for at, panel in enumerate(panels):
         whole.paste(Image.fromarray(panel).resize((width, height), Image.Resampling.NEAREST), (at * (width + GAP), 0))
     return whole
+
+
+def _annotated(tree: Tree, reading: Reading) -> list[np.ndarray]:
+    entry = reading.entries[0]
+    classes, objects = _annotation(tree, reading, entry)
+    # Objects have other colours than classes.
+    numbers = [_coloured(np.where(objects > 0, objects + len(LABELS), 0))] if reading.objects else []
+    return [_seen(tree, entry), _coloured(classes), *numbers]
+
+
+def _one_of_each_class(tree: Tree, reading: Reading) -> list[np.ndarray]:
+    return [_seen(tree, entry) for entry in {entry.labels["class"]: entry for entry in reading.entries}.values()]
+
+
+def _seen(tree: Tree, entry: Entry) -> np.ndarray:
+    with Image.open(io.BytesIO(tree.read(entry.image))) as opened:
+        return np.asarray(opened.convert("RGB"))
 
 
 def _annotation(tree: Tree, reading: Reading, entry: Entry) -> Drawn:
@@ -251,5 +282,5 @@ def _json(document: Mapping[str, Any] | list[Any]) -> bytes:
 
 
 if __name__ == "__main__":
-    for name in EXAMPLES:
+    for name in (*EXAMPLES, *LAYOUTS):
         picture(name).save(FOLDER / f"formats-{name}.png", optimize=True)
