@@ -129,6 +129,7 @@ def test_images_without_a_file_and_files_without_an_image() -> None:
     reading = read("labelme", files)
     assert [(entry.image, len(entry.shapes)) for entry in reading.entries] == [("a.png", 1), ("d.png", 0)]
     assert findings(reading) == [("b.json", "missing image"), ("c.png", "passed over")]
+    assert "1 picture that no annotation names: not used." in reading.details
 
 
 def test_folders_of_splits() -> None:

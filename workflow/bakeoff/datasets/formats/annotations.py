@@ -10,7 +10,7 @@ from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.formats.documents import DAMAGE
 from bakeoff.datasets.formats.labels import labelled
-from bakeoff.datasets.formats.names import Images
+from bakeoff.datasets.formats.names import Images, is_picture
 from bakeoff.datasets.formats.passed_over import passed_over
 from bakeoff.datasets.formats.reading import CROWD, NO_BACKGROUND, Choices, Entry, Level, Reading, Shape, Tree
 from bakeoff.datasets.formats.shapes import labels_of
@@ -18,7 +18,7 @@ from bakeoff.datasets.formats.shapes import labels_of
 BACKGROUND = "background"
 # Labels that are named in a summary.
 SHOWN = 12
-# What annotators call it who draw it, or list it.
+# What labels that stand for the background are called.
 _CALLED_BACKGROUND = frozenset(("background", "_background_", "__background__"))
 
 
@@ -123,6 +123,8 @@ class Annotated:
         if background is None:
             self.say("Every class counts: what no shape covers is void, pixels without an answer.")
         used = {*self._files, *self._beside, *self._entries, *known.files}
+        if alone := sum(is_picture(name) for name in self._tree.names if name not in used):
+            self.say(f"{_many(alone, 'picture')} that no annotation names: not used.")
         return Reading(
             format=self._format,
             entries=entries,
