@@ -9,11 +9,10 @@ from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.layout import BASELINES
 from bakeoff.config.messages import bare_sentences
 from bakeoff.config.naming import nearest
+from bakeoff.config.own_names import wrong_name, wrong_path
 from bakeoff.config.schema import PROFILES, Classical, Config, Derived, Network, PredictedMasks, Recipe, Training
 
 PACKAGE = Path(__file__).parent.parent
-# Folders of results that are no task's, and pages of the report that are no task's.
-RESERVED = ("evaluation", "exports", "report", "index", "claims", "baselines")
 
 
 def wrong_references(config: Config) -> Iterable[str]:
@@ -67,6 +66,9 @@ def _targets(config: Config, dataset: str) -> tuple[str, ...]:
 def _wrong_data(config: Config) -> Iterable[str]:
     for name, dataset in config.datasets.items():
         yield from _unknown(f"datasets.{name}.source", dataset.source, _sources(), "data source")
+    for name, folder in config.folders.items():
+        if reason := wrong_path(folder.path):
+            yield f"folders.{name}.path {reason}."
     sections: dict[str, Mapping[str, object]] = {
         "datasets": config.datasets,
         "folders": config.folders,
@@ -89,7 +91,7 @@ def _wrong_tasks(config: Config) -> Iterable[str]:
         )
         if task.target and read:
             yield from _unknown(f"tasks.{name}.target", task.target, _targets(config, task.dataset), "label")
-        if name in RESERVED or name.startswith("data-"):
+        if wrong_name(name):
             yield f"tasks.{name}: a folder or page of this name is Bakeoff's own: rename the task."
         if name not in used:
             yield f"tasks.{name} has no experiment: add one to experiments, or take the task out."

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.naming import named, nearest
+from bakeoff.config.own_names import NAME
 
 CONFIG_FILE = Path("params.yaml")
 PROFILES = ("sample", "small", "full")
@@ -24,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1, strict=False)]
 Size = Annotated[int, Field(ge=16, le=4096)]
 Seeds = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
 # DVC addresses a stage by it, and files and pages are called by it.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Section(BaseModel):
