@@ -85,6 +85,46 @@ def check() -> None:
 
 
 @main.command()
+@click.argument("path")
+@click.option("--name", help="What data set and task are called; else after the folder.")
+@click.option("--task", type=click.Choice(["segmentation", "classification"]), help="What is predicted.")
+@click.option("--format", metavar="NAME", help="What the folder is read as: pairs, classes, table, coco, ...")
+@click.option("--images", metavar="PATTERN", help="Paths of images, as images/{id}.")
+@click.option("--masks", metavar="PATTERN", help="Paths of masks, as masks/{id}_mask.")
+@click.option("--mask-suffix", metavar="TEXT", help="What names of masks have more than those of their images.")
+@click.option("--classes", metavar="NAME=VALUE,...", help="Classes in order; VALUE is a level, a colour or a label.")
+@click.option("--background", metavar="NAME", help="The class of the background; none: every class counts.")
+@click.option("--ignore", metavar="VALUE,...", help="What is void; none for nothing.")
+@click.option("--objects/--no-objects", default=None, help="Whether masks are of single objects.")
+@click.option("--threshold", type=click.IntRange(1), help="Of smoothed masks, the level that foreground begins with.")
+@click.option("--orientation", type=click.Choice(["as-stored", "upright"]), help="Whether EXIF tags turn images.")
+@click.option("--split", metavar="SOURCE", help="Where the split is from: none, folders, lists, or a column.")
+@click.option("--group", metavar="SOURCE", help="What belongs together: none, a column, or a regular expression.")
+@click.option("--labels", metavar="FILE[:COLUMN]", help="A table of labels in the folder, and the column of the class.")
+@click.option("--channels", metavar="1|3", help="1 for grey levels, 3 for RGB.")
+@click.option("--size", type=click.IntRange(16, 4096), help="Side in pixels of the square that images become.")
+@click.option("--geometry", metavar="NAME", help="How they become that: stretch.")
+@click.option("--suite", metavar="NAME", help="The methods; see `bakeoff suites`.  [default: quick]")
+@click.option("--pretrained/--no-pretrained", default=None, help="Whether networks may start from published weights.")
+@click.option("--dry-run", is_flag=True, help="Say everything, write nothing.")
+def add(path: str, **options: Any) -> None:
+    """Take the folder or zip at PATH into the configuration: data set, task and a suite of methods."""
+    from bakeoff.adding.command import add as run
+
+    for line in run(path, options):
+        click.echo(line)
+
+
+@main.command()
+def suites() -> None:
+    """List the suites of methods, and what they take here."""
+    from bakeoff.adding.listing import said_suites
+
+    for line in said_suites():
+        click.echo(line)
+
+
+@main.command()
 @click.argument("name")
 def remove(name: str) -> None:
     """Take the data set NAME out of the configuration, with all that `bakeoff add` wrote of it."""

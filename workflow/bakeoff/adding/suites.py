@@ -257,13 +257,14 @@ def _recipe(name: str, kind: str, recipe: str, chosen: Chosen, written: str) -> 
     always = dict(read_suites().recipes[recipe])
     if kind == "segmentation":
         always["class_weights"] = "none"
+    notes = {**RECIPE_NOTES, "epochs": f"Passes over the training images; from the suite {chosen.suite}."}
     budget = {"epochs": chosen.epochs, "patience": max(1, round(PATIENCE * chosen.epochs))}
     return Addition(
         ("recipes",),
         f"{name}-{recipe}",
         {"always": {**budget, **always}, "sample": {}, "small": {}, "full": {}},
         [f"{written}: the same at every profile."],
-        {**RECIPE_NOTES, "epochs": f"Passes over the training images; from the suite {chosen.suite}."},
+        {f"always.{key}": note for key, note in notes.items()},
     )
 
 

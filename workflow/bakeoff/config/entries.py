@@ -36,7 +36,7 @@ class Addition:
     comment
         Lines to stand above it, without `#`.
     notes
-        What is said of a key of the entry, above that key's line, without `#`.
+        What is said of a key of the entry, above that key's line, without `#`; of a key below another one, `a.b`.
     """
 
     section: Key
@@ -137,9 +137,10 @@ def _block(values: Mapping[str, Any], indent: int, notes: Mapping[str, str]) -> 
         if key in notes:
             yield f"{space}# {notes[key]}"
         line = f"{space}{flow(key)}: {flow(value)}"
-        if isinstance(value, Mapping) and value and (len(line) > LINE or notes.keys() & value.keys()):
+        below = {name.removeprefix(f"{key}."): note for name, note in notes.items() if name.startswith(f"{key}.")}
+        if isinstance(value, Mapping) and value and (len(line) > LINE or below):
             yield f"{space}{flow(key)}:"
-            yield from _block(value, indent + 2, notes)
+            yield from _block(value, indent + 2, below)
         else:
             yield line
 

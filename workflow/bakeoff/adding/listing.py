@@ -1,0 +1,27 @@
+"""`bakeoff suites`: the suites, their methods, and what they take for a hundred images on this machine."""
+
+from collections.abc import Iterator
+
+from bakeoff.adding.estimate import Machine, duration, estimate, this_machine
+from bakeoff.adding.proposal import CLASSIFICATION, SEGMENTATION, TRAIN
+from bakeoff.adding.suites import SUITES_FILE, choose, read_suites
+
+# What times are said for.
+IMAGES, LARGE = 100, 4096
+
+
+def said_suites(machine: Machine | None = None) -> Iterator[str]:
+    """Lines to print."""
+    machine = machine or this_machine()
+    for name, suite in read_suites().suites.items():
+        yield f"{name}: {suite.title}"
+        for kind in (SEGMENTATION, CLASSIFICATION):
+            if getattr(suite, kind) is None:
+                continue
+            chosen = choose(name, kind, round(TRAIN * IMAGES), LARGE, size=None, thresholds=True, without=())
+            cost = estimate(chosen, IMAGES, 3, 1, kind == SEGMENTATION, machine)
+            methods = ", ".join([*chosen.baselines, *chosen.networks])
+            yield f"  {kind}, {chosen.size} pixels, {chosen.epochs} epochs, about {duration(cost.seconds)}: {methods}"
+    where = "its GPU" if machine.gpu else f"{machine.threads} threads{'' if machine.bf16 else ' without bf16'}"
+    yield f"Times are for {IMAGES} images and one seed on {where} of this machine; expect half to twice as much."
+    yield f"The suites stand in {SUITES_FILE}, to which you can add your own."

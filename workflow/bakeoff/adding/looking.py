@@ -1,0 +1,143 @@
+"""What the images of a folder are: sizes, depth, colour and orientation of a sample, read from the files."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+from PIL import ExifTags, Image
+
+from bakeoff.datasets.formats import image_bytes
+from bakeoff.datasets.formats.reading import Entry, Tree
+from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
+
+# Images that are opened, evenly spaced; the pixels of fewer are looked at.
+OPENED, DECODED = 400, 40
+# Channels that differ by no more than JPEG's rounding are one.
+GREY_TOLERANCE = 6
+DRAWN_ELSEWHERE = ("EPS", "WMF")
+_BITS = {"1": 1, "L": 8, "P": 8, "RGB": 8, "RGBA": 8, "LA": 8, "CMYK": 8, "YCbCr": 8, "LAB": 8, "I;16": 16, "F": 32}
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+class Header(NamedTuple):
+    """What a file says of its picture.
+
+    Attributes
+    ----------
+    kind
+        File format and the mode of its pixels, for example `PNG, RGBA`.
+    bits
+        Of a channel.
+    orientation
+        By the EXIF tag, 1 to 8; 1 is upright.
+    """
+
+    height: int
+    width: int
+    kind: str
+    bits: int
+    orientation: int
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a sample of the images is.
+
+    Attributes
+    ----------
+    opened, decoded
+        How many images were opened, and of how many the pixels were looked at.
+    coloured
+        How many of these have colours.
+    undecodable
+        Names of images that are none, with the reason.
+    """
+
+    opened: int
+    headers: tuple[Header, ...]
+    decoded: int
+    coloured: int
+    undecodable: dict[str, str]
+
+    @property
+    def largest_side(self) -> int:
+        """In pixels; 0 without images."""
+        return max((max(header.height, header.width) for header in self.headers), default=0)
+
+    @property
+    def turned(self) -> int:
+        """How many images are to be turned, by their tag."""
+        return sum(header.orientation != 1 for header in self.headers)
+
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many images are of each width and height."""
+        return Counter((header.width, header.height) for header in self.headers)
+
+
+def look(tree: Tree, entries: Sequence[Entry]) -> Looked:
+    """Open a sample of the images, and decode fewer."""
+    sample = spread(entries, OPENED)
+    headers, undecodable = [], {}
+    for entry in sample:
+        try:
+            headers.append(read_header(image_bytes(tree, entry)))
+        except Undecodable as error:
+            undecodable[entry.image] = str(error)
+    coloured = decoded = 0
+    for entry in spread([entry for entry in sample if entry.image not in undecodable], DECODED):
+        try:
+            pixels = decode(image_bytes(tree, entry), channels=3).pixels
+        except Undecodable as error:
+            undecodable[entry.image] = str(error)
+            continue
+        decoded += 1
+        coloured += has_colour(pixels)
+    return Looked(len(sample), tuple(headers), decoded, coloured, undecodable)
+
+
+def spread(entries: Sequence[Entry], most: int) -> Sequence[Entry]:
+    """At most so many, evenly spaced."""
+    return entries[:: max(1, -(-len(entries) // most))]
+
+
+def read_header(data: bytes) -> Header:
+    """What a file says of its picture, without decoding it.
+
+    Raises
+    ------
+    Undecodable
+        If it is no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format in DRAWN_ELSEWHERE:
+                raise Undecodable(f"it is an {image.format} file, which only another program can draw")
+            deep = image.tag_v2.get(258) if hasattr(image, "tag_v2") else None  # bits a sample
+            bits = max(deep) if isinstance(deep, tuple) else _BITS.get(image.mode, 32 if image.mode == "I" else 8)
+            orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+            return Header(image.height, image.width, f"{image.format}, {image.mode}", bits, orientation)
+    except PILLOW_ERRORS as error:
+        if data[:4] in _TIFF:
+            return _tiff_header(data)
+        raise Undecodable(str(error).split(" <_io")[0]) from None
+
+
+def _tiff_header(data: bytes) -> Header:
+    """Of a TIFF that Pillow does not open, as those of 16 bits a colour."""
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages.first
+            height, width, kind = page.imagelength, page.imagewidth, f"TIFF, {page.samplesperpixel} channels"
+            return Header(height, width, kind, page.dtype.itemsize * 8 if page.dtype else 8, 1)
+    except (tifffile.TiffFileError, ValueError, IndexError) as error:
+        raise Undecodable(str(error)) from None
+
+
+def has_colour(pixels: np.ndarray) -> bool:
+    """Whether some of the pixels, uint8 (H, W, 3), are not grey."""
+    spread_of_channels = pixels.max(axis=2) - pixels.min(axis=2)
+    return bool((spread_of_channels > GREY_TOLERANCE).mean() > 1e-3)

@@ -1,0 +1,295 @@
+"""What is made of a folder: every decision with its reason and the flag that overrides it, and the entries to write."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bakeoff.adding.flags import NONE
+from bakeoff.adding.looking import Looked
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.config.entries import Addition, flow
+from bakeoff.config.restricting import WRITTEN
+from bakeoff.datasets.formats.reading import NO_BACKGROUND, Reading
+
+# Shares of a split that is drawn.
+TRAIN, VALIDATION, TEST = 0.7, 0.15, 0.15
+PARTS = ("train", "validation", "test")
+# Images whose perceptual hashes differ in at most so many of 64 bits may be near-duplicates.
+DISTANCE = 6
+SIZES_SHOWN, FINDINGS_SHOWN = 4, 8
+SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
+
+
+class Decision(NamedTuple):
+    """A line of output: what was decided, why, and the flags that decide otherwise."""
+
+    key: str
+    value: str
+    reason: str
+    flags: tuple[str, ...]
+
+    def line(self) -> str:
+        """For the terminal."""
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"  {self.key}: {self.value}{reason} [{' '.join(self.flags)}]"
+
+
+@dataclass
+class Proposal:
+    """What a data set, its task and its split become.
+
+    Attributes
+    ----------
+    folder
+        The entry of `folders`, without path, size and duplicates.
+    task
+        The entry of `tasks`.
+    decisions
+        In the order in which they are said.
+    """
+
+    folder: dict[str, Any]
+    task: dict[str, Any]
+    decisions: list[Decision] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """Segmentation or classification."""
+        return str(self.task["kind"])
+
+
+def propose(name: str, reading: Reading, looked: Looked, options: Mapping[str, Any]) -> Proposal:
+    """Decide all that a folder's entries need.
+
+    Parameters
+    ----------
+    options
+        What was typed, by flag; None or False where nothing was.
+
+    Raises
+    ------
+    BakeoffError
+        If two answers are possible: one sentence that names both, and the flag.
+    """
+    kind = _kind(reading, options["task"])
+    decisions = [_said_kind(kind, reading)]
+    decisions += _said_reading(reading, options)
+    channels = _channels(looked, options["channels"], decisions)
+    orientation = _orientation(kind, reading, looked, options["orientation"], decisions)
+    folder = {"format": reading.format, "channels": channels, **_patterns(reading)}
+    if kind == SEGMENTATION:
+        folder |= _mask_entries(reading, options, decisions)
+    else:
+        folder["classes"] = sorted({entry.labels["class"] for entry in reading.entries})
+    folder |= {"orientation": orientation}
+    folder |= _label_entries(reading, options)
+    if options["threshold"] is not None:
+        folder["threshold"] = options["threshold"]
+    return Proposal(folder, _task(name, kind, reading, decisions), decisions)
+
+
+def _kind(reading: Reading, stated: str | None) -> str:
+    labels = {entry.labels.get("class") for entry in reading.entries}
+    possible = [SEGMENTATION] if reading.classes is not None else []
+    possible += [CLASSIFICATION] if len(labels) > 1 and None not in labels else []
+    if stated is not None and stated not in possible:
+        raise BakeoffError(
+            f"--task is {stated}, and the folder has {'masks' if SEGMENTATION in possible else 'classes'} alone: "
+            f"{' or '.join(possible)}."
+        )
+    if stated is None and len(possible) > 1:
+        raise BakeoffError(
+            "The images have masks and classes: say what is to be predicted, --task segmentation (the masks) or "
+            "--task classification (the class)."
+        )
+    if not possible:
+        raise BakeoffError("All images are of one class and have no masks: there is nothing to tell apart.")
+    return stated or possible[0]
+
+
+def _said_kind(kind: str, reading: Reading) -> Decision:
+    if kind == SEGMENTATION:
+        what = "shapes of an annotation" if reading.shapes else "masks"
+        return Decision("task", "segmentation", f"the images have {what}", ("--task",))
+    return Decision("task", "classification of 'class'", "the images have classes and no masks", ("--task",))
+
+
+def _said_reading(reading: Reading, options: Mapping[str, Any]) -> list[Decision]:
+    """Where images, masks and labels are."""
+    found = []
+    patterns = [f"{key} {reading.choices[key]}" for key in ("images", "masks") if reading.choices.get(key)]
+    if patterns:
+        flags = tuple(f"--{key}" for key in ("images", "masks") if reading.choices.get(key))
+        suffix = ("--mask-suffix",) if "--masks" in flags else ()
+        reason = "as typed" if options["images"] or options["masks"] or options["mask_suffix"] else "by their names"
+        found.append(Decision("files", ", ".join(patterns), reason, (*flags, *suffix)))
+    if table := reading.choices.get("labels"):
+        value = f"{table['file']}, column '{table['label']}' by '{table['image']}'"
+        found.append(Decision("labels", value, "the table that names the images", ("--labels",)))
+    return found
+
+
+def _patterns(reading: Reading) -> dict[str, Any]:
+    return {key: reading.choices[key] for key in ("images", "masks") if reading.choices.get(key) is not None}
+
+
+def _label_entries(reading: Reading, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Table, split and group: as the reader found them, or typed."""
+    split = reading.choices.get("split") or options["split"]
+    if split is None:
+        split = "folders" if any(entry.labels.get("split") for entry in reading.entries) else NONE
+    group = reading.choices.get("group") or options["group"] or NONE
+    table = reading.choices.get("labels")
+    return {**({"labels": table} if table else {}), "split": split, "group": group}
+
+
+def _channels(looked: Looked, stated: int | None, decisions: list[Decision]) -> int:
+    if stated is not None:
+        decisions.append(Decision("channels", str(stated), "as typed", ("--channels",)))
+        return stated
+    channels = 3 if looked.coloured else 1
+    reason = f"{looked.coloured} of {looked.decoded} images looked at have colours"
+    decisions.append(Decision("channels", "3, RGB" if channels == 3 else "1, grey levels", reason, ("--channels",)))
+    return channels
+
+
+def _orientation(kind: str, reading: Reading, looked: Looked, stated: str | None, decisions: list[Decision]) -> str:
+    if not looked.turned:
+        return stated or "as-stored"
+    seen = f"{looked.turned} of {len(looked.headers)} images opened have a tag that says how to turn them"
+    if stated is None and kind == SEGMENTATION:
+        raise BakeoffError(
+            f"{seen}: say whether the masks were drawn on images as they are stored, --orientation as-stored, or as "
+            "viewers show them, --orientation upright."
+        )
+    chosen = stated or "upright"
+    decisions.append(Decision("orientation", chosen, seen, ("--orientation",)))
+    return chosen
+
+
+def _mask_entries(reading: Reading, options: Mapping[str, Any], decisions: list[Decision]) -> dict[str, Any]:
+    classes = dict(reading.classes or {})
+    if options["ignore"] is None and options["classes"] is None and not reading.shapes:
+        _require_no_gap(classes)
+    names = ", ".join(f"{name} = {_value(level)}" for name, level in classes.items())
+    reason = "as typed" if options["classes"] is not None else "by what the files hold; name them as you like"
+    decisions.append(Decision(f"{len(classes)} classes", names, reason, ("--classes",)))
+    if reading.background is None:
+        decisions.append(Decision("background", "none", "every class counts", ("--background",)))
+    else:
+        reason = f"every class counts with --background {NO_BACKGROUND}"
+        decisions.append(Decision("background", reading.background, reason, ("--background",)))
+    void = ", ".join(map(str, reading.ignore)) or "none"
+    decisions.append(Decision("void", void, "pixels without an answer, which count nowhere", ("--ignore",)))
+    objects = "told apart" if reading.objects else "not told apart: regions of classes"
+    decisions.append(Decision("objects", objects, _why_objects(reading), ("--objects", "--no-objects")))
+    return {
+        "classes": classes,
+        "background": reading.background or NO_BACKGROUND,
+        "ignore": list(reading.ignore),
+        "objects": reading.objects,
+    }
+
+
+def _require_no_gap(classes: Mapping[str, Any]) -> None:
+    """Refuse to guess whether a level far above the others is a class or void."""
+    levels = sorted(level for level in classes.values() if isinstance(level, int))
+    *others, last = levels or [0]
+    if len(others) > 2 and others == list(range(len(others))) and last != len(others):
+        listed = ",".join(f"{'background' if level == 0 else f'class-{level}'}={level}" for level in levels)
+        raise BakeoffError(
+            f"The masks have the levels {', '.join(map(str, others))} and {last}: say whether {last} is void, pixels "
+            f"without an answer (--ignore {last}), or a class (--classes {listed})."
+        )
+
+
+def _value(level: Any) -> str:
+    return "what no shape covers" if level is None else flow(level)
+
+
+def _why_objects(reading: Reading) -> str:
+    if not reading.objects:
+        return ""
+    if reading.shapes:
+        return "a shape, or a group of shapes, each"
+    return "a mask file each" if reading.mask_of_object else "the levels of a mask number its objects"
+
+
+def _task(name: str, kind: str, reading: Reading, decisions: list[Decision]) -> dict[str, Any]:
+    task: dict[str, Any] = {"dataset": name, "kind": kind}
+    if kind == CLASSIFICATION:
+        task["target"] = "class"
+    stratify = ["class"] if kind == CLASSIFICATION else []
+    counts = Counter(entry.labels.get("split") for entry in reading.entries)
+    given = [part for part in PARTS if counts[part]]
+    if "train" in given and len(given) > 1:
+        task["split"] = _given_split(given, stratify)
+        decisions.append(_said_given(given, counts))
+    else:
+        parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+        task["split"] = {"name": "stratified", **parts, "stratify": stratify, "seed": 0}
+        shares = f"{TRAIN:.0%} train, {VALIDATION:.0%} validate, {TEST:.0%} test"
+        decisions.append(Decision("split", f"drawn: {shares}", "the folder gives none that is used", ("--split",)))
+    groups = {entry.group for entry in reading.entries} - {None}
+    said = f"{len(groups)} groups, by {reading.choices.get('group')}" if groups else "none but near-duplicates"
+    decisions.append(Decision("groups", said, "never on two sides of the split", ("--group",)))
+    return task
+
+
+def _given_split(given: Sequence[str], stratify: list[str]) -> dict[str, Any]:
+    validation: Any = ["validation"] if "validation" in given and "test" in given else VALIDATION
+    test = ["test"] if "test" in given else ["validation"]
+    split = {"name": "by-label", "label": "split", "train": ["train"], "test": test, "validation": validation}
+    return {**split, "stratify": stratify, "grouped": True, "seed": 0}
+
+
+def _said_given(given: Sequence[str], counts: Counter[str | None]) -> Decision:
+    shown = ", ".join(f"{counts[part]} {part}" for part in given)
+    reason = "" if len(given) == 3 else f"{given[-1]} is tested on, and {VALIDATION:.0%} of train validates"
+    return Decision("split", f"the folder's own: {shown}", reason, ("--split",))
+
+
+def training_images(proposal: Proposal, reading: Reading) -> int:
+    """How many images networks will be trained on, about."""
+    split = proposal.task["split"]
+    if split["name"] == "stratified":
+        return round(TRAIN * len(reading.entries))
+    count = sum(entry.labels.get("split") == "train" for entry in reading.entries)
+    return count if isinstance(split["validation"], list) else round(count * (1 - VALIDATION))
+
+
+def data_entries(name: str, path: str, size: int, proposal: Proposal) -> list[Addition]:
+    """The data set and its task, as they are written."""
+    folder = {"path": path, "size": size, "duplicates": {"distance": DISTANCE}, **proposal.folder}
+    order = ("path", "format", "images", "masks", "labels", "size", "channels", "orientation", "classes", "background",
+             "ignore", "threshold", "objects", "split", "group", "duplicates")  # fmt: skip
+    said = WRITTEN.format(name=name)
+    return [
+        Addition(
+            ("folders",),
+            name,
+            {key: folder[key] for key in order if key in folder},
+            [f"{said}; `bakeoff remove {name}` takes out all that it wrote."],
+            FOLDER_NOTES,
+        ),
+        Addition(("tasks",), name, proposal.task, [f"{said}."]),
+    ]
+
+
+# What is said of a folder's keys where they are written.
+FOLDER_NOTES = {
+    "format": "A reader in workflow/bakeoff/datasets/formats/.",
+    "images": "Patterns of paths without suffix; what stands for {id} pairs a mask with its image.",
+    "labels": "The table of labels, and its columns.",
+    "size": "Side in pixels of the square that images become.",
+    "channels": "1 for grey levels, 3 for RGB.",
+    "orientation": "as-stored, or upright: turned as the EXIF tag says.",
+    "classes": "Names, in order; of masks with what stands for each in the files, which may be a list.",
+    "background": "none: every class counts.",
+    "ignore": "Void: pixels without an answer.",
+    "objects": "Whether single objects are told apart.",
+    "split": "Where the label `split` comes from: none, folders, lists, or a column.",
+    "group": "Which images belong together: none, a column, or a regular expression of the path.",
+    "duplicates": "In how many of 64 bits the hashes of near-duplicates may differ.",
+}

@@ -1,0 +1,187 @@
+"""A contact sheet: examples of images with their masks drawn over them, or with their classes, and a legend."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from bakeoff.adding.looking import spread
+from bakeoff.artefacts.prepared import VOID
+from bakeoff.datasets.formats import image_bytes
+from bakeoff.datasets.formats.reading import Entry, Level, Reading, Tree
+from bakeoff.datasets.formats.shapes import draw
+from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
+from bakeoff.inference.drawing import palette
+
+PAIRS, CLASSES = 12, 24
+SIDE, GAP, LINE = 200, 8, 18
+# Of a mask drawn over an image.
+OPACITY = 0.45
+BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
+VOID_COLOUR = (128, 128, 128)
+COLUMNS = 4
+
+
+def write_sheet(path: Path, tree: Tree, reading: Reading, upright: bool) -> int:
+    """Write a PNG of examples; how many it shows.
+
+    An image that cannot be decoded is left out: it is counted elsewhere.
+    """
+    masks = reading.classes is not None
+    tiles = []
+    for entry in spread(reading.entries, PAIRS) if masks else one_of_each(reading.entries, CLASSES):
+        try:
+            pixels = decode(image_bytes(tree, entry), channels=3, upright=upright).pixels
+            mask = class_mask(tree, reading, entry, *pixels.shape[:2])
+            tile = [pixels, _overlaid(pixels, _coloured(mask, reading))]
+        except (Undecodable, ValueError):
+            continue
+        tiles.append((tile if masks else tile[:1], _caption(entry)))
+    image = _arranged(tiles, legend(reading))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    path.write_bytes(buffer.getvalue())
+    return len(tiles)
+
+
+def one_of_each(entries: Sequence[Entry], most: int) -> list[Entry]:
+    """The first image of every class, then the second, up to so many."""
+    seen: dict[str, int] = {}
+    ranked = []
+    for entry in entries:
+        label = entry.labels.get("class", "")
+        ranked.append((seen.setdefault(label, 0), entry))
+        seen[label] += 1
+    return [entry for _, entry in sorted(ranked, key=lambda each: each[0])[:most]]
+
+
+def legend(reading: Reading) -> dict[str, tuple[int, int, int]]:
+    """Colour of every class, in order; nothing without masks."""
+    colours = palette()
+    found = {name: tuple(map(int, colours[number])) for number, name in enumerate(reading.classes or {})}
+    if reading.background is None and reading.classes:  # black would not be seen on the image
+        found = {name: tuple(map(int, colours[number + 1])) for number, name in enumerate(reading.classes)}
+    return {**found, **({"void": VOID_COLOUR} if reading.ignore else {})}  # type: ignore[dict-item]
+
+
+def class_mask(tree: Tree, reading: Reading, entry: Entry, height: int, width: int) -> np.ndarray:
+    """Class numbers of an image, uint8 (H, W); all 0 where there are no masks.
+
+    Raises
+    ------
+    ValueError
+        If a mask is of another size or no picture.
+    """
+    if reading.classes is None:
+        return np.zeros((height, width), np.uint8)
+    if reading.shapes:
+        return draw(reading, entry, height, width).classes
+    whole = np.zeros((height, width), np.uint8)
+    for name in entry.masks:
+        levels = _levels(tree.read(name))
+        if levels.shape[:2] != (height, width):
+            raise ValueError(f"{name} is of another size than its image")
+        if reading.objects and not reading.mask_of_object and entry.objects:
+            whole[levels > 0] = 1
+        else:
+            whole = np.maximum(whole, _numbers(levels, reading.classes, reading.ignore))
+    return whole
+
+
+def _levels(data: bytes) -> np.ndarray:
+    """A mask's levels or palette indices; of colours their numbers as `#rrggbb` has them."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            plain = image if image.mode in ("L", "P", "I", "F") or image.mode.startswith("I;") else image.convert("RGB")
+            plain = plain.convert("L") if image.mode == "1" else plain
+            pixels = np.asarray(plain)
+    except PILLOW_ERRORS as error:
+        raise ValueError(str(error)) from None
+    if pixels.ndim == 2:
+        return pixels.astype(np.int64)
+    if (pixels == pixels[..., :1]).all():
+        return pixels[..., 0].astype(np.int64)
+    return pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+
+
+def _numbers(levels: np.ndarray, classes: Mapping[str, Level], ignore: Sequence[int | str]) -> np.ndarray:
+    found = np.zeros(levels.shape, np.uint8)
+    for number, value in enumerate(classes.values()):
+        for each in [] if value is None else [value] if isinstance(value, int | str) else value:
+            found[levels == _level(each)] = number
+    for each in ignore:
+        found[levels == _level(each)] = VOID
+    return found
+
+
+def _level(value: int | str) -> int:
+    return int(value.removeprefix("#"), 16) if isinstance(value, str) and value.startswith("#") else int(value)
+
+
+def _overlaid(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    colours = palette().astype(np.float32)
+    colours[VOID] = VOID_COLOUR
+    blended = pixels * (1 - OPACITY) + colours[mask] * OPACITY
+    return np.where((mask > 0)[..., None], blended, pixels).astype(np.uint8)
+
+
+def _coloured(mask: np.ndarray, reading: Reading) -> np.ndarray:
+    """Numbers of colours: where every class counts, the first is not left out."""
+    return mask if reading.background is not None else np.where(mask == VOID, mask, mask + 1)
+
+
+def _caption(entry: Entry) -> str:
+    label = entry.labels.get("class")
+    name = entry.image if len(entry.image) <= 34 else f"...{entry.image[-31:]}"
+    return f"{label}: {name}" if label else name
+
+
+def _arranged(
+    tiles: Sequence[tuple[Sequence[np.ndarray], str]], colours: Mapping[str, tuple[int, int, int]]
+) -> Image.Image:
+    font = ImageFont.load_default(12)
+    across = max((len(pictures) for pictures, _ in tiles), default=1)
+    columns = max(1, COLUMNS // across)
+    cell = across * SIDE + (across - 1) * 2 + GAP, SIDE + LINE + GAP
+    rows = -(-len(tiles) // columns)
+    width = max(columns * cell[0] + GAP, 400)
+    placed, deep = _legend_places(colours, width, font)
+    sheet = Image.new("RGB", (width, rows * cell[1] + deep + 2 * GAP), BACKGROUND)
+    pen = ImageDraw.Draw(sheet)
+    for number, (pictures, caption) in enumerate(tiles):
+        left, top = GAP + number % columns * cell[0], GAP + number // columns * cell[1]
+        for place, pixels in enumerate(pictures):
+            small = _fitted(pixels)
+            sheet.paste(small, (left + place * (SIDE + 2), top))
+        pen.text((left, top + SIDE + 2), caption, INK, font)
+    for name, (left, top) in placed.items():
+        top += rows * cell[1] + GAP
+        pen.rectangle((left, top, left + 12, top + 12), colours[name], INK)
+        pen.text((left + 18, top - 1), name, INK, font)
+    return sheet
+
+
+def _legend_places(
+    names: Sequence[str] | Mapping[str, object], width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> tuple[dict[str, tuple[int, int]], int]:
+    """Left upper corners, and how deep all of them are."""
+    places, left, top = {}, GAP, 0
+    for name in names:
+        wide = 30 + int(font.getlength(name))
+        if left + wide > width and left > GAP:
+            left, top = GAP, top + LINE
+        places[name] = left, top
+        left += wide
+    return places, top + LINE if places else 0
+
+
+def _fitted(pixels: np.ndarray) -> Image.Image:
+    """Within a square, the aspect ratio kept."""
+    height, width = pixels.shape[:2]
+    scale = SIDE / max(height, width)
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    return Image.fromarray(cv2.resize(np.ascontiguousarray(pixels), shape, interpolation=way))
