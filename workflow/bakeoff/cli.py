@@ -74,8 +74,12 @@ def set_(assignments: tuple[str, ...]) -> None:
 
 @main.command()
 def check() -> None:
-    """Check the configuration and say what it will run."""
+    """Check the configuration, its folders, settings and weights, and say what it will run."""
     config = _config()
+    from bakeoff.adding.ahead import check_ahead
+    from bakeoff.config import CONFIG_FILE
+
+    check_ahead(config, PROJECT, CONFIG_FILE)
     experiments = config.experiment_names()
     click.echo(
         f"params.yaml is valid: profile {config.profile}, {len(experiments)} experiments, {config.seed_count} seeds."

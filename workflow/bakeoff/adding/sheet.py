@@ -23,6 +23,7 @@ OPACITY = 0.45
 BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
 VOID_COLOUR = (128, 128, 128)
 COLUMNS = 4
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def write_sheet(path: Path, tree: Tree, reading: Reading, upright: bool) -> int:
@@ -135,8 +136,7 @@ def _coloured(mask: np.ndarray, reading: Reading) -> np.ndarray:
 
 def _caption(entry: Entry) -> str:
     label = entry.labels.get("class")
-    name = entry.image if len(entry.image) <= 34 else f"...{entry.image[-31:]}"
-    return f"{label}: {name}" if label else name
+    return f"{label}: {entry.image}" if label else entry.image
 
 
 def _arranged(
@@ -145,28 +145,41 @@ def _arranged(
     font = ImageFont.load_default(12)
     across = max((len(pictures) for pictures, _ in tiles), default=1)
     columns = max(1, COLUMNS // across)
-    cell = across * SIDE + (across - 1) * 2 + GAP, SIDE + LINE + GAP
-    rows = -(-len(tiles) // columns)
-    width = max(columns * cell[0] + GAP, 400)
+    wide = across * SIDE + (across - 1) * 2
+    width = max(columns * (wide + GAP) + GAP, 400)
+    small = [[_fitted(pixels) for pixels in pictures] for pictures, _ in tiles]
+    rows = [small[first : first + columns] for first in range(0, len(small), columns)]
+    heights = [max(picture.height for pictures in row for picture in pictures) for row in rows]
+    tops = np.cumsum([GAP, *(height + LINE + GAP for height in heights)]).tolist()
     placed, deep = _legend_places(colours, width, font)
-    sheet = Image.new("RGB", (width, rows * cell[1] + deep + 2 * GAP), BACKGROUND)
+    sheet = Image.new("RGB", (width, tops[-1] + deep + GAP), BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    for number, (pictures, caption) in enumerate(tiles):
-        left, top = GAP + number % columns * cell[0], GAP + number // columns * cell[1]
-        for place, pixels in enumerate(pictures):
-            small = _fitted(pixels)
-            sheet.paste(small, (left + place * (SIDE + 2), top))
-        pen.text((left, top + SIDE + 2), caption, INK, font)
+    for number, (_, caption) in enumerate(tiles):
+        row, column = divmod(number, columns)
+        left = GAP + column * (wide + GAP)
+        for place, picture in enumerate(small[number]):
+            sheet.paste(picture, (left + place * (SIDE + 2), tops[row]))
+        pen.text((left, tops[row] + heights[row] + 2), _cut(caption, wide, font), INK, font)
     for name, (left, top) in placed.items():
-        top += rows * cell[1] + GAP
+        top += tops[-1]
         pen.rectangle((left, top, left + 12, top + 12), colours[name], INK)
         pen.text((left + 18, top - 1), name, INK, font)
     return sheet
 
 
-def _legend_places(
-    names: Sequence[str] | Mapping[str, object], width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> tuple[dict[str, tuple[int, int]], int]:
+def _cut(text: str, width: int, font: Font) -> str:
+    """The end of a text that is too long, as the name of a file is what tells images apart."""
+    if font.getlength(text) <= width:
+        return text
+    label, separator, name = text.partition(": ")
+    start = f"{label}: ..." if separator else "..."
+    rest = name if separator else text
+    while rest and font.getlength(start + rest) > width:
+        rest = rest[1:]
+    return start + rest
+
+
+def _legend_places(names: Mapping[str, object], width: int, font: Font) -> tuple[dict[str, tuple[int, int]], int]:
     """Left upper corners, and how deep all of them are."""
     places, left, top = {}, GAP, 0
     for name in names:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.pipeline import Pipeline
 
 from bakeoff.artefacts.atomic import atomic_folder
 from bakeoff.artefacts.cost import cost_of_trainings, latency_ms, write_cost
@@ -63,7 +64,7 @@ def fit(
         If the settings are wrong, or the training images of a fold are of one class.
     """
     key = f"params.yaml: experiments.baselines.{split.stem}.methods.{name}"
-    _check(key, settings)
+    check_settings(key, settings)
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     classes = data.targets(target)
@@ -151,17 +152,31 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     write_cost(folder, _cost(records, speeds, latency))
 
 
-def _check(key: str, settings: Mapping[str, Any]) -> None:
-    """Everything about the settings that can be known before an image is read."""
+def check_settings(key: str, settings: Mapping[str, Any]) -> Pipeline:
+    """An unfitted estimator, and all that can be known of its settings before an image is read.
+
+    Parameters
+    ----------
+    key
+        Of the method in the configuration, for messages.
+    settings
+        Its entry.
+
+    Raises
+    ------
+    BakeoffError
+        If they are wrong.
+    """
     method, features = settings["method"], settings["features"]
     try:
-        build(method, settings["settings"], 0, 1)
+        pipeline = build(method, settings["settings"], 0, 1)
         check_features(features, settings["side"])
         if (method == "majority") != (features == "none"):
             wanted = "none, majority looks at no image" if method == "majority" else f"others than none for {method}"
             raise ValueError(f"features is '{features}', make it {wanted}")
     except ValueError as error:
         raise BakeoffError(f"{key}: {error}.") from None
+    return pipeline
 
 
 def _check_classes(labels: np.ndarray, classes: list[str], split: Path, fold: Fold) -> None:
@@ -186,7 +201,19 @@ def _run(name: str, seed: int, fold: Fold) -> str:
 def _fit_estimator(
     key: str, settings: Mapping[str, Any], seed: int, features: np.ndarray, labels: np.ndarray
 ) -> tuple[ClassifierMixin, list[str]]:
-    pipeline = build(settings["method"], settings["settings"], seed, thread_count())
+    return fit_pipeline(key, build(settings["method"], settings["settings"], seed, thread_count()), features, labels)
+
+
+def fit_pipeline(
+    key: str, pipeline: Pipeline, features: np.ndarray, labels: np.ndarray
+) -> tuple[ClassifierMixin, list[str]]:
+    """`fit_estimator`, whose complaints name the `key` of the settings in the configuration.
+
+    Raises
+    ------
+    BakeoffError
+        If a setting has a value that the estimator does not take.
+    """
     try:
         return fit_estimator(pipeline, features, labels)
     except ValueError as error:

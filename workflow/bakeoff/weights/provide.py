@@ -186,6 +186,11 @@ def _stride_in(module: ModuleType) -> str | None:
     return getattr(module, "STRIDE_IN", None)
 
 
+def published_shapes(name: str) -> Tensors:
+    """Tensors of published weights, by key name: shapes and types, without memory for their values."""
+    return _empty(importlib.import_module(f"bakeoff.weights.networks.{name}"))
+
+
 def _empty(module: ModuleType) -> Tensors:
     """Keys, shapes and types that the network has, without memory for its values."""
     with torch.device("meta"):
