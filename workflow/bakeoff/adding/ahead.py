@@ -129,6 +129,8 @@ def _wrong_classical(key: str, method: Classical) -> Iterator[str]:
 
 def _wrong_network(model: str, settings: Mapping[str, Any], weights: str | None, channels: int) -> str | None:
     """Why a network cannot be built or does not take its weights: tried without memory for their values."""
+    import warnings
+
     import torch
 
     from bakeoff.training.saved import architecture, build_network
@@ -140,7 +142,9 @@ def _wrong_network(model: str, settings: Mapping[str, Any], weights: str | None,
         if weights is not None:
             if not hasattr(architecture(model), "load_encoder"):
                 return f"model '{model}' has no encoder for weights: set weights to none, or change the model."
-            architecture(model).load_encoder(network, published_shapes(weights))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's, that no values are copied
+                architecture(model).load_encoder(network, published_shapes(weights))
     except BakeoffError as error:
         return str(error)
     except RuntimeError as error:

@@ -85,7 +85,7 @@ def class_mask(tree: Tree, reading: Reading, entry: Entry, height: int, width: i
         levels = _levels(tree.read(name))
         if levels.shape[:2] != (height, width):
             raise ValueError(f"{name} is of another size than its image")
-        if reading.objects and not reading.mask_of_object and entry.objects:
+        if entry.objects == name:  # its levels are no classes
             whole[levels > 0] = 1
         else:
             whole = np.maximum(whole, _numbers(levels, reading.classes, reading.ignore))
