@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config import check_config, read_config, set_values
-from bakeoff.config.entries import Addition, change_entries, comment_above, flow
+from bakeoff.config.entries import Addition, change_entries, comments_above, flow
 from bakeoff.config.restricting import WRITTEN, keep_tasks, remove_own
 from ruamel.yaml import YAML
 
@@ -43,7 +43,7 @@ def own(name: str) -> list[Addition]:
     ]
 
 
-FOLDER = "{path: ../my images, size: 128, channels: 3, classes: [background, cell], duplicates: {distance: 6}}"
+FOLDER = "{path: ../my images, format: pairs, size: 128, channels: 3, classes: [background, cell], duplicates: {distance: 6}}"
 
 
 # Writing
@@ -152,7 +152,7 @@ def test_what_was_written_is_taken_out_to_the_byte(config: Path) -> None:
     before = config.read_bytes()
     for name in ("mine", "mine-too"):
         change_entries(config, own(name), [], lambda values: check_config(values, config))
-    assert comment_above(config.read_text(), ("folders", "mine")) == "mine, by bakeoff add."
+    assert comments_above(config.read_text(), [("folders",)])["folders", "mine"] == "mine, by bakeoff add."
     assert remove_own("mine", config) == ["experiments.baselines.mine", "folders.mine", "tasks.mine"]
     assert "mine-too" in read_config(config).folders
     remove_own("mine-too", config)

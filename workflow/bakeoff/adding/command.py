@@ -104,7 +104,8 @@ def _stored_path(path: str) -> str:
 
 
 def _choices(name: str, tree: Tree, options: Mapping[str, Any]) -> Choices:
-    format_ = options["format"] or _format(tree)
+    labels = _table(tree, options["labels"])
+    format_ = options["format"] or _format(tree, otherwise="table" if labels else None)
     classes = None if options["classes"] is None else parse_classes(options["classes"])
     if isinstance(classes, list):
         named_so = format_ in ("classes", "table") or format_ not in ("pairs",)
@@ -120,12 +121,12 @@ def _choices(name: str, tree: Tree, options: Mapping[str, Any]) -> Choices:
         threshold=options["threshold"],
         split=options["split"],
         group=options["group"],
-        labels=_table(tree, options["labels"]),
+        labels=labels,
     )
 
 
-def _format(tree: Tree) -> str:
-    """The one format that a folder is of.
+def _format(tree: Tree, otherwise: str | None) -> str:
+    """The one format that a folder is of; one that is of none is of `otherwise`.
 
     Raises
     ------
@@ -134,6 +135,8 @@ def _format(tree: Tree) -> str:
     """
     found = recognised(tree)
     ranked = list(found.formats.items())
+    if not ranked and otherwise and not found.reasons:
+        return otherwise
     if not ranked:
         raise BakeoffError(_why_none(tree, list(found.reasons.values())))
     (first, surest), *others = ranked
@@ -154,6 +157,9 @@ def _why_none(tree: Tree, reasons: Sequence[str]) -> str:
     if len(looked.undecodable) == looked.opened:
         name, reason = next(iter(looked.undecodable.items()))
         return f"{name} is no image that can be read ({reason}): convert it to PNG or TIFF."
+    if (table := find_table(tree, pictures)) is not None:
+        file = table["file"]
+        return f"{file} names the images, and does not say which column is the class: say it, --labels {file}:COLUMN."
     return (
         f"{tree.path} has {len(pictures)} images, and neither masks, nor annotations, nor folders named after classes, "
         f"nor a table of labels: see docs/own-images.md, or say what it is with --format ({', '.join(FORMATS)})."

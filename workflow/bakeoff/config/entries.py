@@ -8,7 +8,7 @@ say what it was to say.
 import copy
 import io
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,14 @@ def changed_text(path: Path, additions: Sequence[Addition], removals: Collection
     return changed
 
 
-def comment_above(text: str, key: Key) -> str:
-    """The comment lines directly above an entry, without `#`; empty where there are none or no such entry."""
+def comments_above(text: str, sections: Iterable[Key]) -> dict[Key, str]:
+    """By entry of some sections, the comment lines directly above it, without `#`."""
     document = _Document(text)
-    entry = document.entry(key)
-    if entry is None:
-        return ""
-    return "\n".join(line.strip().lstrip("#").strip() for line in document.lines[entry.first : entry.line])
+    return {
+        key: "\n".join(line.strip().lstrip("#").strip() for line in document.lines[entry.first : entry.line])
+        for section in sections
+        for key, entry in document.section_entries(section).items()
+    }
 
 
 def anchors_needed(text: str, section: Key, kept: Collection[str]) -> set[str]:
@@ -199,9 +200,6 @@ class _Document:
         self.lines = text.split("\n")
         self._root = YAML().compose(text)
         self.aliases = list(_aliases(text))
-
-    def entry(self, key: Key) -> _Entry | None:
-        return self.section_entries(key[:-1]).get(key) if self.node(key[:-1]) is not None else None
 
     def node(self, section: Key) -> Any:
         node = self._root

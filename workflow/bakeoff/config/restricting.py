@@ -8,7 +8,7 @@ from typing import Any
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config import check_config, read_config
 from bakeoff.config.editing import read_text
-from bakeoff.config.entries import anchors_needed, change_entries, comment_above
+from bakeoff.config.entries import anchors_needed, change_entries, comments_above
 from bakeoff.config.naming import named, nearest
 from bakeoff.config.schema import CONFIG_FILE, Config
 
@@ -62,7 +62,7 @@ def remove_own(name: str, path: Path = CONFIG_FILE) -> list[str]:
         If `bakeoff add` has written nothing of that name, or other entries depend on it.
     """
     config, text = read_config(path), read_text(path)
-    said = {key: comment_above(text, key) for key in _entries(config)}
+    said = dict.fromkeys(_entries(config), "") | comments_above(text, SECTIONS)
     gone = {key for key, comment in said.items() if comment.startswith(WRITTEN.format(name=name))}
     if ("folders", name) not in gone:
         own = [folder for folder in config.folders if said["folders", folder].startswith(WRITTEN.format(name=folder))]
