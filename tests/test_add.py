@@ -358,10 +358,10 @@ def test_taken_names_are_refused(project: Path) -> None:
 def test_paths_that_cannot_be_are_refused_there_and_in_check(project: Path, path: str, said: str) -> None:
     assert said in refused(path)
     assert said in str(wrong_path(path))
-    entry = f"{{path: '{path}', format: pairs, size: 64, channels: 3, duplicates: {{distance: 6}}}}"
+    entry = f"{{path: '{path}', format: coco, size: 64, channels: 3, duplicates: {{distance: 6}}}}"
     with pytest.raises(BakeoffError) as caught:
         set_values([f"folders.mine={entry}"])
-    assert f"folders.mine.path {said}" in str(caught.value) or said in str(caught.value)
+    assert f"params.yaml: folders.mine.path {wrong_path(path)}." in str(caught.value)
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(project: Path) -> None:

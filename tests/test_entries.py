@@ -43,7 +43,10 @@ def own(name: str) -> list[Addition]:
     ]
 
 
-FOLDER = "{path: ../my images, format: pairs, size: 128, channels: 3, classes: [background, cell], duplicates: {distance: 6}}"
+FOLDER = (
+    "{path: ../my images, format: pairs, images: 'images/{id}', masks: 'masks/{id}', size: 128, channels: 3, "
+    "classes: [background, cell], duplicates: {distance: 6}}"
+)
 
 
 # Writing
