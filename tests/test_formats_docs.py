@@ -32,7 +32,7 @@ SCRIPT = _script()
 SMALL = 0  # findings of an example
 
 
-@pytest.mark.parametrize("format", (*SCRIPT.EXAMPLES, *SCRIPT.LAYOUTS))
+@pytest.mark.parametrize("format", [*SCRIPT.EXAMPLES, *SCRIPT.LAYOUTS])
 def test_an_example_is_recognised_and_its_files_are_those_of_the_page(format: str) -> None:
     assert format in FORMATS
     tree = SCRIPT.Tree({**SCRIPT.EXAMPLES, **SCRIPT.LAYOUTS}[format]())
@@ -82,7 +82,7 @@ def test_classes_as_names_alone_are_labels(tmp_path: Path) -> None:
     assert (data.true_masks() == 2).sum() > (data.true_masks() == 1).sum() > 0
 
 
-@pytest.mark.parametrize("format", (*SCRIPT.EXAMPLES, *SCRIPT.LAYOUTS))
+@pytest.mark.parametrize("format", [*SCRIPT.EXAMPLES, *SCRIPT.LAYOUTS])
 def test_pictures_are_what_the_readers_make(format: str) -> None:
     drawn = np.asarray(SCRIPT.picture(format))
     np.testing.assert_array_equal(np.asarray(Image.open(DOCS / "pictures" / f"formats-{format}.png")), drawn)
