@@ -446,6 +446,17 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
             "folders.mine.pat is not a key of the configuration: did you mean 'path'.",
         ),
         ("my images", FOLDER, "folders.my images: string should match pattern"),
+        (
+            "mine",
+            FOLDER.replace("pairs", "pair"),
+            "folders.mine.format names format 'pair', which does not exist: did you mean 'pairs'.",
+        ),
+        ("mine", FOLDER.replace("masks: 'masks/{id}', ", ""), "'masks' is missing, which format pairs needs: state it"),
+        (
+            "mine",
+            FOLDER.replace("size", "background: cell, size"),
+            "'background' must be the first of 'classes', or none",
+        ),
     ],
 )
 def test_a_folder_that_cannot_be_is_refused(config: Path, name: str, entry: str, sentence: str) -> None:

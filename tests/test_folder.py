@@ -450,7 +450,10 @@ def test_the_guides_entries_are_the_configurations() -> None:
     values["folders"] |= own["folders"]
     values["tasks"] |= own["tasks"]
     values["experiments"]["baselines"] |= own["experiments"]["baselines"]
-    assert config.check_config(values).folders["mine"].classes == ["background", "cell"]
+    assert config.check_config(values).folders["mine"].class_values == {"background": 0, "cell": 255}
+    named = set(re.findall(r"^\| (`.*?) \|", GUIDE, re.MULTILINE))
+    keys = {key for cell in named for key in re.findall(r"`(\w+)`", cell)}
+    assert keys >= set(Folder.model_fields)
     assert Dataset.model_validate(published["datasets"]["leafspots"]).source == "leafspots"
 
 

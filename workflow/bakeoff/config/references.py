@@ -50,6 +50,12 @@ def _modules(folder: str) -> list[str]:
     return sorted({each.stem for each in (PACKAGE / folder).glob("[!_]*.py")})
 
 
+def _formats() -> list[str]:
+    """Readers of folders: the modules that say what they recognise."""
+    folder = "datasets/formats"
+    return [name for name in _modules(folder) if "\ndef recognise(" in (PACKAGE / folder / f"{name}.py").read_text()]
+
+
 def _sources() -> list[str]:
     return sorted(each.parent.name for each in (PACKAGE / "datasets" / "sources").glob("*/__init__.py"))
 
@@ -69,6 +75,7 @@ def _wrong_data(config: Config) -> Iterable[str]:
     for name, folder in config.folders.items():
         if reason := wrong_path(folder.path):
             yield f"folders.{name}.path {reason}."
+        yield from _unknown(f"folders.{name}.format", folder.format, _formats(), "format")
     sections: dict[str, Mapping[str, object]] = {
         "datasets": config.datasets,
         "folders": config.folders,
