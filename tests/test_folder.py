@@ -27,7 +27,7 @@ from bakeoff.datasets.folders.prepare import ids_of, prepare_folder
 from bakeoff.datasets.preparation.decode import Undecodable, resize_classes
 from bakeoff.datasets.preparation.objects import object_numbers, resize_objects
 from bakeoff.datasets.preparation.prepare import prepare
-from PIL import Image
+from PIL import ExifTags, Image
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "adding-a-dataset.md").read_text(encoding="utf-8")
@@ -189,6 +189,21 @@ def test_the_indices_of_a_palette_are_the_levels(tmp_path: Path, mode: str | Non
     masks = [np.where(square() > 0, 2, np.arange(SIDE)[:, None] < row) for row in range(1, 4)]
     folder = prepared(tmp_path, pairs(*masks, mode=mode), **{**PAIRS, "classes": ["a", "b", "c"]})
     assert np.array_equal(np.load(folder / "masks.npy"), np.stack(masks))
+
+
+@pytest.mark.parametrize("orientation", ["as-stored", "upright"])
+def test_an_orientation_tag_is_a_finding_and_a_setting_decides(tmp_path: Path, orientation: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    files = pairs(*(square(at=row) for row in range(3)))
+    stored = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(stored).save(buffer, "PNG", exif=exif)
+    files["images/0.png"] = buffer.getvalue()
+    folder = prepared(tmp_path, files, **PAIRS, orientation=orientation)
+    assert audit(folder) == [("images/0.png", "orientation tag")]
+    expected = stored if orientation == "as-stored" else stored[::-1, ::-1]
+    assert np.array_equal(np.load(folder / "images.npy")[0], expected)
 
 
 def test_colours_of_masks_by_their_names(tmp_path: Path) -> None:

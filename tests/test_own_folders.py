@@ -172,6 +172,18 @@ def test_void_is_named_and_an_unnamed_level_of_it_is_said(unpacked: Unpacked, tm
     assert set(np.unique(data.true_masks())) == {0, 1, 2, VOID}
 
 
+@pytest.mark.parametrize("orientation", ["as-stored", "upright"])
+def test_orientation_tags_are_said(unpacked: Unpacked, tmp_path: Path, orientation: str) -> None:
+    folder = unpacked("orientation-tag")
+    data = prepared(folder, read(folder), tmp_path, orientation=orientation)
+    said = [line for line in (data.folder / "audit.csv").read_text().splitlines() if "orientation tag" in line]
+    assert len(said) == 20
+    assert all(("used as stored" in line) == (orientation == "as-stored") for line in said)
+    # What the masks cover is brighter than the rest where images and masks are turned alike.
+    grey, masks = data.images.mean(axis=3), data.true_masks() > 0
+    assert (grey[masks].mean() - grey[~masks].mean() > 60) == (orientation == "upright")
+
+
 def test_transparency_in_place_of_masks_is_one_sentence(unpacked: Unpacked) -> None:
     with pytest.raises(Exception, match="are of one colour, and their transparency holds the mask"):
         read(unpacked("mask-in-alpha"))

@@ -28,6 +28,7 @@ from bakeoff.datasets.preparation.decode import (
     Undecodable,
     decode,
     header,
+    is_turned,
     nearest_classes,
     resize_classes,
     resize_image,
@@ -44,16 +45,25 @@ ARRAY_BYTES = 5
 SECONDS_BETWEEN_LINES = 10.0
 
 Part = Literal["image", "mask"]
+# What is made of an image's orientation tag, by whether images are to be upright.
+_TURNED = {
+    True: "turned as its EXIF tag says; state orientation: as-stored if masks are drawn on the stored pixels",
+    False: "its EXIF tag turns it, and it is used as stored; state orientation: upright if masks are drawn upright",
+}
 
 
 class Picture(NamedTuple):
-    """What is kept of an image beside its arrays: original size, digest of all pixels, perceptual hash."""
+    """What is kept of an image beside its arrays: original size, digest of all pixels, perceptual hash.
+
+    `turned` says what its orientation tag is, and what was made of that; "" for an image without one.
+    """
 
     height: int
     width: int
     digest: bytes
     hash: int
     converted: str
+    turned: str = ""
 
 
 class Mask(NamedTuple):
@@ -113,7 +123,8 @@ class Coding:
         Whether single objects are told apart: by `read_mask` or `draw`, by a record's own file of them, or, with
         `object_a_file`, by its mask files.
     upright
-        Whether images are turned as their orientation tag says.
+        Whether images are turned as their orientation tag says, which is a finding either way; None: tags are not
+        looked at, and images are as stored.
     """
 
     size: int
@@ -126,7 +137,7 @@ class Coding:
     background: bool = True
     objects: bool = False
     object_a_file: bool = False
-    upright: bool = False
+    upright: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -333,7 +344,7 @@ def _decoding_bytes(content: bytes) -> int:
 
 
 def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
-    pixels, converted = decode(work.contents[0], coding.channels, upright=coding.upright)
+    pixels, converted = decode(work.contents[0], coding.channels, upright=bool(coding.upright))
     prepared = resize_image(pixels, coding.size)
     into.images[work.row] = prepared
     levels = grey(prepared)
@@ -347,7 +358,8 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
     # Of size and pixels; processors have instructions for this one.
     digest = sha256(struct.pack("<2Q", height, width))
     digest.update(np.ascontiguousarray(pixels).data)
-    return Picture(height, width, digest.digest(), perceptual_hash(levels), converted)
+    turned = _TURNED[coding.upright] if coding.upright is not None and is_turned(work.contents[0]) else ""
+    return Picture(height, width, digest.digest(), perceptual_hash(levels), converted, turned)
 
 
 def _decode_masks(work: _Work, coding: Coding, into: Decoded) -> Mask | Fault:
@@ -438,6 +450,8 @@ def _conversions(record: Record, picture: Picture | Fault, mask: Mask | Fault | 
     findings = []
     if picture.converted:
         findings.append(Finding(record.image.name, "wrong mode", "converted", picture.converted))
+    if picture.turned:
+        findings.append(Finding(record.image.name, "orientation tag", "converted", picture.turned))
     if isinstance(mask, Mask):
         if mask.converted:
             findings.append(Finding(record.masks[0].name, "wrong mode", "converted", mask.converted))

@@ -64,6 +64,18 @@ def header(data: bytes) -> Header:
         return Header(*image.size, image.mode)
 
 
+def is_turned(data: bytes) -> bool:
+    """Whether the EXIF tag of an image file turns or mirrors it; a TIFF is turned when it is read.
+
+    Raises
+    ------
+    Undecodable
+        If the bytes are no image.
+    """
+    with _opened(data) as image:
+        return image.format != "TIFF" and _orientation(image) in range(2, 9)
+
+
 def decode(data: bytes, channels: int, *, upright: bool = False) -> Decoded:
     """First frame of an image file as grey levels (`channels` 1) or RGB (3).
 
