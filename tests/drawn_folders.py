@@ -19,6 +19,15 @@ from PIL import Image
 Content = bytes | str | Mapping[str, Any] | list[Any]
 
 
+def write(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Files below a folder, which is returned."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
 class Files:
     """A tree of files: text is encoded, other values become JSON."""
 

@@ -361,6 +361,10 @@ class TestProvenance:
         assert found["kind"] == kind
         assert found["words"].startswith(words)
 
+    def test_a_folder_of_ones_own_is_ones_own(self) -> None:
+        found = provenance({"synthetic": False, "provenance": {"files": [], "folder": "../mine", "synthetic": False}})
+        assert found == {"kind": "own", "words": "Your own images, read from ../mine."}
+
     def test_counts_that_agree_are_given(self) -> None:
         assert published_check(ABOUT, FINDINGS) == {
             "status": "agrees",

@@ -27,6 +27,7 @@ from bakeoff.datasets.folders.prepare import ids_of, prepare_folder
 from bakeoff.datasets.preparation.decode import Undecodable, resize_classes
 from bakeoff.datasets.preparation.objects import object_numbers, resize_objects
 from bakeoff.datasets.preparation.prepare import prepare
+from drawn_folders import write
 from PIL import ExifTags, Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,14 +55,6 @@ def square(level: int = 255, ground: int = 0, at: int = 4) -> np.ndarray:
     mask = np.full((SIDE, SIDE), ground)
     mask[at : at + 8, 4:12] = level
     return mask
-
-
-def write(root: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return root
 
 
 def prepared(tmp_path: Path, files: dict[str, bytes], **settings: Any) -> Path:
@@ -156,7 +149,7 @@ def test_what_is_left_out_is_counted_and_said(tmp_path: Path, caplog: pytest.Log
     ]
     said = caplog.messages[-1]
     assert said.startswith(
-        "mine: 4 of 6 images used; left out: missing mask (2); files passed over: .bak (1), .xyz (2); 6 findings"
+        "mine: 4 of 6 images used; left out: missing mask (2); 3 files passed over: .bak (1), .xyz (2); 6 findings"
     )
 
 

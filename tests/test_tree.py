@@ -9,20 +9,13 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives import tree as trees
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.archives.tree import open_tree
+from drawn_folders import write
 
 FILES = {"masks/é (1).png": b"m", "images/é (1).png": b"i", "notes.txt": b"", "images/deep/er/a.PNG": b"d"}
 SYSTEM = {
     ".DS_Store": b"x", "images/.DS_Store": b"x", "images/._a.png": b"x", "images/@eaDir/a.png/thumb.jpg": b"x",
     "masks/Thumbs.db": b"x", "__MACOSX/images/a.png": b"x", ".thumbnails/a.png": b"x",
 }  # fmt: skip
-
-
-def write(root: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return root
 
 
 def write_zip(path: Path, files: dict[str, bytes]) -> Path:

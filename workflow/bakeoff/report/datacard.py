@@ -104,12 +104,14 @@ def groups_words(index: pd.DataFrame) -> str:
 
 
 def provenance(about: Mapping[str, Any]) -> dict[str, str]:
-    """Whose bytes the images are: `kind` is official, mirror, synthetic or unrecorded; and a sentence that says it."""
+    """Whose bytes the images are, in a sentence; `kind` is official, mirror, synthetic, own or unrecorded."""
     files = about["provenance"].get("files", [])
     unofficial = [str(file["name"]) for file in files if not file.get("official")]
     if about["synthetic"]:
         words = "Synthetic: a program drew the images, in the layout of the real archives."
         return {"kind": "synthetic", "words": words}
+    if "folder" in about["provenance"]:
+        return {"kind": "own", "words": f"Your own images, read from {about['provenance']['folder']}."}
     if unofficial:
         words = f"From a mirror: {wording.not_official(unofficial)}."
         return {"kind": "mirror", "words": words}

@@ -29,6 +29,7 @@ def provenance(task: Task) -> dict[str, Any]:
         "rows": rows,
         "environments": [{"letter": letter, **json.loads(text)} for text, letter in environments.items()],
         "files": about["files"],
+        "folder": about.get("folder"),
         "synthetic": task.about["synthetic"],
     }
 

@@ -145,8 +145,9 @@ def left_out(findings: Sequence[Finding]) -> str:
     """What was left out and why, to end a sentence with: reasons with their number, kinds of files passed over."""
     images = Counter(finding.finding for finding in findings if _is_lost_image(finding))
     files = [finding.detail.partition(":")[0] for finding in findings if finding.finding == "passed over"]
+    count = sum(int(kind.rpartition("(")[2].rstrip(")")) for kind in files)
     said = [f"left out: {', '.join(f'{reason} ({count})' for reason, count in images.most_common())}"] if images else []
-    said += [f"files passed over: {', '.join(files)}"] if files else []
+    said += [f"{count} file{'s' * (count > 1)} passed over: {', '.join(files)}"] if files else []
     return "".join(f"; {each}" for each in said)
 
 
