@@ -50,6 +50,12 @@ def named(*patterns: str) -> list[str]:
         (["images/C/N.png", "masks/C/N.png"], "images/{class}/{id}", "masks/{class}/{id}"),
         (["C/N.png", "masks/C/N.png"], "{class}/{id}", "masks/{class}/{id}"),
         (["images/dayN/N.png", "masks/dayN/N.png"], "images/{id}", "masks/{id}"),
+        (
+            ["isic_data/aN.jpg", "isic_groundtruth/aN_segmentation.png"],
+            "isic_data/{id}",
+            "isic_groundtruth/{id}_segmentation",
+        ),
+        (["train/aN.jpg", "train_masks/aN_mask.gif"], "train/{id}", "{split}_masks/{id}_mask"),
         (["plateC/images/N.png", "plateC/masks/N.png"], "{folder}/images/{id}", "{folder}/masks/{id}"),
     ],
 )

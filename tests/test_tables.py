@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bakeoff.datasets.archives.records import Finding
+from bakeoff.datasets.formats import recognised
 from bakeoff.datasets.formats.classes import read as read_classes
 from bakeoff.datasets.formats.reading import Choices, Reading
 from bakeoff.datasets.formats.tables import find_table
@@ -238,6 +239,25 @@ def test_folders_of_classes_with_few_images_are_left_out_unless_stated() -> None
     one = {name: content for name, content in files.items() if not name.startswith("b/")}
     assert "there are not two classes of 3 images or more to tell apart (a (3), new folder (1))" in refused(
         "classes", one
+    )
+
+
+@pytest.mark.parametrize("names", [("with_mask", "without_mask"), ("mask", "no mask"), ("labels on", "labels off")])
+def test_a_class_may_be_called_like_a_mask(names: tuple[str, str]) -> None:
+    reading = read("classes", {f"{name}/{n}.png": png(4, 4) for name in names for n in range(3)})
+    assert set(labels_of(reading)) == set(names)
+
+
+def test_folders_of_images_and_masks_that_do_not_match_are_no_classes() -> None:
+    files = Files({f"{name}/{name}{n}.png": png(4, 4) for name in ("images", "masks", "more") for n in range(3)})
+    assert "classes" not in recognised(files).formats
+
+
+def test_a_folder_of_masks_a_class_is_refused() -> None:
+    files: dict[str, Content] = {f"images/{n}.png": png(4, 4) for n in range(3)}
+    files |= {f"masks/{kind}/{n}.png": png(4, 4) for kind in ("cell", "debris") for n in range(3)}
+    assert "the masks of an image lie in a folder a class (masks/{class}/{id}), which is not read" in refused(
+        "pairs", files
     )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from bakeoff.artefacts.errors import BakeoffError
@@ -11,6 +11,7 @@ from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, M
 from bakeoff.datasets.archives.tree import Tree, open_tree
 from bakeoff.datasets.folders.masks import MaskReader
 from bakeoff.datasets.formats import image_bytes, read_folder
+from bakeoff.datasets.formats.layout import shared_folders
 from bakeoff.datasets.formats.patterns import without_suffix
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading
 from bakeoff.datasets.formats.shapes import draw
@@ -97,10 +98,7 @@ def listing_of(reading: Reading, findings: Iterable[Finding], archive: str) -> L
 
 def ids_of(images: Sequence[str]) -> list[str]:
     """Ids of images by their paths: without the folders that all share, and without suffix where that is unique."""
-    parts = [PurePosixPath(image).parts[:-1] for image in images]
-    shared = 0
-    while parts and all(len(each) > shared and each[shared] == parts[0][shared] for each in parts):
-        shared += 1
+    shared = shared_folders([tuple(image.split("/")[:-1]) for image in images]) if images else 0
     short = ["/".join(image.split("/")[shared:]) for image in images]
     counts = Counter(without_suffix(each) for each in short)
     return [bare if counts[bare := without_suffix(each)] == 1 else each for each in short]

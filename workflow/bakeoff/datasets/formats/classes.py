@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.formats.labels import labelled
-from bakeoff.datasets.formats.layout import IMAGE_WORDS, MASK_WORDS, path_labels, words_of
+from bakeoff.datasets.formats.layout import is_role, path_labels, shared_folders
 from bakeoff.datasets.formats.names import is_picture, split_of
 from bakeoff.datasets.formats.passed_over import passed_over
 from bakeoff.datasets.formats.patterns import Pattern, stated_pattern
@@ -24,9 +24,10 @@ def recognise(tree: Tree) -> float | str:
     if not found:
         return 0.0
     counts = Counter(values["class"] for name in pictures if (values := found[0].match(name)))
-    usual = [name for name in counts if not words_of(name) & (IMAGE_WORDS | MASK_WORDS)]
-    enough = sum(counts[name] for name in usual if counts[name] >= FEWEST_IMAGES)
-    return SUREST * enough / len(pictures) if len(usual) > 1 else 0.0
+    # Folders of images beside folders of masks are no classes; a class may be called "mask" beside "no mask".
+    roles = sum(is_role(name) for name in counts)
+    enough = sum(count for count in counts.values() if count >= FEWEST_IMAGES)
+    return SUREST * enough / len(pictures) if roles <= len(counts) / 2 else 0.0
 
 
 def read(tree: Tree, choices: Choices) -> Reading:
@@ -63,10 +64,8 @@ def class_patterns(pictures: Sequence[str]) -> list[str]:
     folders = [tuple(name.split("/")[:-1]) for name in pictures if "/" in name]
     if not folders:
         return []
-    start = []
-    while all(folders) and len({each[0] for each in folders}) == 1:
-        start.append(folders[0][0])
-        folders = [each[1:] for each in folders]
+    shared = shared_folders(folders)
+    start, folders = list(folders[0][:shared]), [each[shared:] for each in folders]
     # A picture beside the folders of a split is of no class.
     in_splits = [each for each in folders if each and split_of(f"{each[0]}/x.png")]
     if len(in_splits) > len(folders) / 2:

@@ -96,6 +96,19 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in _WORD.findall(name)} | {re.sub(r"[^a-z]", "", name.lower())}
 
 
+def shared_folders(folders: Sequence[Folders]) -> int:
+    """How many folders, from the first on, all of these paths begin with."""
+    count = 0
+    while all(len(each) > count and each[count] == folders[0][count] for each in folders):
+        count += 1
+    return count
+
+
+def is_role(name: str) -> bool:
+    """Whether a folder is called after images or masks and nothing else."""
+    return re.sub(r"[^a-z]", "", name.lower()) in IMAGE_WORDS | MASK_WORDS
+
+
 def _by_folder(pictures: Sequence[str]) -> tuple[dict[str, list[_File]], dict[str, list[_File]]]:
     """Images and masks by what the folder that says so is called; without such a folder for images, all the others."""
     roles: dict[str, dict[str, list[_File]]] = {"image": defaultdict(list), "mask": defaultdict(list)}
@@ -111,7 +124,8 @@ def _by_folder(pictures: Sequence[str]) -> tuple[dict[str, list[_File]], dict[st
         else:
             others.append(_File(path, (), "", tuple(folders), stem(path)))
     if not roles["image"] and others:
-        roles["image"][""] = others
+        shared = shared_folders([file.after for file in others])
+        roles["image"][""] = [file._replace(before=file.after[:shared], after=file.after[shared:]) for file in others]
     return roles["image"], roles["mask"]
 
 

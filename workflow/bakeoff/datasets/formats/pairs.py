@@ -43,6 +43,11 @@ def read(tree: Tree, choices: Choices) -> Reading:
             f"folders.{choices.name}: of {len(pairs)} images called {images.text} none has a mask called {masks.text}: "
             "correct images or masks."
         )
+    if "class" in masks.names and "class" not in images.names:
+        raise BakeoffError(
+            f"folders.{choices.name}.masks: the masks of an image lie in a folder a class ({masks.text}), which is not "
+            "read: write the classes into one mask, 1, 2, ..., or state the masks of one class."
+        )
     entries = [
         Entry(image, tuple(files), labels=path_labels(images.match(image) or {}))
         for image, files in sorted(pairs.items())
