@@ -292,8 +292,7 @@ def _said_suite(
 def said_cost(cost: Estimate, machine: Machine) -> Iterator[str]:
     """An estimate in words, and how sure it is."""
     each = ", ".join(f"{name} {duration(seconds)}" for name, seconds in cost.networks.items())
-    computes = "on its GPU" if machine.gpu else f"on {machine.threads} threads{'' if machine.bf16 else ' without bf16'}"
-    yield f"  time: about {duration(cost.seconds)} {computes}{f' ({each})' if each else ''}"
+    yield f"  time: about {duration(cost.seconds)} on {machine.words()}{f' ({each})' if each else ''}"
     yield (
         f"  memory: about {cost.memory_mib / 1024:.1f} of {memory_mib() / 1024:.0f} GiB; disk: about "
         f"{cost.disk_mib / 1024:.2f} of {free_disk_mib(Path()) / 1024:.0f} GiB that are free"

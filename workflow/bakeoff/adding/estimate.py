@@ -47,6 +47,12 @@ class Machine:
     bf16: bool
     gpu: bool
 
+    def words(self) -> str:
+        """What computes."""
+        if self.gpu:
+            return "the GPU"
+        return f"{self.threads} thread{'s' * (self.threads > 1)}{'' if self.bf16 else ' without bf16'}"
+
     @property
     def speed(self) -> float:
         """Against what the figures were measured with."""

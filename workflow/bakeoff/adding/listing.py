@@ -22,6 +22,6 @@ def said_suites(machine: Machine | None = None) -> Iterator[str]:
             cost = estimate(chosen, IMAGES, 3, 1, kind == SEGMENTATION, machine)
             methods = ", ".join([*chosen.baselines, *chosen.networks])
             yield f"  {kind}, {chosen.size} pixels, {chosen.epochs} epochs, about {duration(cost.seconds)}: {methods}"
-    where = "its GPU" if machine.gpu else f"{machine.threads} threads{'' if machine.bf16 else ' without bf16'}"
-    yield f"Times are for {IMAGES} images and one seed on {where} of this machine; expect half to twice as much."
+    where = f"{machine.words()} of this machine"
+    yield f"Times are for {IMAGES} images and one seed on {where}; expect half to twice as much."
     yield f"The suites stand in {SUITES_FILE}, to which you can add your own."
