@@ -96,9 +96,10 @@ def _patterns(pictures: Sequence[str], choices: Choices) -> tuple[Pattern, Patte
             "patterns, as in images/{id} and masks/{id}_mask."
         )
     if len(found) > 1:
+        key = f"folders.{choices.name}"
         raise BakeoffError(
-            f"folders.{choices.name}: images are called {found[0].images} and their masks {found[0].masks}, or "
-            f"{found[1].images} and {found[1].masks}: state images and masks."
+            f"{key}: images are called {found[0].images} and their masks {found[0].masks}, or {found[1].images} and "
+            f"{found[1].masks}: state {key}.images and {key}.masks."
         )
     return Pattern(found[0].images), Pattern(found[0].masks)
 
