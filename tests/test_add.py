@@ -499,7 +499,7 @@ def test_networks_without_weights_are_left_out_and_said(project: Path, monkeypat
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no address answers
     lines = added(write(project.parent / "birds", classes("a", "b")), suite="standard", pretrained=None)
     networks = [name for name in read_config().networks if name.startswith("birds-")]
-    assert networks == ["birds-resnet50"]
+    assert networks == ["birds-resnet50-frozen"]
     assert sum("left out: networks that start from" in line for line in lines) == 2
 
 
