@@ -344,6 +344,15 @@ def test_names_of_classes_stay_as_they_are(tmp_path: Path, names: tuple[str, str
     assert data.masks is None
 
 
+def test_classes_that_are_not_stated_are_not_images_that_are_lost(tmp_path: Path) -> None:
+    files = {f"{kind}/{n}.png": picture(10 * at + n) for at, kind in enumerate("abcdef") for n in range(3)}
+    folder = prepared(tmp_path, files, **CLASSES, classes={"first": "a", "others": ["b", "c"]})
+    assert about(folder)["counts"] == {
+        "listed": 9, "used": 9, "dropped": 0, "by_label": {"class": {"first": 3, "others": 6}}
+    }  # fmt: skip
+    assert audit(folder) == [(f"{kind}/{n}.png", "class not used") for kind in "def" for n in range(3)]
+
+
 def test_two_pictures_of_one_name_are_both_used(tmp_path: Path) -> None:
     files = {
         f"{kind}/0{suffix}": picture(n)

@@ -11,7 +11,7 @@ BlankMask = Literal["fault", "expected", "allowed"]
 # Findings by which no image of the data set is lost, whatever their consequence.
 NOT_OF_IMAGES = (
     *("system file", "link to a folder", "passed over", "stray file", "mask without image", "missing image"),
-    "shape passed over",
+    *("shape passed over", "class not used"),
 )
 
 

@@ -92,10 +92,10 @@ def of_classes(entries: Sequence[Entry], choices: Choices) -> tuple[list[Entry],
     counts = Counter(entry.labels["class"] for entry in entries)
     if choices.classes is not None:
         called = {value: name for name, level in choices.classes.items() for value in _values(name, level)}
-        why = "is not among classes"
+        kind, why = "class not used", "is not among classes"
     else:
         called = {value: value for value, count in counts.items() if count >= FEWEST_IMAGES}
-        why = f"has fewer than {FEWEST_IMAGES} images"
+        kind, why = "class passed over", f"has fewer than {FEWEST_IMAGES} images"
     if absent := [value for value in called if value not in counts]:
         known = ", ".join(sorted(counts))
         raise BakeoffError(f"folders.{choices.name}.classes names '{absent[0]}', and there are {known or 'none'}.")
@@ -111,7 +111,7 @@ def of_classes(entries: Sequence[Entry], choices: Choices) -> tuple[list[Entry],
         if entry.labels["class"] in called
     ]
     return kept, [
-        Finding(entry.image, "class passed over", "dropped", f"class '{entry.labels['class']}' {why}")
+        Finding(entry.image, kind, "dropped", f"class '{entry.labels['class']}' {why}")
         for entry in entries
         if entry.labels["class"] not in called
     ]
