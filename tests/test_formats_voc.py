@@ -119,7 +119,8 @@ def test_names_of_a_list() -> None:
     assert classes(read("voc", colours | cvat)) == {"background": "#000000", "cell": "#fa3253", "debris": "#010203"}
     black = {"VOC/SegmentationClass/a.png": coloured(*[(0, 0, 0)] * 6)}
     assert classes(read("voc", colours | black | cvat))["cell"] == "#fa3253"
-    assert "the masks have the colours '#000000', '#010203', '#fa3253'" in refused("voc", colours)
+    found = "the masks have the colours '#000000' (in 2 masks), '#010203' (in 2 masks), '#fa3253' (in 2 masks): name"
+    assert found in refused("voc", colours)
     assert "gives no colour in 'cell'" in refused("voc", colours | {"labelmap.txt": "cell\n"})
 
 

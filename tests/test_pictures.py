@@ -160,7 +160,7 @@ def test_masks_of_grey_levels_are_read_and_others_refused(tmp_path: Path) -> Non
     two = np.array([[0, 255], [255, 0]], np.uint8)
     Image.fromarray(two).save(tmp_path / "two.png")
     assert open_mask(tmp_path / "two.png", 2).tolist() == [[0, 1], [1, 0]]
-    with pytest.raises(Undecodable, match="level 255 is not a class: there are 3"):
+    with pytest.raises(Undecodable, match=r"levels 255 are not among classes \(0, 1, 2\): class numbers 0 to 2"):
         open_mask(tmp_path / "two.png", 3)
 
 

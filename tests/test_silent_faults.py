@@ -1,11 +1,13 @@
 """Faults that gave plausible wrong numbers: one test a fault, each with a line on what it would have cost."""
 
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,8 @@ import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.config import read_config, set_values
+from bakeoff.datasets.preparation.mask_files import stored
+from bakeoff.datasets.preparation.mask_kinds import inspect_masks
 from bakeoff.evaluation import classification, scores
 from bakeoff.evaluation.comparison import SEGMENTATION, compare_scores
 from bakeoff.leakage.effects import leakage_effect
@@ -25,6 +29,7 @@ from bakeoff.training.loop import TrainingTask, train
 from bakeoff.training.objective import Examples, segmentation
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -182,6 +187,7 @@ def test_a_leakage_effect_on_different_images_lies_within_what_scores_can_be() -
 BASELINES = """
 import resource, sys
 from pathlib import Path
+import cv2
 import numpy as np
 from bakeoff.artefacts.layout import Project
 from bakeoff.baselines import group
@@ -203,3 +209,22 @@ def test_a_baseline_reports_its_own_memory(tmp_path: Path) -> None:
     folder = Project(tmp_path).task("discs") / "baselines"
     large, small = (int((folder / name / "predictions" / "peak").read_text()) for name in ("large", "small"))
     assert large - small > 150 * 2**10
+
+
+# Cost: a mask saved as JPEG has a dozen levels about 0 and 255, which became a dozen classes with names and scores.
+def test_few_levels_of_a_jpeg_are_not_classes() -> None:
+    disc = np.hypot(*np.mgrid[-16:16, -16:16]) < 9
+    buffer = io.BytesIO()
+    Image.fromarray(disc.astype(np.uint8) * 255).save(buffer, "JPEG", quality=98)
+    found = inspect_masks([("a.jpg", buffer.getvalue())])
+    assert found is not None
+    assert (found.kind, 3 < len(found.counts) <= 64) == ("smoothed", True)
+
+
+# Cost: of class numbers 0 to 3 in a PNG of two bits Pillow makes 0, 85, 170 and 255, and 255 was taken for void; those
+# of 16 bits in RGB became 0, all background.
+def test_class_numbers_are_not_spread_over_the_bits_of_a_channel() -> None:
+    numbers = np.arange(4, dtype=np.uint16).reshape(1, 4)
+    [ok, deep] = cv2.imencode(".png", np.repeat(numbers[..., None], 3, axis=2))
+    assert ok
+    assert stored(deep.tobytes()).values.tolist() == [[0, 1, 2, 3]]

@@ -77,7 +77,8 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         upright = proposal.folder["orientation"] == "upright"
         if not options["dry_run"]:
             sheet = Path(f"add-{name}.png")
-            yield f"  examples: {sheet}, {write_sheet(sheet, tree, reading, upright)} of the images"
+            shown = write_sheet(sheet, tree, reading, upright=upright, threshold=options["threshold"])
+            yield f"  examples: {sheet}, {shown} of the images"
     entries = [
         *data_entries(name, _stored_path(path), chosen.size, proposal),
         *experiments(name, proposal.kind, chosen, config.weights),

@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from bakeoff.adding.looking import spread
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.formats import image_bytes
-from bakeoff.datasets.formats.reading import Entry, Level, Reading, Tree
+from bakeoff.datasets.formats.reading import Entry, Reading, Tree
 from bakeoff.datasets.formats.shapes import draw
-from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
+from bakeoff.datasets.preparation.decode import Undecodable, decode
+from bakeoff.datasets.preparation.mask_files import MaskReader
 from bakeoff.inference.drawing import palette
 
 PAIRS, CLASSES = 12, 24
@@ -26,7 +27,7 @@ COLUMNS = 4
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def write_sheet(path: Path, tree: Tree, reading: Reading, upright: bool) -> int:
+def write_sheet(path: Path, tree: Tree, reading: Reading, *, upright: bool, threshold: int | None) -> int:
     """Write a PNG of examples; how many it shows.
 
     An image that cannot be decoded is left out: it is counted elsewhere.
@@ -36,7 +37,7 @@ def write_sheet(path: Path, tree: Tree, reading: Reading, upright: bool) -> int:
     for entry in spread(reading.entries, PAIRS) if masks else one_of_each(reading.entries, CLASSES):
         try:
             pixels = decode(image_bytes(tree, entry), channels=3, upright=upright).pixels
-            mask = class_mask(tree, reading, entry, *pixels.shape[:2])
+            mask = class_mask(tree, reading, entry, *pixels.shape[:2], threshold=threshold)
             tile = [pixels, _overlaid(pixels, _coloured(mask, reading))]
         except (Undecodable, ValueError):
             continue
@@ -68,58 +69,30 @@ def legend(reading: Reading) -> dict[str, tuple[int, int, int]]:
     return {**found, **({"void": VOID_COLOUR} if reading.ignore else {})}  # type: ignore[dict-item]
 
 
-def class_mask(tree: Tree, reading: Reading, entry: Entry, height: int, width: int) -> np.ndarray:
+def class_mask(
+    tree: Tree, reading: Reading, entry: Entry, height: int, width: int, *, threshold: int | None = None
+) -> np.ndarray:
     """Class numbers of an image, uint8 (H, W); all 0 where there are no masks.
 
     Raises
     ------
     ValueError
-        If a mask is of another size or no picture.
+        If a mask is of another size, or holds what is no class.
+    Undecodable
+        If a mask is no picture.
     """
     if reading.classes is None:
         return np.zeros((height, width), np.uint8)
     if reading.shapes:
         return draw(reading, entry, height, width).classes
     whole = np.zeros((height, width), np.uint8)
+    reader = MaskReader(reading.classes, reading.ignore, threshold=threshold, numbers=entry.objects in entry.masks)
     for name in entry.masks:
-        levels = _levels(tree.read(name))
-        if levels.shape[:2] != (height, width):
+        classes = reader(tree.read(name)).classes
+        if classes.shape != (height, width):
             raise ValueError(f"{name} is of another size than its image")
-        if entry.objects == name:  # its levels are no classes
-            whole[levels > 0] = 1
-        else:
-            whole = np.maximum(whole, _numbers(levels, reading.classes, reading.ignore))
+        whole = np.maximum(whole, classes)
     return whole
-
-
-def _levels(data: bytes) -> np.ndarray:
-    """A mask's levels or palette indices; of colours their numbers as `#rrggbb` has them."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            plain = image if image.mode in ("L", "P", "I", "F") or image.mode.startswith("I;") else image.convert("RGB")
-            plain = plain.convert("L") if image.mode == "1" else plain
-            pixels = np.asarray(plain)
-    except PILLOW_ERRORS as error:
-        raise ValueError(str(error)) from None
-    if pixels.ndim == 2:
-        return pixels.astype(np.int64)
-    if (pixels == pixels[..., :1]).all():
-        return pixels[..., 0].astype(np.int64)
-    return pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-
-
-def _numbers(levels: np.ndarray, classes: Mapping[str, Level], ignore: Sequence[int | str]) -> np.ndarray:
-    found = np.zeros(levels.shape, np.uint8)
-    for number, value in enumerate(classes.values()):
-        for each in [] if value is None else [value] if isinstance(value, int | str) else value:
-            found[levels == _level(each)] = number
-    for each in ignore:
-        found[levels == _level(each)] = VOID
-    return found
-
-
-def _level(value: int | str) -> int:
-    return int(value.removeprefix("#"), 16) if isinstance(value, str) and value.startswith("#") else int(value)
 
 
 def _overlaid(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from PIL import ExifTags, Image
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
+from bakeoff.datasets.preparation.mask_files import MaskReader
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
 
@@ -36,15 +37,11 @@ def open_picture(path: Path, channels: int, *, upright: bool = True) -> np.ndarr
     Undecodable
         If the file cannot be read, or holds no usable picture.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Undecodable(error.strerror or str(error)) from error
-    return np.ascontiguousarray(decode(content, channels, upright=upright).pixels)
+    return np.ascontiguousarray(decode(_content(path), channels, upright=upright).pixels)
 
 
 def open_mask(path: Path, classes: int) -> np.ndarray:
-    """Class indices, uint8 (height, width), of a mask: of a palette the indices, else the grey levels.
+    """Class indices, uint8 (height, width), of a mask whose levels, or palette indices, are these.
 
     Of two classes the foreground may be 255 in place of 1.
 
@@ -53,18 +50,13 @@ def open_mask(path: Path, classes: int) -> np.ndarray:
     Undecodable
         If the file cannot be read, or holds a level that is no class.
     """
+    numbers: dict[str, int | list[int]] = {str(number): number for number in range(classes)}
+    reader = MaskReader(numbers | ({"1": [1, 255]} if classes == 2 else {}))
     try:
-        with Image.open(path) as image:
-            indices = np.array(image) if image.mode == "P" else None
-    except PILLOW_ERRORS as error:
-        raise Undecodable(str(error)) from error
-    mask = open_picture(path, 1, upright=False)[..., 0] if indices is None else indices
-    levels = np.unique(mask)
-    if classes == 2 and set(levels.tolist()) <= {0, 255}:
-        return (mask > 0).astype(np.uint8)
-    if levels[-1] >= classes:
-        raise Undecodable(f"level {levels[-1]} is not a class: there are {classes}, 0 to {classes - 1}")
-    return mask.astype(np.uint8)
+        return reader(_content(path)).classes
+    except ValueError as error:
+        reason = str(error).partition(":")[0]
+        raise Undecodable(f"{reason}: class numbers 0 to {classes - 1} are wanted, as predicted masks have") from error
 
 
 def is_turned(path: Path) -> bool:
@@ -81,6 +73,13 @@ def is_turned(path: Path) -> bool:
             return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
     except PILLOW_ERRORS as error:
         raise Undecodable(str(error)) from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Undecodable(error.strerror or str(error)) from error
 
 
 def masks_by_stem(folder: Path) -> dict[str, list[Path]]:

@@ -9,13 +9,13 @@ from typing import Any
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, Member, Record
 from bakeoff.datasets.archives.tree import Tree, open_tree
-from bakeoff.datasets.folders.masks import MaskReader
 from bakeoff.datasets.formats import image_bytes, read_folder
 from bakeoff.datasets.formats.layout import shared_folders
 from bakeoff.datasets.formats.patterns import without_suffix
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading
 from bakeoff.datasets.formats.shapes import draw
-from bakeoff.datasets.preparation.arrays import Coding, MaskPixels
+from bakeoff.datasets.preparation.arrays import Coding
+from bakeoff.datasets.preparation.mask_files import MaskPixels, MaskReader
 from bakeoff.datasets.preparation.prepare import prepare_listing
 
 # With more classes than this, scores are not broken down by class.

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bakeoff.datasets.archives.records import Finding
+from bakeoff.datasets.preparation.mask_files import Value
 
 # A level of a mask, the label of a shape or a colour such as '#ff8000'; several that make one class; None for the
 # background of shapes, which is what no shape covers.
-Level = int | str | Sequence[int | str] | None
+Level = Value
 
 # Listed in `ignore`, stands for the regions that an annotation marks as a crowd; see `Shape.crowd`.
 CROWD = "iscrowd"

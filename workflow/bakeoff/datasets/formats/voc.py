@@ -17,10 +17,11 @@ from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.formats.documents import SAMPLE, holding, read_xml
 from bakeoff.datasets.formats.labelme import IGNORED
 from bakeoff.datasets.formats.labels import labelled
-from bakeoff.datasets.formats.levels import classes_in, mask_levels
+from bakeoff.datasets.formats.levels import classes_in
 from bakeoff.datasets.formats.names import is_picture, split_of, stem
 from bakeoff.datasets.formats.passed_over import passed_over
 from bakeoff.datasets.formats.reading import Choices, Entry, Level, Reading, Tree
+from bakeoff.datasets.preparation.mask_kinds import mask_facts
 
 # Folders by what is in them; the second name is one that LabelMe gave.
 _IMAGES, _CLASSES = ("jpegimages",), ("segmentationclass", "segmentationclasspng")
@@ -49,7 +50,7 @@ def recognise(tree: Tree) -> float | str:
     """Whether masks of SegmentationClass have images of their names; see `bakeoff.datasets.formats`."""
     masks, images = _by_key(tree, _CLASSES), _by_key(tree, _IMAGES)
     if shared := sorted(masks.keys() & images.keys()):
-        return 0.0 if mask_levels(tree.read(masks[shared[0]])) is None else 1.0
+        return 0.0 if mask_facts(tree.read(masks[shared[0]])) is None else 1.0
     if boxes := holding(tree, [".xml"], b"<annotation>", b"<bndbox>", sample=True):
         return (
             f"{boxes[0]} and the like are Pascal VOC's boxes, which outline nothing: add the masks as "
@@ -129,8 +130,8 @@ def _named(tree: Tree, lists: Sequence[str], boxes: Sequence[str], masks: Sequen
         return {name: level for level, name in enumerate(_CHALLENGE)} if labels and labels <= {*_CHALLENGE} else None
     lines = [line.strip() for line in tree.read(lists[0]).decode("utf-8-sig", "replace").splitlines()]
     names = [line for line in lines if line and not line.startswith("#") and line != IGNORED]
-    looked_at = (mask_levels(tree.read(mask)) for mask in masks[:: len(masks) // SAMPLE + 1])
-    coloured = any(found is not None and isinstance(found.levels[0], str) for found in looked_at)
+    looked_at = (mask_facts(tree.read(mask)) for mask in masks[:: len(masks) // SAMPLE + 1])
+    coloured = any(found is not None and found.coloured for found in looked_at)
     named: dict[str, Level] = {
         name.split(":")[0]: _colour(name, lists[0]) if coloured else level for level, name in enumerate(names)
     }

@@ -33,7 +33,8 @@ from bakeoff.datasets.preparation.decode import (
     resize_classes,
     resize_image,
 )
-from bakeoff.datasets.preparation.objects import object_numbers, resize_objects
+from bakeoff.datasets.preparation.mask_files import MaskPixels, object_numbers
+from bakeoff.datasets.preparation.objects import resize_objects
 
 log = logging.getLogger(__name__)
 
@@ -81,17 +82,6 @@ class Fault(NamedTuple):
     file: str
     finding: str
     detail: str
-
-
-class MaskPixels(NamedTuple):
-    """Class indices of a mask, uint8 (H, W), void where `VOID`; numbers of its objects; what had to be converted.
-
-    The objects are uint16 (H, W), 0 where there is none; None where the mask does not tell them apart.
-    """
-
-    classes: np.ndarray
-    objects: np.ndarray | None = None
-    converted: str = ""
 
 
 @dataclass(frozen=True)

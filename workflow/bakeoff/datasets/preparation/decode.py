@@ -7,13 +7,25 @@ from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bakeoff.artefacts.void import VOID
 
 # A larger picture is refused: it would take gigabytes.
 MAXIMUM_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS  # Pillow warns above this, and refuses twice as many
+# What is read, in Pillow's words. All others are refused, whatever a file is called: some run an external program (EPS,
+# and WMF on Windows), some are stubs, and no image analysis needs the rest.
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "JPEG2000", "BMP", "DIB", "GIF", "PPM")
+# Files that are no pictures but drawings, by how they begin.
+DRAWINGS = {
+    b"%!PS": "an EPS file",
+    b"\xc5\xd0\xd3\xc6": "an EPS file",
+    b"\xd7\xcd\xc6\x9a": "a WMF file",
+    b"\x01\0\0\0": "an EMF file",
+    b"%PDF": "a PDF file",
+    b"<svg": "an SVG file",
+}
 # Pixels converted at a time, which keeps the copies of a large picture small.
 STRIP_PIXELS = 2_000_000
 # What Pillow raises for files that are broken, depending on the format and on where the damage is.
@@ -60,7 +72,7 @@ def header(data: bytes) -> Header:
     Undecodable
         If the bytes are no image, or one of `MAXIMUM_PIXELS` or more.
     """
-    with _opened(data) as image:
+    with opened(data) as image:
         return Header(*image.size, image.mode)
 
 
@@ -89,14 +101,14 @@ def decode(data: bytes, channels: int, *, upright: bool = False) -> Decoded:
     Undecodable
         If the bytes are no image, a broken one, one of a mode without meaning here, or a very large one.
     """
-    with _opened(data) as image:
+    with opened(data) as image:
         try:
             converted = _conversions(image, "L" if channels == 1 else "RGB")
             image.load()
             pixels = _pixels(image, channels)
             return Decoded(_turned(pixels, _orientation(image)) if upright else pixels, converted)
         except PILLOW_ERRORS as error:
-            raise Undecodable(_reason(error)) from error
+            raise Undecodable(reason_of(error)) from error
 
 
 def resize_image(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -130,11 +142,20 @@ def nearest_classes(classes: np.ndarray, size: int) -> np.ndarray:
     return classes[rows[:, None], columns]
 
 
-def _opened(data: bytes) -> Image.Image:
+def opened(data: bytes) -> Image.Image:
+    """An image file before its pixels are read, of one of `FORMATS`.
+
+    Raises
+    ------
+    Undecodable
+        If the bytes are no image, or one of another format or of `MAXIMUM_PIXELS` or more.
+    """
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise Undecodable(_unknown(data)) from error
     except PILLOW_ERRORS as error:
-        raise Undecodable(_reason(error) if data else "the file is empty") from error
+        raise Undecodable(reason_of(error)) from error
     if image.width * image.height >= MAXIMUM_PIXELS:
         raise Undecodable(
             f"{image.width} x {image.height} pixels, above the limit of {MAXIMUM_PIXELS / 1e6:.0f} million"
@@ -142,9 +163,28 @@ def _opened(data: bytes) -> Image.Image:
     return image
 
 
-def _reason(error: Exception) -> str:
-    # Pillow's own words end in the address of a buffer, which would make every audit differ.
+def deep_png(data: bytes) -> np.ndarray | None:
+    """Samples, uint16 (H, W, 3 or 4), of a PNG with 16 bits a colour, of which Pillow keeps 8; None of any other."""
+    if data[:4] != b"\x89PNG" or data[24] != 16 or data[25] == 0:  # bits a sample; 0: grey, which Pillow keeps whole
+        return None
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
+        raise Undecodable("a damaged PNG")
+    return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def reason_of(error: Exception) -> str:
+    """Pillow's words without the address of a buffer in which they end, which would make every audit differ."""
     return str(error).split(" <_io")[0].strip() or type(error).__name__
+
+
+def _unknown(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    drawing = next((name for start, name in DRAWINGS.items() if data.startswith(start)), None)
+    if drawing:
+        return f"it is {drawing}, which only another program can draw: export it as PNG"
+    return "it is damaged, or no picture of a format that is read (PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF)"
 
 
 def _conversions(image: Image.Image, expected: str) -> str:
