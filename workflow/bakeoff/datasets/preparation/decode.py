@@ -84,7 +84,7 @@ def is_turned(data: bytes) -> bool:
     Undecodable
         If the bytes are no image.
     """
-    with _opened(data) as image:
+    with opened(data) as image:
         return image.format != "TIFF" and _orientation(image) in range(2, 9)
 
 
