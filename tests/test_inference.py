@@ -630,7 +630,7 @@ def test_the_command_line_answers_about_the_others_and_exits_with_1(clone: Path,
     good, broken = clone / "mine" / "images" / "dark" / "002.png", tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     said = refused("cells-otsu", str(broken), str(good), "--out", str(tmp_path / "out"), "--json")
-    assert f"bakeoff:   {broken}: cannot identify" in said
+    assert f"bakeoff:   {broken}: it is damaged, or no picture" in said
     [line] = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
     assert json.loads(line)["file"] == str(good)
 
