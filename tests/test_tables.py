@@ -360,7 +360,7 @@ def test_two_folders_of_masks_are_asked_about() -> None:
     files = {**pairs("a", "b"), "labels/a.png": png(4, 4), "labels/b.png": png(4, 4)}
     assert refused("pairs", files) == (
         "folders.mine: images are called images/{id} and their masks labels/{id}, or images/{id} and masks/{id}: state "
-        "images and masks."
+        "folders.mine.images and folders.mine.masks."
     )
     assert read("pairs", files, masks="masks").choices["masks"] == "masks/{id}"
     assert "state patterns, as in" in refused("pairs", files, masks="others")
