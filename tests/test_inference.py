@@ -675,7 +675,7 @@ def test_there_is_one_table(clone: Path, tmp_path: Path) -> None:
 def test_one_broken_file_is_named_and_the_others_are_answered(clone: Path, tmp_path: Path) -> None:
     good, broken = clone / "mine" / "images" / "dark" / "002.png", tmp_path / "a.png"
     broken.write_bytes(b"no image")
-    with pytest.raises(BakeoffError, match=r"(?s)1 of 2 files.*a\.png: cannot identify"):
+    with pytest.raises(BakeoffError, match=r"(?s)1 of 2 files.*a\.png: it is damaged, or no picture"):
         predict_pictures("cells-otsu", [str(broken), str(good)], tmp_path / "out", root=clone, json_lines=True)
     (line,) = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert line["file"] == str(good)

@@ -138,7 +138,7 @@ def test_tall_pictures_are_converted_strip_by_strip(monkeypatch: pytest.MonkeyPa
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"Thumbs.db is no picture", "cannot identify"),
+        (b"Thumbs.db is no picture", "no picture of a format that is read"),
         (encoded(noise(0))[:900], "truncated"),
         (encoded(np.zeros((4, 4), np.float32), "TIFF"), "range of floating-point"),
     ],

@@ -342,14 +342,15 @@ def test_levels_that_number_objects_are_recognised() -> None:
 def test_masks_that_hold_no_classes_are_refused_in_a_sentence() -> None:
     smooth = np.arange(100).reshape(10, 10)
     assert refused("pairs", with_masks(smooth, smooth)) == (
-        "folders.mine.masks: masks/0.png has 100 grey levels, as smoothed masks and JPEG have: save masks without "
-        "smoothing as PNG, or state folders.mine.threshold, the level from which on a pixel is foreground."
+        "folders.mine.masks: masks/0.png has 100 grey levels, as smoothed masks and JPEG have (0, 1, 2, 3, 4, 5, 6, 7 "
+        "and 92 more): save masks without smoothing as PNG, or state folders.mine.threshold, the level from which on a "
+        "pixel is foreground."
     )
     assert read("pairs", with_masks(smooth, smooth), threshold=50).classes == {"background": 0, "foreground": 1}
     coloured = with_masks([[[0, 0, 0], [255, 0, 0]]])
     assert refused("pairs", coloured) == (
-        "folders.mine.classes: the masks have the colours '#000000', '#ff0000': name the class of each, as in "
-        "{background: '#000000', leaf: '#00ff00'}."
+        "folders.mine.classes: the masks have the colours '#000000' (in 1 mask), '#ff0000' (in 1 mask): name "
+        "the class of each, as in {background: '#000000', leaf: '#00ff00'}."
     )
     clear = with_masks([[[0, 0, 0, 255], [0, 0, 0, 0]]])
     assert "are of one colour, and their transparency holds the mask" in refused("pairs", clear)
