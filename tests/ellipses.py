@@ -33,6 +33,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "lungs": {
         "dataset": "lungs",
         "kind": "segmentation",
+        "score": {"class": "lung"},
         "target": None,
         "split": {
             "name": "stratified",

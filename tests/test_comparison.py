@@ -275,7 +275,7 @@ def run(root: Path) -> None:
     costs = {name: json.loads((each.predictions / "cost.json").read_text()) for name, each in folders.items()}
     compare(
         "lungs",
-        "segmentation",
+        {"kind": "segmentation"},
         {name: with_facts(experiment) for name, experiment in EXPERIMENTS.items()},
         costs,
         {name: each.predictions for name, each in folders.items()},

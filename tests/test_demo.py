@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.baselines.group import run_baselines
@@ -36,7 +37,6 @@ from bakeoff.demo.pool import Pool
 from bakeoff.demo.rendering import comparison_html, indices_uri, overlay_uri
 from bakeoff.demo.server import open_method
 from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
-from bakeoff.inference.drawing import palette
 from bakeoff.inference.predictors import Answer, Predictor
 from bakeoff.tasks.evaluate import evaluate
 from bakeoff.training.train import train
@@ -277,7 +277,7 @@ def test_masks_come_through_as_pictures() -> None:
     np.testing.assert_array_equal(np.asarray(indices), mask)
     seen = np.asarray(overlay.convert("RGBA"))
     np.testing.assert_array_equal(seen[..., 3], np.where(mask == 0, 0, 255))
-    np.testing.assert_array_equal(seen[mask > 0][:, :3], palette()[mask[mask > 0]])
+    np.testing.assert_array_equal(seen[mask > 0][:, :3], class_colours()[mask[mask > 0]])
 
 
 def _bytes_of(uri: str) -> bytes:
@@ -553,7 +553,7 @@ class TestTheApi:
             scores = pd.read_csv(Project(clone).evaluated("lungs", each["experiment"]) / "scores.csv", index_col="id")[
                 "dice"
             ]
-            assert each["dice"] == pytest.approx(scores[id_], abs=1e-6)
+            assert each["score"] == pytest.approx(scores[id_], abs=1e-6)
             assert each["seconds"] > 0
         assert answer["true_mask"].startswith("data:image/png;base64,")
         assert answer["note"] == NO_MEDICAL_DEVICE

@@ -155,7 +155,7 @@ def test_truth_that_two_networks_contradict_together_is_doubtful(task: Task) -> 
         each.__dict__["masks"] = replace(each.masks, masks=dict.fromkeys(each.masks.masks, drawn))
     (found,) = doubtful_masks(replace(task, experiments=agreeing), 64)
     assert (found["id"], found["title"]) == (ids[3], "Dice of the two networks 1.000")
-    assert [each.rsplit(" ", 1)[1] for each in found["dice"]] == ["0.400", "0.400"]
+    assert [each.rsplit(" ", 1)[1] for each in found["scores"]] == ["0.400", "0.400"]
     assert doubtful_masks(replace(task, experiments=agreeing[:1]), 64) == []
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.prepared import Fold
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.splits.splitting import keeps_groups
 from bakeoff.evaluation.bootstrap import Interval
 from bakeoff.evaluation.paired import compare_paired
@@ -118,7 +119,7 @@ def test_masks_contradict_each_other_below_half_an_overlap() -> None:
     masks = np.array(
         [
             [[1, 1], [0, 0]],
-            [[2, 2], [0, 0]],  # the same foreground, of another class
+            [[2, 2], [0, 0]],  # the same pixels, of another class
             [[1, 0], [1, 0]],  # Dice 2 * 1 / 4: just not a contradiction
             [[0, 0], [1, 1]],
             [[0, 0], [0, 0]],
@@ -126,14 +127,17 @@ def test_masks_contradict_each_other_below_half_an_overlap() -> None:
         ],
         np.uint8,
     )
-    assert mask_conflicts(pairs((0, 1), (0, 2), (0, 3), (0, 4), (4, 5)), masks).tolist() == [
-        False,
+    assert mask_conflicts(pairs((0, 1), (0, 2), (0, 3), (0, 4), (4, 5)), masks, 3, (1, 2)).tolist() == [
+        True,
         False,
         True,
         True,
         False,
     ]
-    assert mask_conflicts(NONE, masks).tolist() == []
+    void = masks.copy()
+    void[1, 0] = VOID
+    assert mask_conflicts(pairs((0, 1)), void, 3, (1, 2)).tolist() == [False]
+    assert mask_conflicts(NONE, masks, 3, (1, 2)).tolist() == []
 
 
 def test_two_annotations_of_identical_images_fail_and_of_near_duplicates_warn() -> None:

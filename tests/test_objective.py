@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.mask_score import mask_score
 from bakeoff.training.losses import (
     balanced_accuracy,
     class_weights,
     dice_cross_entropy,
-    foreground_dice,
+    image_scores,
     label_cross_entropy,
     label_weights,
 )
@@ -180,7 +181,7 @@ def test_segmentation_is_dice_and_cross_entropy_scored_by_dice() -> None:
     expected = dice_cross_entropy(logits, batch.masks, class_weights(batch.masks, 2))
     assert objective.loss(logits, batch).item() == expected.item()
     measured = objective.measured(logits, batch)
-    assert torch.equal(measured, foreground_dice((logits[:, 0] > 0).long(), batch.masks, 2))
+    assert torch.equal(measured, image_scores((logits[:, 0] > 0).long(), batch.masks, mask_score(None, CLASSES[:2], 0)))
     assert objective.score(measured, batch) == measured.mean().item()
     assert objective.score_name == "Dice"
 

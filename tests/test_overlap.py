@@ -11,6 +11,7 @@ from bakeoff.evaluation.overlap import (
     dice,
     foreground_counts,
     iou,
+    pixel_accuracy,
 )
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -52,24 +53,30 @@ def test_counts_and_scores_of_a_5x5_picture() -> None:
         "iou": 4 / 10,
         "precision": 4 / 8,
         "recall": 4 / 6,
-        "pixel_accuracy": 19 / 25,
     }
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "overlap", "accuracy"),
-    [
-        (EMPTY, EMPTY, 1.0, 1.0),
-        (EMPTY, TRUTH, 0.0, 19 / 25),
-        (TRUTH, EMPTY, 0.0, 19 / 25),
-        (EMPTY, FULL, 0.0, 0.0),
-        (FULL, FULL, 1.0, 1.0),
-    ],
+    ("truth", "prediction", "overlap"),
+    [(EMPTY, EMPTY, 1.0), (EMPTY, TRUTH, 0.0), (TRUTH, EMPTY, 0.0), (EMPTY, FULL, 0.0), (FULL, FULL, 1.0)],
 )
-def test_empty_masks(truth: np.ndarray, prediction: np.ndarray, overlap: float, accuracy: float) -> None:
-    found = scores(truth, prediction)
-    assert found.pop("pixel_accuracy") == accuracy
-    assert found == dict.fromkeys(("dice", "iou", "precision", "recall"), overlap)
+def test_empty_masks(truth: np.ndarray, prediction: np.ndarray, overlap: float) -> None:
+    assert scores(truth, prediction) == dict.fromkeys(("dice", "iou", "precision", "recall"), overlap)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_pixel_accuracy_and_means_over_classes_equal_sklearn(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth, prediction = rng.integers(0, classes, (2, 4, 5))
+    confusion = class_confusion(truth, prediction, classes + 1)  # and a class that is nowhere
+    assert pixel_accuracy(confusion) == metrics.accuracy_score(truth.ravel(), prediction.ravel())
+    there = np.union1d(truth, prediction)
+    for score, reference in ((dice, metrics.f1_score), (iou, metrics.jaccard_score)):
+        by_class = dict(zip(there, reference(truth.ravel(), prediction.ravel(), average=None), strict=True))
+        assert class_mean(score, confusion) == pytest.approx(np.mean(list(by_class.values())))
+        scored = [0, classes]
+        expected = [value for index, value in by_class.items() if index in scored] or [1.0]
+        assert class_mean(score, confusion, scored) == pytest.approx(np.mean(expected))
 
 
 def test_scores_of_many_images_are_the_scores_of_each() -> None:
@@ -95,7 +102,6 @@ def test_equals_sklearn(seed: int, some: float, others: float) -> None:
         "iou": metrics.jaccard_score(true, predicted, zero_division=float(empty)),
         "precision": metrics.precision_score(true, predicted, zero_division=float(empty)),
         "recall": metrics.recall_score(true, predicted, zero_division=float(empty)),
-        "pixel_accuracy": metrics.accuracy_score(true, predicted),
     }
     assert scores(truth, prediction) == pytest.approx(expected)
     tn, fp, fn, tp = metrics.confusion_matrix(true, predicted, labels=[False, True]).ravel()

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, decode, resize_image
 from bakeoff.inference.command import output_names
-from bakeoff.inference.drawing import outlined, palette, resize_mask, write_mask, write_overlay
+from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
 from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
 from bakeoff.report.pictures import mask_picture
 from PIL import ExifTags, Image, ImageOps
@@ -148,12 +149,12 @@ def test_a_mask_is_indices_and_colours(tmp_path: Path) -> None:
     assert np.array_equal(open_mask(tmp_path / "m.png", 3), mask)
     with Image.open(tmp_path / "m.png") as image:
         assert np.array_equal(np.asarray(image), mask)
-        assert np.array_equal(np.asarray(image.convert("RGB")), palette()[mask])
-    assert len(np.unique(palette()[:8], axis=0)) == 8
+        assert np.array_equal(np.asarray(image.convert("RGB")), class_colours()[mask])
+    assert len(np.unique(class_colours()[:8], axis=0)) == 8
 
 
 def test_a_class_has_the_colour_that_the_report_gives_it() -> None:
-    assert np.array_equal(palette()[2:6], mask_picture(np.arange(2, 6, dtype=np.uint8)[None])[0])
+    assert np.array_equal(class_colours()[2:6], mask_picture(np.arange(2, 6, dtype=np.uint8)[None])[0])
 
 
 def test_masks_of_grey_levels_are_read_and_others_refused(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_an_outline_has_its_class_s_colour_and_the_image_stays() -> None:
     mask[2:7, 2:7] = 2
     drawn = outlined(pixels, mask)
     ring = (mask > 0) & ~np.pad(np.ones((3, 3), bool), 3)
-    assert (drawn[ring] == palette()[2]).all()
+    assert (drawn[ring] == class_colours()[2]).all()
     assert np.array_equal(drawn[~ring], np.repeat(pixels, 3, axis=-1)[~ring])
 
 

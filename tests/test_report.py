@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.cost import added_cost
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.comparison import KINDS, draw
 from bakeoff.report import wording
 from bakeoff.report.charts import CostPoint, ThresholdLine, histogram_chart, inline, pareto_chart
@@ -349,7 +351,7 @@ def test_images_with_nothing_to_find_have_a_sentence_of_their_own(project: Path)
     assert answer(spoilt)["on_empty"] == (
         f"2 test images have nothing to find. There {best.label} finds something (Dice 0) in 50.0 % of its answers, "
         "and nothing (Dice 1) in 50.0 %. On the other "
-        f"{scores['id'].nunique() - 2} images its mean Dice is 0.750."
+        f"{scores['id'].nunique() - 2} images its mean is 0.750."
     )
 
 
@@ -363,8 +365,13 @@ def test_methods_that_score_alike_everywhere_are_named_together(project: Path) -
 
 
 def test_the_colours_of_masks_are_named() -> None:
-    assert mask_key(["background", "lung"]) == "black is background, white is lung"
-    assert mask_key(["background", "pet", "border"]).endswith("white is pet, orange is border")
+    assert mask_key(["background", "lung"]) == [
+        {"name": "background", "colour": "#000000"},
+        {"name": "lung", "colour": "#f0e442"},
+    ]
+    colours = class_colours()
+    assert len({tuple(colour) for colour in colours[:23]}) == 23
+    assert colours[VOID].tolist() == [128, 128, 128]
 
 
 def test_an_oracle_is_marked_in_the_figure_unless_its_name_says_so(project: Path) -> None:
@@ -692,7 +699,8 @@ class TestPictures:
         assert picture(np.zeros((100, 50, 3), np.uint8), 40).shape == (40, 20, 3)
 
     def test_masks_survive_as_png(self) -> None:
-        assert np.array_equal(decoded(png_uri(mask_picture(self.SQUARE))), 255 * self.SQUARE)
+        colours = mask_picture(self.SQUARE)
+        assert np.array_equal(decoded(png_uri(colours)), cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
 
     def test_classes_have_colours_of_their_own(self) -> None:
         colours = mask_picture(np.array([[0, 1, 2, 3]], np.uint8))[0]

@@ -89,6 +89,7 @@ def test_scores_of_masks_are_those_of_each_mask(truth: np.ndarray, classes: list
             counts = confusion_counts(true, guess)
             assert row[["tp", "fp", "fn", "tn"]].tolist() == list(counts)
             assert row[list(OVERLAP_SCORES)].tolist() == [score(counts) for score in OVERLAP_SCORES.values()]
+            assert row["pixel_accuracy"] == np.mean(truth[place] == prediction[place])
             assert tuple(row[["hd95", "assd"]]) == hd95_and_assd(true, guess)
             assert row["boundary_iou"] == iou(confusion_counts(boundary_band(true), boundary_band(guess)))
             assert confusion[place].tolist() == class_confusion(truth[place], prediction[place], len(classes)).tolist()
@@ -212,7 +213,7 @@ def test_the_headlines_of_a_trimap_tell_the_conventions_apart(
     trimaps[:, :, 3][truth[:, :, 3] == 1] = 2  # the first of each object's five columns
     np.save(prepared / "masks.npy", trimaps)
     write_predictions(tmp_path, TEST_IDS, {0: truth[[1, 2, 4, 5]]})  # of two classes, the border taken for the pet
-    score("pets-any", None, prepared, split, tmp_path, tmp_path, resamples=100)
+    score("pets-any", None, prepared, split, tmp_path, tmp_path, resamples=100, ranked_by={"class": TRIMAP[1]})
     table = pd.read_csv(tmp_path / "scores.csv")
     assert table.columns.tolist() == ["id", "seed", "hospital", *SCORES, *OF_CLASSES, *OF_BORDER]
     assert table["iou"].tolist() == pytest.approx([4 / 5, 4 / 5, 4 / 5, 1])  # the last is empty

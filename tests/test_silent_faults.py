@@ -14,6 +14,8 @@ import pytest
 import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.mask_score import mask_score
+from bakeoff.artefacts.void import VOID
 from bakeoff.config import read_config, set_values
 from bakeoff.datasets.preparation.mask_files import stored
 from bakeoff.datasets.preparation.mask_kinds import inspect_masks
@@ -26,6 +28,7 @@ from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
 from bakeoff.training.fit import training_key
 from bakeoff.training.loop import TrainingTask, train
+from bakeoff.training.losses import class_weights, dice_cross_entropy, image_scores
 from bakeoff.training.objective import Examples, segmentation
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
@@ -190,6 +193,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.mask_score import mask_score
+from bakeoff.artefacts.void import VOID
+from bakeoff.artefacts.mask_score import mask_score
+from bakeoff.artefacts.void import VOID
 from bakeoff.baselines import group
 
 def taking_memory(name, settings, seeds, project, folder):
@@ -228,3 +235,57 @@ def test_class_numbers_are_not_spread_over_the_bits_of_a_channel() -> None:
     [ok, deep] = cv2.imencode(".png", np.repeat(numbers[..., None], 3, axis=2))
     assert ok
     assert np.array_equal(stored(deep.tobytes()).values, numbers)
+
+
+def three_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """True masks of three classes and a prediction that is right on nine of ten pixels; uint8, (6, 8, 8) each."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 3, (6, 8, 8)).astype(np.uint8)
+    return truth, np.where(rng.random(truth.shape) < 0.1, rng.integers(0, 3, truth.shape), truth).astype(np.uint8)
+
+
+# Cost: of two foreground classes the first alone ranked the methods; with the two swapped another method won.
+def test_swapping_the_numbers_of_two_classes_changes_no_score() -> None:
+    truth, prediction = three_classes(0)
+    swapped = np.array([0, 2, 1], np.uint8)
+    names, scored = ["background", "a", "b"], mask_score(None, ["background", "a", "b"], 0).scored
+    (one,) = scores.score_masks(truth, [prediction], classes=names, scored=scored)
+    (other,) = scores.score_masks(swapped[truth], [swapped[prediction]], classes=names, scored=scored)
+    pd.testing.assert_frame_equal(one.table, other.table)
+    a, b = (scores.score_masks(truth, [prediction], classes=names, scored=(k,))[0].table["dice"] for k in (1, 2))
+    assert one.table["dice"].tolist() == pytest.approx(((a + b) / 2).tolist())
+
+
+# Cost: pixels that nobody annotated count as mistakes of whoever predicts something there.
+def test_void_pixels_change_no_score_and_no_loss() -> None:
+    truth, prediction = three_classes(1)
+    truth[:, :, :3] = VOID
+    guess = prediction.copy()
+    guess[:, :, :3] = 2
+    tables = [
+        scores.score_masks(truth, [each], classes=["a", "b", "c"], scored=(0, 1, 2))[0].table
+        for each in (prediction, guess)
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    masks, weights = torch.from_numpy(truth), class_weights(torch.from_numpy(truth), 3)
+    assert torch.equal(weights, class_weights(masks[:, :, 3:], 3))
+    logits = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    inside = dice_cross_entropy(logits[..., 3:], masks[..., 3:], weights)
+    assert dice_cross_entropy(logits, masks, weights, void=True).item() == pytest.approx(inside.item(), abs=1e-6)
+    score = mask_score(None, ["a", "b", "c"], None)
+    measured = [image_scores(torch.from_numpy(each), masks, score) for each in (prediction, guess)]
+    assert torch.equal(*measured)
+
+
+# Cost: the weights that are kept are the best by another score than the one that the report ranks by.
+@pytest.mark.parametrize("setting", [None, "mean-iou", {"class": "b"}])
+@pytest.mark.parametrize("background", [0, None])
+def test_weights_are_kept_by_the_score_of_the_evaluation(setting: Any, background: int | None) -> None:
+    truth, prediction = three_classes(2)
+    truth[0], prediction[0] = 0, 0  # nothing to find, and nothing found
+    truth[1][truth[1] == 2] = 1  # a class that this image lacks
+    names = ["a", "b", "c"]
+    score = mask_score(setting, names, background)
+    (evaluated,) = scores.score_masks(truth, [prediction], classes=names, scored=score.scored)
+    chosen = image_scores(torch.from_numpy(prediction), torch.from_numpy(truth), score)
+    assert chosen.tolist() == pytest.approx(evaluated.table[score.measure].tolist(), abs=1e-6)

@@ -23,6 +23,7 @@ import pytest
 import timm
 import torch
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.mask_score import MaskScore, mask_score
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
 from bakeoff.models import resnet50_unet, timm_classifier, unet
 from bakeoff.progress.interruption import is_alive
@@ -43,7 +44,7 @@ from bakeoff.training.loop import (
     learning_rate_factor,
     train,
 )
-from bakeoff.training.losses import class_weights, dice_cross_entropy, foreground_dice
+from bakeoff.training.losses import class_weights, dice_cross_entropy, image_scores
 from bakeoff.training.objective import Examples, Objective, classification, segmentation
 from bakeoff.training.predict import predict
 from bakeoff.training.preprocessing import channels_first, class_indices, normalise, to_unit_range
@@ -195,6 +196,11 @@ def record_of(run: str = "seed0") -> dict[str, Any]:
 # --- loss and score
 
 
+def score_of(classes: int) -> MaskScore:
+    """Mean Dice of all classes but the first."""
+    return mask_score(None, ["a", "b", "c"][:classes], 0)
+
+
 def test_one_logit_loss_is_dice_plus_balanced_cross_entropy() -> None:
     # Probabilities of foreground 0.75, 0.5, 0.5, 0.25; the truth is 1, 1, 0, 0.
     logits = torch.tensor([math.log(3), 0.0, 0.0, -math.log(3)]).view(1, 1, 2, 2)
@@ -241,11 +247,11 @@ def test_class_weights_are_inverse_roots_of_the_shares_with_mean_1_over_the_pixe
     assert (0.9 * weights[0] + 0.1 * weights[1]).item() == pytest.approx(1)
 
 
-def test_foreground_dice_is_of_each_image_and_empty_on_empty_is_1() -> None:
+def test_the_score_is_of_each_image_and_empty_on_empty_is_1() -> None:
     masks = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 0, 0]], [[0, 0, 0, 0]], [[1, 1, 2, 2]]])
     predicted = torch.tensor([[[1, 0, 1, 0]], [[0, 0, 0, 0]], [[1, 0, 0, 0]], [[1, 1, 0, 2]]])
-    assert foreground_dice(predicted[:3], masks[:3], 2).tolist() == [0.5, 1, 0]
-    assert foreground_dice(predicted[3:], masks[3:], 3).tolist() == pytest.approx([(1 + 2 / 3) / 2])
+    assert image_scores(predicted[:3], masks[:3], score_of(2)).tolist() == [0.5, 1, 0]
+    assert image_scores(predicted[3:], masks[3:], score_of(3)).tolist() == pytest.approx([(1 + 2 / 3) / 2])
 
 
 def test_class_indices_are_the_sign_of_one_logit_and_the_greatest_of_several() -> None:
@@ -437,7 +443,7 @@ def test_it_learns_and_writes_what_the_architecture_promises(place: Path, capfd:
     truth = np.load("prepared/masks.npy")[-5:]
     masks = np.load("experiment/seed1/masks.npy")
     assert masks.dtype == np.uint8
-    overlap = foreground_dice(torch.from_numpy(masks), torch.from_numpy(truth), 2)
+    overlap = image_scores(torch.from_numpy(masks), torch.from_numpy(truth), score_of(2))
     assert overlap.mean() > 0.9
     table = pd.read_csv("experiment/predictions.csv", dtype={"id": str})
     assert table["id"].tolist() == ["016", "017", "018", "019", "020"] * 2
@@ -679,7 +685,7 @@ def test_class_and_mask_are_learned_together_or_the_class_alone(tmp_path: Path, 
     assert torch.equal(network.mask_head.weight, start.mask_head.weight) != masks  # type: ignore[union-attr]
     assert examples.masks is not None
     predicted = torch.from_numpy(predict_masks(network, examples.images, set_up("fp32")))
-    assert (foreground_dice(predicted, examples.masks, 2).mean() > 0.9) == masks
+    assert (image_scores(predicted, examples.masks, score_of(2)).mean() > 0.9) == masks
 
 
 # --- classifiers

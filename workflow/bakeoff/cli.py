@@ -345,6 +345,7 @@ def masks(name: str) -> None:
     from bakeoff.datasets.derived.masks import predict_masks_of
 
     recipe = config.recipe(settings["segmenter"]["recipe"])
+    settings["segmenter"]["score"] = config.task(settings["segmenter"]["task"])["score"]
     predict_masks_of(name, settings, recipe, settings["inner_folds"][config.profile], PROJECT, inputs)
 
 
@@ -401,6 +402,7 @@ def export(experiment: str, int8: bool | None) -> None:
         folder,
         int8=int8,
         resamples=config.resamples,
+        ranked_by=settings["score"],
     )
     click.echo(f"The networks of {experiment} are in {folder}.", err=True)
 

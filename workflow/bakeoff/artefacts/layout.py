@@ -7,6 +7,8 @@ from pathlib import Path
 # What tells that a folder of results is an experiment's; see `ExperimentFolder`.
 ABOUT = "experiment.json"
 BASELINES = "baselines"
+# Of an experiment with three classes of masks or more.
+CLASS_SCORES, PIXEL_CONFUSION = "class_scores.csv", "pixel_confusion.csv"
 
 
 def masks_file(fold: int | str, variant: str) -> str:

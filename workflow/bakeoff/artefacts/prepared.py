@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.mask_score import MaskScore, mask_score
 from bakeoff.artefacts.void import VOID as VOID
 
 
@@ -25,7 +27,7 @@ class Prepared:
     images
         uint8, (n, height, width, channels), values 0 to 255, memory-mapped.
     masks
-        uint8 class indices, (n, height, width), memory-mapped; None for a data set without masks.
+        uint8 class indices or `VOID`, (n, height, width), memory-mapped; None for a data set without masks.
     index
         One row an image, in the order of `images`; columns `id`, `group`, the data set's labels, `source`,
         `original_height`, `original_width`.
@@ -41,8 +43,27 @@ class Prepared:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the mask's classes; the position is the index in `masks`, 0 the background."""
+        """Names of the mask's classes; the position is the index in `masks`."""
         return list(self.about["classes"])
+
+    @property
+    def background(self) -> int | None:
+        """Index of the class that is no foreground; None where every class counts."""
+        index: int | None = self.about.get("background", 0)
+        return index
+
+    @property
+    def foreground_classes(self) -> list[str]:
+        """Names of all classes but the background."""
+        return [name for index, name in enumerate(self.classes) if index != self.background]
+
+    def score(self, setting: str | Mapping[str, str] | None) -> MaskScore:
+        """The score of masks that a task's `score` names; see `bakeoff.artefacts.mask_score`."""
+        return mask_score(setting, self.classes, self.background)
+
+    def foreground(self, mask: np.ndarray) -> np.ndarray:
+        """Where a mask of any shape shows anything but background and void; bool."""
+        return (mask != VOID) & (mask != self.background if self.background is not None else True)
 
     @property
     def strata(self) -> list[str]:

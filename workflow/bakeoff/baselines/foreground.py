@@ -69,7 +69,9 @@ def fixed_class(foreground: str | int, classes: int) -> int:
     return named
 
 
-def foreground_masks(images: Sequence[np.ndarray], thresholds: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+def foreground_masks(
+    images: Sequence[np.ndarray], thresholds: np.ndarray, foreground: np.ndarray, index: int = 1
+) -> np.ndarray:
     """Masks of the pixels whose grey level is in the foreground's class.
 
     Parameters
@@ -79,14 +81,16 @@ def foreground_masks(images: Sequence[np.ndarray], thresholds: np.ndarray, foreg
     thresholds
         (n, classes - 1), or NaN where there is none, which makes a picture background.
     foreground
-        Class of each picture, (n,).
+        Class of grey levels of each picture, (n,).
+    index
+        Index in the masks of what is looked for.
 
     Returns
     -------
     numpy.ndarray
-        uint8, (n, height, width), 0 and 1.
+        uint8, (n, height, width), 0 and `index`.
     """
-    chosen = (class_of_level(thresholds) == foreground[:, None]).astype(np.uint8)
+    chosen = np.where(class_of_level(thresholds) == foreground[:, None], index, 0).astype(np.uint8)
     masks = np.empty((len(images), *images[0].shape), np.uint8)
     for image, lookup, mask in zip(images, chosen, masks, strict=True):
         cv2.LUT(image, lookup, dst=mask)

@@ -10,7 +10,17 @@ from bakeoff.artefacts.layout import BASELINES
 from bakeoff.config.messages import bare_sentences
 from bakeoff.config.naming import nearest
 from bakeoff.config.own_names import wrong_name, wrong_path
-from bakeoff.config.schema import PROFILES, Classical, Config, Derived, Network, PredictedMasks, Recipe, Training
+from bakeoff.config.schema import (
+    PROFILES,
+    Classical,
+    ClassScore,
+    Config,
+    Derived,
+    Network,
+    PredictedMasks,
+    Recipe,
+    Training,
+)
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -69,6 +79,15 @@ def _targets(config: Config, dataset: str) -> tuple[str, ...]:
     return targets
 
 
+def _classes(config: Config, dataset: str) -> tuple[str, ...]:
+    """Classes of a data set's masks; none of a folder whose entry does not name them."""
+    if dataset in config.folders:
+        return tuple(config.folders[dataset].class_values or ())
+    package = PACKAGE / "datasets" / "sources" / config.datasets[dataset].source / "__init__.py"
+    classes: tuple[str, ...] = constants(package).get("CLASSES", ())
+    return classes
+
+
 def _wrong_data(config: Config) -> Iterable[str]:
     for name, dataset in config.datasets.items():
         yield from _unknown(f"datasets.{name}.source", dataset.source, _sources(), "data source")
@@ -98,6 +117,8 @@ def _wrong_tasks(config: Config) -> Iterable[str]:
         )
         if task.target and read:
             yield from _unknown(f"tasks.{name}.target", task.target, _targets(config, task.dataset), "label")
+        if isinstance(task.score, ClassScore) and read and (classes := _classes(config, task.dataset)):
+            yield from _unknown(f"tasks.{name}.score.class", task.score.class_, classes, "class")
         if wrong_name(name):
             yield f"tasks.{name}: a folder or page of this name is Bakeoff's own: rename the task."
         if name not in used:

@@ -139,18 +139,34 @@ class FoldedSplit(Section):
 AnySplit = StratifiedSplit | RandomSplit | PublishedSplit | LabelledSplit | FoldedSplit
 
 
+class ClassScore(Section):
+    """The score of one class."""
+
+    class_: str = Field(alias="class")
+
+
 class Task(Section):
-    """What methods compete in: a data set, what is to be predicted, and which images train and test."""
+    """What methods compete in: a data set, what is to be predicted, and which images train and test.
+
+    Attributes
+    ----------
+    score
+        What ranks the methods of a segmentation, by which weights are kept: `mean-dice` (where nothing is said) or
+        `mean-iou` over the foreground classes, or `{class: NAME}`, the Dice of that class.
+    """
 
     dataset: str
     kind: Literal["segmentation", "classification"]
     target: str | None = None
+    score: Literal["mean-dice", "mean-iou"] | ClassScore | None = None
     split: Annotated[AnySplit, Field(discriminator="name")]
 
     @model_validator(mode="after")
     def _target_of_classification(self) -> "Task":
         if (self.kind == "classification") != (self.target is not None):
             raise ValueError("'target', the label to predict, goes with kind classification and no other")
+        if self.score is not None and self.kind != "segmentation":
+            raise ValueError("'score', what masks are ranked by, goes with kind segmentation and no other")
         return self
 
 
@@ -578,7 +594,7 @@ class Config(Section):
         BakeoffError
             If there is no such task.
         """
-        settings: dict[str, Any] = named(self.tasks, name, "task").model_dump()
+        settings: dict[str, Any] = named(self.tasks, name, "task").model_dump(by_alias=True)
         if settings["split"]["name"] == "folds":
             settings["split"]["folds"] = settings["split"]["folds"][self.profile]
         return settings
@@ -640,6 +656,7 @@ class Config(Section):
                     "task": task,
                     "images": group.dataset,
                     "target": self.tasks[task].target,
+                    "score": self.task(task)["score"],
                     "pictures": None,
                     "segmenter": None,
                     "pretrained": None,
@@ -655,6 +672,7 @@ class Config(Section):
             **network.model_dump(),
             "family": family,
             "target": self.tasks[network.task].target,
+            "score": self.task(network.task)["score"],
             "pictures": derived.model_dump() if derived else None,
             "segmenter": masks.segmenter.experiment if masks else None,
             "pretrained": None if network.weights == "none" else self.weights[network.weights].network,

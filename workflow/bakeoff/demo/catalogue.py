@@ -12,6 +12,7 @@ import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
 from bakeoff.cards.notes import medical_note
 from bakeoff.config import CONFIG_FILE, Config, read_config
@@ -47,6 +48,8 @@ class DemoTask:
     ----------
     name, kind, target
         As in the configuration; `target` is None for masks.
+    ranked_by
+        The configuration's `score`, of masks.
     data
         Its prepared images, memory-mapped.
     split
@@ -66,6 +69,7 @@ class DemoTask:
     name: str
     kind: str
     target: str | None
+    ranked_by: str | Mapping[str, str] | None
     data: Prepared
     split: Path
     detector: Detector | None
@@ -77,8 +81,13 @@ class DemoTask:
     @property
     def title(self) -> str:
         """A line for the list of tasks."""
-        what = " and ".join(self.classes[1:]) if self.target is None else self.target
+        what = " and ".join(self.data.foreground_classes) if self.target is None else self.target
         return f"{self.name}: {what} in {self.data.about['title']}"
+
+    @property
+    def mask_score(self) -> MaskScore:
+        """What masks are scored by."""
+        return self.data.score(self.ranked_by)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -162,6 +171,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
         name=name,
         kind=settings.kind,
         target=settings.target,
+        ranked_by=config.task(name)["score"],
         data=data,
         split=split,
         detector=detector_of_task(project.root, name, data.images.shape[1], data.images.shape[3]),

@@ -11,7 +11,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, resize_image
 from bakeoff.demo.catalogue import DemoTask, Method
 from bakeoff.evaluation.out_of_distribution import THRESHOLD
-from bakeoff.evaluation.overlap import confusion_counts, dice
+from bakeoff.evaluation.scores import scored_alone
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import Answer, Predictor
 
@@ -57,8 +57,8 @@ class Outcome:
         None if the method failed.
     words
         Why it failed.
-    dice
-        Of class 1 with the true mask, where that is known.
+    score
+        The task's score of the mask, where the true one is known.
     """
 
     method: Method
@@ -66,7 +66,7 @@ class Outcome:
     mask_classes: list[str]
     answer: Answer | None
     words: str = ""
-    dice: float | None = None
+    score: float | None = None
 
     @property
     def areas(self) -> dict[str, float]:
@@ -173,7 +173,7 @@ def compare(
     outcomes = []
     for place, method in enumerate(methods):
         progress(place, method)
-        outcomes.append(_outcome(picture, method, get))
+        outcomes.append(_outcome(task, picture, method, get))
     return Comparison(task, picture, outcomes, _score(task, picture))
 
 
@@ -181,7 +181,7 @@ def _score(task: DemoTask, picture: Picture) -> float | None:
     return None if task.detector is None else float(task.detector.scores(picture.prepared[None])[0])
 
 
-def _outcome(picture: Picture, method: Method, get: Callable[[str], Predictor]) -> Outcome:
+def _outcome(task: DemoTask, picture: Picture, method: Method, get: Callable[[str], Predictor]) -> Outcome:
     try:
         predictor = get(method.experiment)
         [answer] = predictor.predict(picture.prepared[None])
@@ -189,8 +189,8 @@ def _outcome(picture: Picture, method: Method, get: Callable[[str], Predictor]) 
         return Outcome(method, [], [], None, words=str(error))
     score = None
     if picture.true_mask is not None and answer.mask is not None:
-        score = float(dice(confusion_counts(picture.true_mask == 1, answer.mask == 1)))
-    return Outcome(method, predictor.classes, predictor.mask_classes, answer, dice=score)
+        score = scored_alone(picture.true_mask, answer.mask, len(task.data.classes), task.mask_score)
+    return Outcome(method, predictor.classes, predictor.mask_classes, answer, score=score)
 
 
 def as_values(comparison: Comparison, mask_uri: Callable[[np.ndarray], str]) -> dict[str, Any]:
@@ -226,6 +226,6 @@ def _outcome_values(outcome: Outcome, mask_uri: Callable[[np.ndarray], str]) -> 
         "seconds": None if answer is None else answer.seconds,
         "mask": None if answer is None or answer.mask is None else mask_uri(answer.mask),
         "areas": outcome.areas,
-        "dice": outcome.dice,
+        "score": outcome.score,
         "probabilities": None if probabilities is None else dict(zip(outcome.classes, probabilities, strict=True)),
     }

@@ -13,8 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from bakeoff.artefacts.colours import class_colours
 from bakeoff.demo.comparing import Comparison, Outcome
-from bakeoff.inference.drawing import palette
 from bakeoff.report.pictures import webp_uri
 from bakeoff.report.wording import milliseconds
 
@@ -37,6 +37,7 @@ def comparison_html(comparison: Comparison) -> str:
             "label": picture.true_label,
         },
         target=task.target,
+        score_name=task.mask_score.title if task.target is None else "",
         classes=_legend(_mask_classes(comparison)),
         out_of_distribution_score=comparison.out_of_distribution_score,
         out_of_distribution=comparison.out_of_distribution,
@@ -64,7 +65,7 @@ def small(pixels: np.ndarray, side: int) -> np.ndarray:
 def overlay_uri(mask: np.ndarray) -> str:
     """Class indices, uint8 (H, W), as a PNG of colours: the background transparent, the others opaque."""
     image = Image.fromarray(mask, mode="P")
-    image.putpalette(palette().tobytes())
+    image.putpalette(class_colours().tobytes())
     return _png_uri(image, transparency=0)
 
 
@@ -81,7 +82,7 @@ def _mask_classes(comparison: Comparison) -> list[str]:
 
 
 def _legend(classes: Sequence[str]) -> list[dict[str, str]]:
-    colours = palette()
+    colours = class_colours()
     return [{"name": name, "colour": "#" + colours[n].tobytes().hex()} for n, name in enumerate(classes) if n]
 
 
@@ -95,7 +96,7 @@ def _outcome(outcome: Outcome, true_label: str | None) -> dict[str, Any]:
         "time": None if answer is None else milliseconds(1000 * answer.seconds),
         "mask": None if found is None else overlay_uri(found),
         "areas": [{"name": name, "share": f"{100 * share:.1f} %"} for name, share in outcome.areas.items()],
-        "dice": None if outcome.dice is None else f"{outcome.dice:.3f}",
+        "score": None if outcome.score is None else f"{outcome.score:.3f}",
         "bars": [
             {"name": name, "share": f"{100 * share:.1f} %", "width": f"{100 * share:.2f}", "true": name == true_label}
             for name, share in outcome.likeliest

@@ -21,7 +21,7 @@ from bakeoff.diff.revisions import (
     scores_path,
 )
 from bakeoff.evaluation.bootstrap import Interval
-from bakeoff.evaluation.comparison import KINDS, Kind, seed_scores
+from bakeoff.evaluation.comparison import Kind, kind_of, seed_scores
 from bakeoff.evaluation.paired import Paired, Verdict, compare_paired, holm, holm_factors, verdict
 
 # Verdicts that no test gives.
@@ -184,11 +184,11 @@ def _read_pair(
     scores_a, scores_b = (_read_scores(name, *side) for side in (before, after))
     data_a, data_b = (images(revision, entry.dataset) for revision, entry in (before, after))
     why_not = _another_question(before[1], after[1]) or _other_images(data_a, data_b, scores_a, scores_b)
-    return _Pair(name, KINDS[after[1].kind], scores_a, scores_b, data_a.groups, data_b.groups, why_not)
+    return _Pair(name, kind_of(vars(after[1]), None), scores_a, scores_b, data_a.groups, data_b.groups, why_not)
 
 
 def _read_scores(name: str, revision: Revision, entry: Entry) -> pd.DataFrame:
-    column = KINDS[entry.kind].column
+    column = kind_of(vars(entry), None).column
     return seed_scores(read_scores(revision, scores_path(entry.task, name), column), column)
 
 
@@ -196,7 +196,7 @@ def _another_question(a: Entry, b: Entry) -> str | None:
     """What keeps the scores of two entries of one name from being compared, if anything does."""
     told = [
         f"{key} was {old} and is {new}"
-        for key in ("dataset", "kind", "target")
+        for key in ("dataset", "kind", "target", "score")
         if (old := getattr(a, key)) != (new := getattr(b, key))
     ]
     return "; ".join(told) or None
@@ -228,7 +228,7 @@ def _judge(pairs: Sequence[_Pair], margins: Mapping[str, float], resamples: int)
 
 
 def _margin(kind: Kind, margins: Mapping[str, float]) -> float:
-    return margins[next(name for name, each in KINDS.items() if each == kind)]
+    return margins["classification" if kind.binary else "segmentation"]
 
 
 def _test(pair: _Pair, resamples: int) -> Paired:

@@ -207,12 +207,15 @@ class Entry:
         segmentation or classification.
     target
         The label that is predicted; None for masks.
+    score
+        What masks are ranked by, as the configuration says it.
     """
 
     task: str
     dataset: str
     kind: str
     target: str | None
+    score: Any = None
 
 
 def read_entries(revision: Revision) -> dict[str, Entry]:
@@ -240,7 +243,7 @@ def read_entries(revision: Revision) -> dict[str, Entry]:
 
 
 def _entry(name: str, task: Mapping[str, Any]) -> Entry:
-    return Entry(name, task["dataset"], task["kind"], task.get("target"))
+    return Entry(name, task["dataset"], task["kind"], task.get("target"), task.get("score"))
 
 
 @dataclass(frozen=True)

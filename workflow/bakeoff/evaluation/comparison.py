@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bakeoff.artefacts.mask_score import mask_score
 from bakeoff.evaluation.areas import compare_areas, measure_areas
 from bakeoff.evaluation.bootstrap import BOUNDS, Interval, mean_interval
 from bakeoff.evaluation.classification import accuracy_interval
@@ -22,7 +23,7 @@ from bakeoff.evaluation.paired import (
     verdict,
 )
 from bakeoff.evaluation.ranking import rank_ranges
-from bakeoff.evaluation.scores import seed_scores
+from bakeoff.evaluation.scores import TWO_CLASSES, seed_scores
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,27 @@ KINDS = {
     ),
 }
 SEGMENTATION, CLASSIFICATION = KINDS["segmentation"], KINDS["classification"]
+
+
+def kind_of(task: Mapping[str, Any], about: Mapping[str, Any] | None) -> Kind:
+    """What the methods of a task are compared by.
+
+    Parameters
+    ----------
+    task
+        The configuration's entry: `kind` and `score`.
+    about
+        `dataset.json` of its data set; None leaves out of the title how many classes there are.
+    """
+    if task["kind"] != "segmentation":
+        return KINDS[str(task["kind"])]
+    if about is None:
+        score = mask_score("mean-iou" if task.get("score") == "mean-iou" else None, TWO_CLASSES, 0)
+    else:
+        score = mask_score(task.get("score"), about["classes"], about.get("background", 0))
+    return replace(SEGMENTATION, headline=score.measure, column=score.measure, title=score.title)
+
+
 PAIR_COLUMNS = (
     *("first", "second", "images", "difference", "low", "high"),
     *("test", "p_value", "p_holm", "effect", "verdict", "images_to_decide"),

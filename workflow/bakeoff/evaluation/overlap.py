@@ -11,7 +11,7 @@ Where a score's denominator is 0, it is defined so that agreement is 1 and disag
 A mean over classes leaves out those that are in neither the truth nor the prediction.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -114,15 +114,48 @@ def foreground_counts(
     )
 
 
-def class_mean(score: Callable[[Counts], np.ndarray], confusion: np.ndarray) -> np.ndarray:
-    """Mean of a score over the classes that are in the truth, in the prediction, or in both.
+def class_counts(confusion: np.ndarray) -> Counts:
+    """Counts of every class against all others, each (..., classes), from (..., classes, classes)."""
+    tp = confusion.diagonal(axis1=-2, axis2=-1)
+    fn, fp = confusion.sum(axis=-1) - tp, confusion.sum(axis=-2) - tp
+    return Counts(tp, fp, fn, confusion.sum(axis=(-2, -1))[..., None] - tp - fn - fp)
+
+
+def present_mean(values: np.ndarray, counts: Counts, of_none: float = 1.0) -> np.ndarray:
+    """Mean over the classes that are in the truth, in the prediction, or in both.
+
+    Parameters
+    ----------
+    values
+        A score of every class, (..., classes).
+    counts
+        Of the same classes.
+    of_none
+        What it is where no class is there.
+
+    Returns
+    -------
+    ndarray
+        float64, (...,).
+    """
+    there = counts.tp + counts.fp + counts.fn > 0
+    some = there.any(axis=-1)
+    return np.where(some, np.average(values, axis=-1, weights=there | ~some[..., None]), of_none)
+
+
+def class_mean(
+    score: Callable[[Counts], np.ndarray], confusion: np.ndarray, scored: Sequence[int] | None = None
+) -> np.ndarray:
+    """Mean of a score over the classes that are in the truth, in the prediction, or in both; 1 where none is.
 
     Parameters
     ----------
     score
         For example `iou`; each class is scored against all others.
     confusion
-        (..., classes, classes), none of them all 0.
+        (..., classes, classes).
+    scored
+        The classes that count; None for all.
 
     Returns
     -------
@@ -131,13 +164,13 @@ def class_mean(score: Callable[[Counts], np.ndarray], confusion: np.ndarray) -> 
 
     Examples
     --------
-    >>> class_mean(iou, np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]]))  # 6 of 8, and 2 of 4
-    np.float64(0.625)
+    >>> float(class_mean(iou, np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]])))  # 6 of 8, and 2 of 4
+    0.625
     """
-    tp = confusion.diagonal(axis1=-2, axis2=-1)
-    fn, fp = confusion.sum(axis=-1) - tp, confusion.sum(axis=-2) - tp
-    tn = confusion.sum(axis=(-2, -1))[..., None] - tp - fn - fp
-    return np.average(score(Counts(tp, fp, fn, tn)), axis=-1, weights=tp + fp + fn > 0)
+    counts = class_counts(confusion)
+    if scored is not None:
+        counts = Counts(*(each[..., list(scored)] for each in counts))
+    return present_mean(score(counts), counts)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, *, of_none: np.ndarray | float) -> np.ndarray:
@@ -165,9 +198,9 @@ def recall(counts: Counts) -> np.ndarray:
     return _share(counts.tp, counts.tp + counts.fn, of_none=np.where(counts.fp == 0, 1.0, 0.0))
 
 
-def pixel_accuracy(counts: Counts) -> np.ndarray:
-    """(tp + tn) / all pixels, from 0 to 1."""
-    return np.asarray((counts.tp + counts.tn) / (counts.tp + counts.fp + counts.fn + counts.tn))
+def pixel_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Share of the pixels whose class is right, (...,), of (..., classes, classes); 1 where there is no pixel."""
+    return _share(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)), of_none=1.0)
 
 
 OVERLAP_SCORES: dict[str, Callable[[Counts], np.ndarray]] = {
@@ -175,5 +208,4 @@ OVERLAP_SCORES: dict[str, Callable[[Counts], np.ndarray]] = {
     "iou": iou,
     "precision": precision,
     "recall": recall,
-    "pixel_accuracy": pixel_accuracy,
 }

@@ -1,19 +1,23 @@
 """Scores of masks by image, and the headline figures over all images.
 
-The foreground is class 1. Where a further class is called `border`, a band along the outline that annotators gave to
+A task scores one class or several (`bakeoff.artefacts.mask_score`). Of several every score is the mean, image by image,
+over those that the truth or the prediction of the image holds; an image that holds none of them, rightly, scores as two
+empty masks do. Void pixels of the truth are left out: in surface distances they belong to no class on either side.
+
+Where one class is scored and a further class is called `border`, a band along the outline that annotators gave to
 neither side, every method is scored under three conventions:
 
 | convention | columns | foreground of the truth | foreground of a prediction | pixels left out |
 |---|---|---|---|---|
-| a class of its own | `dice`, `iou`, ... | class 1 | class 1 | none |
-| foreground | `..._border_as_foreground` | class 1 and the border | class 1 and the border | none |
-| ignored | `..._border_ignored` | class 1 | class 1 | those that are truly border |
+| a class of its own | `dice`, `iou`, ... | the scored class | the scored class | none |
+| foreground | `..._border_as_foreground` | that class and the border | that class and the border | none |
+| ignored | `..._border_ignored` | the scored class | the scored class | those that are truly border |
 
 A method of two classes predicts no border. Under the first convention every border pixel that it assigns to the
 foreground is a false positive; under the second it has to find the border's outer edge; only the third treats it like
-methods that predict the border. Predicting border gains nothing: on a pixel of class 1 it is a false negative under the
-first and the third, on background a false positive under the second. The mean over classes gives a method that never
-predicts border 0 for that class.
+methods that predict the border. Predicting border gains nothing: on a pixel of the scored class it is a false negative
+under the first and the third, on background a false positive under the second. The mean over classes gives a method
+that never predicts border 0 for that class.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bakeoff.artefacts.mask_score import MaskScore
+from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.bootstrap import (
     BOUNDS,
     SHARE,
@@ -38,16 +44,19 @@ from bakeoff.evaluation.overlap import (
     OVERLAP_SCORES,
     Counts,
     class_confusion,
+    class_counts,
     class_mean,
     confusion_counts,
     dice,
     foreground_counts,
     iou,
+    pixel_accuracy,
+    present_mean,
 )
 from bakeoff.evaluation.surface import boundary_band, hd95_and_assd
 
-# The class that is scored: the first after the background.
-FOREGROUND = 1
+# What is scored where nothing else is said: the first class after the background.
+FOREGROUND = (1,)
 BORDER = "border"
 TWO_CLASSES = ("background", "foreground")
 
@@ -64,9 +73,10 @@ class MaskScores(NamedTuple):
     Attributes
     ----------
     table
-        One row an image: `tp, fp, fn, tn` (pixels), `dice, iou, precision, recall, pixel_accuracy` (0 to 1), `hd95,
-        assd` (pixels) and `boundary_iou` (0 to 1), all of class 1 against the rest; with three classes or more
-        `mean_dice, mean_iou` over the classes of the image; with a border `dice_border_as_foreground,
+        One row an image: `tp, fp, fn, tn` (pixels, of several classes their sums), `dice, iou, precision, recall`
+        (0 to 1), `hd95, assd` (pixels) and `boundary_iou` (0 to 1), of the scored classes each against the rest;
+        `pixel_accuracy`, the share of the pixels whose class is right; with three classes or more `mean_dice,
+        mean_iou` over all classes of the image; with a border `dice_border_as_foreground,
         iou_border_as_foreground, dice_border_ignored, iou_border_ignored`. No value is ever NaN: empty masks are scored
         as `overlap` and `surface` say.
     confusion
@@ -78,11 +88,12 @@ class MaskScores(NamedTuple):
 
 
 class _Measured(NamedTuple):
-    """One prediction of one image: (classes, classes) pixels, counts of the bands' pixels, and hd95 and assd."""
+    """One prediction of one image: (classes, classes) pixels; of every scored class the counts of the bands' pixels,
+    (scored, 4), and hd95 and assd, (scored, 2)."""
 
     confusion: Any
-    bands: Counts
-    distances: tuple[float, float]
+    bands: list[Counts]
+    distances: list[tuple[float, float]]
 
 
 def score_masks(
@@ -90,6 +101,7 @@ def score_masks(
     predictions: Sequence[np.ndarray],
     *,
     classes: Sequence[str] = TWO_CLASSES,
+    scored: Sequence[int] = FOREGROUND,
     threads: int = 1,
 ) -> list[MaskScores]:
     """Score any number of predictions of the same images.
@@ -97,11 +109,13 @@ def score_masks(
     Parameters
     ----------
     truth
-        uint8 class indices, (images, height, width).
+        uint8 class indices or `VOID`, (images, height, width).
     predictions
-        Each like `truth`: one a seed, or one a method.
+        Each like `truth`, without void: one a seed, or one a method.
     classes
         Names of the classes, two or more, in the order of their indices.
+    scored
+        Indices of those that the scores are of.
     threads
         Images scored at once; the result does not depend on it.
 
@@ -113,62 +127,79 @@ def score_masks(
     Raises
     ------
     ValueError
-        If a prediction's shape is not the truth's, or an index is no class. Of two classes whatever is not class 1 is
-        background.
+        If a prediction's shape is not the truth's, or an index is no class.
     """
     for prediction in predictions:
         if prediction.shape != truth.shape:
             raise ValueError(f"Truth {truth.shape} and prediction {prediction.shape} differ in shape.")
     with ThreadPoolExecutor(threads) as pool:
         images = zip(truth, *predictions, strict=True)
-        measured = list(pool.map(lambda image: _measure(image[0], image[1:], len(classes)), images))
-    return [_mask_scores([image[place] for image in measured], classes) for place in range(len(predictions))]
+        measured = list(pool.map(lambda image: _measure(image[0], image[1:], len(classes), scored), images))
+    return [_mask_scores([image[place] for image in measured], classes, scored) for place in range(len(predictions))]
 
 
-def _measure(truth: np.ndarray, predictions: Sequence[np.ndarray], classes: int) -> list[_Measured]:
-    true = truth == FOREGROUND
-    true_band = boundary_band(true)
+def _measure(
+    truth: np.ndarray, predictions: Sequence[np.ndarray], classes: int, scored: Sequence[int]
+) -> list[_Measured]:
+    void = truth == VOID
+    answered = ~void if void.any() else None
+    true = [truth == index for index in scored]
+    true_bands = [boundary_band(each) for each in true]
     measured = []
     for prediction in predictions:
-        predicted = prediction == FOREGROUND
-        if classes == len(TWO_CLASSES):  # counting pixels of masks is ten times faster than counting pairs of classes
-            counts = confusion_counts(true, predicted)
-            confusion: Any = ((counts.tn, counts.fp), (counts.fn, counts.tp))
+        predicted = [prediction == index for index in scored]
+        if answered is not None:
+            confusion: Any = class_confusion(truth[answered], prediction[answered], classes)
+            predicted = [each & answered for each in predicted]
+        elif classes == len(TWO_CLASSES) and tuple(scored) == FOREGROUND:
+            # Counting pixels of masks is ten times faster than counting pairs of classes.
+            _require_classes(truth, prediction, classes)
+            counts = confusion_counts(true[0], predicted[0])
+            confusion = ((counts.tn, counts.fp), (counts.fn, counts.tp))
         else:
             confusion = class_confusion(truth, prediction, classes)
-        bands = confusion_counts(true_band, boundary_band(predicted))
-        measured.append(_Measured(confusion, bands, hd95_and_assd(true, predicted)))
+        bands = [confusion_counts(band, boundary_band(each)) for band, each in zip(true_bands, predicted, strict=True)]
+        distances = [hd95_and_assd(*each) for each in zip(true, predicted, strict=True)]
+        measured.append(_Measured(confusion, bands, distances))
     return measured
 
 
-def _mask_scores(measured: Sequence[_Measured], classes: Sequence[str]) -> MaskScores:
+def _require_classes(truth: np.ndarray, prediction: np.ndarray, classes: int) -> None:
+    highest = max(truth.max(initial=0), prediction.max(initial=0))
+    if highest >= classes:
+        raise ValueError(f"Class {highest} is none of {classes}, which are counted from 0.")
+
+
+def _mask_scores(measured: Sequence[_Measured], classes: Sequence[str], scored: Sequence[int]) -> MaskScores:
     confusion = np.array([image.confusion for image in measured], np.int64).reshape(-1, len(classes), len(classes))
-    bands = Counts(*np.array([image.bands for image in measured], np.int64).reshape(-1, 4).T)
-    hd95, assd = np.array([image.distances for image in measured], np.float64).reshape(-1, 2).T
-    counts = foreground_counts(confusion, [FOREGROUND])
+    bands = Counts(
+        *np.array([image.bands for image in measured], np.int64).reshape(-1, len(scored), 4).transpose(2, 0, 1)
+    )
+    distances = np.array([image.distances for image in measured], np.float64).reshape(-1, len(scored), 2)
+    counts = Counts(*(each[:, list(scored)] for each in class_counts(confusion)))
     columns = {
-        **counts._asdict(),
-        **{name: score(counts) for name, score in OVERLAP_SCORES.items()},
-        "hd95": hd95,
-        "assd": assd,
-        "boundary_iou": iou(bands),
+        **{name: each.sum(axis=1) for name, each in counts._asdict().items()},
+        **{name: present_mean(score(counts), counts) for name, score in OVERLAP_SCORES.items()},
+        "pixel_accuracy": pixel_accuracy(confusion),
+        "hd95": present_mean(distances[..., 0], counts, of_none=0.0),
+        "assd": present_mean(distances[..., 1], counts, of_none=0.0),
+        "boundary_iou": present_mean(iou(bands), counts),
     }
     if len(classes) > len(TWO_CLASSES):
         columns |= {"mean_dice": class_mean(dice, confusion), "mean_iou": class_mean(iou, confusion)}
-    for name, convention in _border_conventions(classes).items():
-        counts = convention(confusion)
-        columns |= {f"dice_{name}": dice(counts), f"iou_{name}": iou(counts)}
+    for name, convention in _border_conventions(classes, scored).items():
+        border = convention(confusion)
+        columns |= {f"dice_{name}": dice(border), f"iou_{name}": iou(border)}
     return MaskScores(pd.DataFrame(columns), confusion)
 
 
-def _border_conventions(classes: Sequence[str]) -> dict[str, Callable[[np.ndarray], Counts]]:
+def _border_conventions(classes: Sequence[str], scored: Sequence[int]) -> dict[str, Callable[[np.ndarray], Counts]]:
     """By name, how a confusion is counted other than with the border as a class of its own; none without a border."""
-    if BORDER not in classes[FOREGROUND + 1 :]:
+    if len(scored) > 1 or BORDER not in classes or (border := list(classes).index(BORDER)) == scored[0]:
         return {}
-    border = list(classes).index(BORDER)
     return {
-        "border_as_foreground": partial(foreground_counts, foreground=[FOREGROUND, border]),
-        "border_ignored": partial(foreground_counts, foreground=[FOREGROUND], ignored_truth=[border]),
+        "border_as_foreground": partial(foreground_counts, foreground=[*scored, border]),
+        "border_ignored": partial(foreground_counts, foreground=scored, ignored_truth=[border]),
     }
 
 
@@ -218,7 +249,13 @@ def headline(scores: pd.DataFrame, groups: pd.Series, *, resamples: int) -> dict
 
 
 def dataset_headline(
-    confusion: np.ndarray, classes: Sequence[str], groups: np.ndarray, *, resamples: int, seed: int = 0
+    confusion: np.ndarray,
+    classes: Sequence[str],
+    groups: np.ndarray,
+    *,
+    resamples: int,
+    scored: Sequence[int] = FOREGROUND,
+    seed: int = 0,
 ) -> dict[str, dict[str, float | None]]:
     """Overlap over the data set: scores of the pixels of all images together, in which large objects count for more.
 
@@ -232,6 +269,8 @@ def dataset_headline(
         (images,). Images of one group are drawn together.
     resamples
         How often the images are drawn again, to sum their pixels anew.
+    scored
+        Indices of the classes whose overlap, or mean overlap, `dataset_dice` and `dataset_iou` are.
     seed
         Of the random numbers: the same pixels and seed give the same intervals.
 
@@ -258,9 +297,9 @@ def dataset_headline(
     if confusion.shape[1] == 0 or confusion.shape[1] != len(groups):
         raise ValueError(f"{len(groups)} groups for {confusion.shape[1]} images.")
     member = pd.factorize(np.asarray(groups))[0]
-    found = _dataset_figures(confusion.sum(axis=1), classes)
-    resampled = _dataset_figures(_resampled_sums(confusion, member, resamples, seed), classes)
-    pseudo = _pseudo_values(confusion, classes, found)
+    found = _dataset_figures(confusion.sum(axis=1), classes, scored)
+    resampled = _dataset_figures(_resampled_sums(confusion, member, resamples, seed), classes, scored)
+    pseudo = _pseudo_values(confusion, classes, scored, found)
     count = int(member.max()) + 1
     intervals = {}
     for name, of_seeds in found.items():
@@ -271,13 +310,85 @@ def dataset_headline(
     return intervals
 
 
-def _dataset_figures(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
+def scored_alone(truth: np.ndarray, prediction: np.ndarray, classes: int, score: MaskScore) -> float:
+    """The score of one prediction of one image, 0 to 1, by itself.
+
+    Parameters
+    ----------
+    truth
+        uint8 class indices or `VOID`, (height, width).
+    prediction
+        The same, without void.
+    classes
+        How many there are.
+    score
+        Of which of them, and what.
+    """
+    answered = truth != VOID
+    confusion = class_confusion(truth[answered], prediction[answered], classes)
+    return float(class_mean({"dice": dice, "iou": iou}[score.measure], confusion, score.scored))
+
+
+def class_scores(confusion: np.ndarray, classes: Sequence[str], groups: np.ndarray, resamples: int) -> pd.DataFrame:
+    """Dice and IoU of every class, over the images that hold it.
+
+    Parameters
+    ----------
+    confusion
+        Pixels by seed, image, true class and predicted class, (seeds, images, classes, classes).
+    classes
+        Their names.
+    groups
+        (images,). Images of one group are drawn together.
+    resamples
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        A row a class: `class`, `images` (that truly hold it), `pixels` (its true share of all, 0 to 1), `dice_mean,
+        dice_low, dice_high, iou_mean, iou_low, iou_high`, over these images, and `dataset_iou`, of the pixels of all
+        images together; scores are NaN of a class that no image holds.
+    """
+    counts, totals = class_counts(confusion), class_counts(confusion.sum(axis=1))
+    true = confusion[0].sum(axis=-1)
+    rows = []
+    for index, name in enumerate(classes):
+        holds = true[:, index] > 0
+        row: dict[str, Any] = {"class": name, "images": int(holds.sum()), "pixels": true[:, index].sum() / true.sum()}
+        for score in (dice, iou):
+            values = score(Counts(*(each[..., index] for each in counts)))[:, holds].T
+            interval = (
+                mean_interval(values, resamples=resamples, groups=np.asarray(groups)[holds], bounds=SHARE)
+                if holds.any()
+                else Interval(np.nan, np.nan, np.nan)
+            )
+            row |= {f"{score.__name__}_{end}": value for end, value in interval._asdict().items()}
+        row["dataset_iou"] = iou(Counts(*(each[..., index] for each in totals))).mean() if holds.any() else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def pixel_confusion(confusion: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Shares of each true class's pixels by predicted class (`true, predicted, share`), over all images and seeds."""
+    pixels = confusion.sum(axis=(0, 1))
+    shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+    names = list(classes)
+    return pd.DataFrame(
+        [
+            {"true": names[true], "predicted": names[predicted], "share": float(shares[true, predicted])}
+            for true in range(len(names))
+            for predicted in range(len(names))
+        ]
+    )
+
+
+def _dataset_figures(confusion: np.ndarray, classes: Sequence[str], scored: Sequence[int]) -> dict[str, np.ndarray]:
     """Scores of summed confusions, (..., classes, classes), each (...,)."""
-    counts = foreground_counts(confusion, [FOREGROUND])
-    figures = {"dataset_dice": dice(counts), "dataset_iou": iou(counts)}
+    figures = {"dataset_dice": class_mean(dice, confusion, scored), "dataset_iou": class_mean(iou, confusion, scored)}
     if len(classes) > len(TWO_CLASSES):
         figures["dataset_mean_iou"] = class_mean(iou, confusion)
-    for name, convention in _border_conventions(classes).items():
+    for name, convention in _border_conventions(classes, scored).items():
         figures[f"dataset_iou_{name}"] = iou(convention(confusion))
     return figures
 
@@ -292,11 +403,11 @@ def _resampled_sums(confusion: np.ndarray, member: np.ndarray, resamples: int, s
 
 
 def _pseudo_values(
-    confusion: np.ndarray, classes: Sequence[str], found: dict[str, np.ndarray]
+    confusion: np.ndarray, classes: Sequence[str], scored: Sequence[int], found: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """What each image adds to each seed's figure, (images, seeds); the figure itself where there is but one image."""
     images = confusion.shape[1]
     if images == 1:
         return {name: of_seeds[None] for name, of_seeds in found.items()}
-    without = _dataset_figures(confusion.sum(axis=1, keepdims=True) - confusion, classes)
+    without = _dataset_figures(confusion.sum(axis=1, keepdims=True) - confusion, classes, scored)
     return {name: images * of_seeds - (images - 1) * without[name].T for name, of_seeds in found.items()}

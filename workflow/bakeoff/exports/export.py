@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name
 from bakeoff.cards.notes import medical_note
-from bakeoff.evaluation.overlap import confusion_counts, dice
 from bakeoff.evaluation.paired import compare_paired
+from bakeoff.evaluation.scores import scored_alone
 from bakeoff.exports.onnx_runtime import METADATA_KEY, OnnxNetwork, class_indices
 from bakeoff.exports.quantisation import quantise
 from bakeoff.training.device import Runtime, set_up
@@ -69,6 +70,7 @@ def export(
     *,
     int8: bool,
     resamples: int,
+    ranked_by: str | Mapping[str, str] | None = None,
 ) -> None:
     """Write `seedK.onnx` (with cross-validation `seedK-foldJ.onnx`) of every network, and `parity.json`.
 
@@ -90,6 +92,8 @@ def export(
         Whether to write `seedK-int8.onnx` too, and to measure what it loses.
     resamples
         Of the bootstrap behind the interval of that loss.
+    ranked_by
+        The task's `score`, of masks.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def export(
             "tolerance": TOLERANCE,
             "versions": {package: version(package) for package in ("torch", "onnx", "onnxruntime")},
             "files": files,
-            "int8": _export_int8(networks, data, images, beside, resamples) if int8 else None,
+            "int8": _export_int8(networks, data, images, beside, resamples, data.score(ranked_by)) if int8 else None,
         }
         write_text(beside / "parity.json", json.dumps(parity, indent=2, allow_nan=False) + "\n")
 
@@ -425,7 +429,12 @@ def require_parity(name: str, found: Mapping[str, Any]) -> None:
 
 
 def _export_int8(
-    networks: Sequence[TrainedNetwork], data: Prepared, images: Path | None, folder: Path, resamples: int
+    networks: Sequence[TrainedNetwork],
+    data: Prepared,
+    images: Path | None,
+    folder: Path,
+    resamples: int,
+    score: MaskScore,
 ) -> dict[str, Any]:
     """Write the networks with 8 bits, and measure the loss of score against those of fp32 in `folder`."""
     rows = np.concatenate([spread(each.fold.test, INT8_IMAGES) for each in networks if each.seed == networks[0].seed])
@@ -437,7 +446,7 @@ def _export_int8(
         quantise(fp32, int8, pictures[spread(trained.fold.train, CALIBRATION_IMAGES)])
         tested = spread(trained.fold.test, INT8_IMAGES)
         for precision, path in (("fp32", fp32), ("int8", int8)):
-            scored = _scores(OnnxNetwork.open(path, providers=CPU), pictures, tested, data)
+            scored = _scores(OnnxNetwork.open(path, providers=CPU), pictures, tested, data, score)
             scores[precision].setdefault(trained.seed, []).append(scored)
         files.append({"file": int8.name, "mib": round(int8.stat().st_size / 2**20, 2)})
     by_seed = {each: np.stack([np.concatenate(parts) for parts in found.values()], 1) for each, found in scores.items()}
@@ -447,7 +456,7 @@ def _export_int8(
     logger.info("int8: %+.4f (%+.4f to %+.4f) on %d images", found.difference, found.low, found.high, found.images)
     return {
         "files": files,
-        "score": "accuracy" if binary else "dice",
+        "score": "accuracy" if binary else score.measure,
         **{precision: float(values.mean()) for precision, values in by_seed.items()},
         # A single group of near-duplicates has no interval.
         **{key: None if np.isnan(value := getattr(found, key)) else value for key in ("difference", "low", "high")},
@@ -457,8 +466,10 @@ def _export_int8(
     }
 
 
-def _scores(network: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray, data: Prepared) -> np.ndarray:
-    """Dice of class 1, or whether the class is right, float64 (rows,)."""
+def _scores(
+    network: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray, data: Prepared, score: MaskScore
+) -> np.ndarray:
+    """The task's score of masks, or whether the class is right, float64 (rows,)."""
     parts = []
     for start in range(0, len(rows), IMAGES_AT_A_TIME):
         some = rows[start : start + IMAGES_AT_A_TIME]
@@ -466,5 +477,5 @@ def _scores(network: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray, data: 
             parts.append(network.probabilities(pictures[some]).argmax(axis=1) == data.labels(target)[some])
         else:
             pairs = zip(data.true_masks()[some], network.masks(pictures[some]), strict=True)
-            parts.append(np.array([dice(confusion_counts(truth == 1, mask == 1)) for truth, mask in pairs]))
+            parts.append(np.array([scored_alone(truth, mask, len(data.classes), score) for truth, mask in pairs]))
     return np.concatenate(parts).astype(np.float64)

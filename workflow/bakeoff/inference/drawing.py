@@ -6,29 +6,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bakeoff.artefacts.colours import class_colours
 from bakeoff.datasets.derived.drawing import inner_edge
 
-# Background black, then the colours of Okabe and Ito (2008) that are told apart with any colour vision: classes 2 to 5
-# as the report's mask pictures have them. Class 1, white there, has to be seen on light images too.
-COLOURS = (
-    (0, 0, 0),
-    (240, 228, 66),
-    (213, 94, 0),
-    (0, 114, 178),
-    (0, 158, 115),
-    (204, 121, 167),
-    (86, 180, 233),
-    (230, 159, 0),
-)
 # Outlines of a picture whose longer side has so many pixels are one pixel wide, of a larger one in proportion.
 PIXELS_AN_OUTLINE = 400
 LARGEST_JPEG_SIDE = 65_500
-
-
-def palette() -> np.ndarray:
-    """RGB of every class index, uint8 (256, 3); the colours repeat after the background."""
-    others = np.array(COLOURS[1:], np.uint8)
-    return np.vstack([np.array(COLOURS[:1], np.uint8), others[np.arange(255) % len(others)]])
 
 
 def resize_mask(mask: np.ndarray, classes: int, height: int, width: int) -> np.ndarray:
@@ -58,7 +41,7 @@ def _stretched(levels: np.ndarray, height: int, width: int) -> np.ndarray:
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """Write class indices, uint8 (H, W), as a palette PNG: its indices are the classes, its colours for the eye."""
     image = Image.fromarray(mask)
-    image.putpalette(palette().tobytes())
+    image.putpalette(class_colours().tobytes())
     image.save(path)
 
 
@@ -79,7 +62,7 @@ def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     drawn = np.broadcast_to(pixels, (*mask.shape, 3)).copy()
     edge = inner_edge(mask, max(1, round(max(mask.shape) / PIXELS_AN_OUTLINE)))
-    drawn[edge] = palette()[mask[edge]]
+    drawn[edge] = class_colours()[mask[edge]]
     return drawn
 
 

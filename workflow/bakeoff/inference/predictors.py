@@ -19,6 +19,7 @@ from bakeoff.artefacts.atomic import storage_errors
 from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.mask_score import mask_score
 from bakeoff.cards.notes import medical_note
 
 if TYPE_CHECKING:
@@ -151,10 +152,12 @@ class _Known:
 
 @dataclass
 class ThresholdPredictor(_Known):
-    """A global threshold: `find` makes thresholds, (n, classes - 1), of histograms, `foreground` is the class taken."""
+    """A global threshold: `find` makes thresholds, (n, classes - 1), of histograms, `foreground` is the class
+    of grey levels taken, `index` what it is in masks."""
 
     find: Callable[[np.ndarray], np.ndarray]
     foreground: int
+    index: int
 
     def predict(self, pictures: np.ndarray) -> list[Answer]:
         """See `Predictor`."""
@@ -169,7 +172,7 @@ class ThresholdPredictor(_Known):
         # Of the type that prepared data sets keep: some thresholds depend on the precision of their sums.
         counts = np.array([histogram(each) for each in levels]).astype(np.uint32)
         foreground = np.full(len(levels), self.foreground)
-        return _answers(foreground_masks(levels, self.find(counts), foreground), None, began)
+        return _answers(foreground_masks(levels, self.find(counts), foreground, self.index), None, began)
 
 
 @dataclass
@@ -394,6 +397,7 @@ def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: d
         channels=channels,
         find=find,
         foreground=_foreground(clone, name, settings),
+        index=mask_score(settings.get("score"), classes, background=0).scored[0],
     )
 
 

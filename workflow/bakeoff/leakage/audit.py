@@ -103,7 +103,9 @@ def _between_splits(data: Prepared, folds: list[Fold], settings: Mapping[str, An
 
     pairs = np.concatenate([identical, near])
     if settings["target"] is None:
-        conflicting, what = mask_conflicts(pairs, data.true_masks()), "mask (Dice below one half)"
+        foreground = data.score(None).scored
+        conflicting = mask_conflicts(pairs, data.true_masks(), len(data.classes), foreground)
+        what = "mask (Dice below one half)"
         present = pd.DataFrame(_classes_shown(data), columns=data.classes)
     else:
         truth, what = data.index[settings["target"]].to_numpy(str), settings["target"]
@@ -140,9 +142,11 @@ def _labels(data: Prepared, target: str | None) -> dict[str, np.ndarray]:
     """
     if target is not None:
         return {target: data.index[target].to_numpy(str)}
-    area = pd.Series([np.count_nonzero(mask) for mask in data.true_masks()])
-    quarter = pd.qcut(area, 4, labels=False, duplicates="drop").to_numpy()
-    return {**{name: data.index[name].to_numpy(str) for name in data.strata}, "foreground area (quarters)": quarter}
+    labels = {name: data.index[name].to_numpy(str) for name in data.strata}
+    if data.background is None:  # all is foreground
+        return labels
+    area = pd.Series([np.count_nonzero(data.foreground(mask)) for mask in data.true_masks()])
+    return {**labels, "foreground area (quarters)": pd.qcut(area, 4, labels=False, duplicates="drop").to_numpy()}
 
 
 def _classes_shown(data: Prepared) -> np.ndarray:

@@ -15,7 +15,9 @@ import pandas as pd
 
 from bakeoff.artefacts.grey_levels import grey
 from bakeoff.artefacts.prepared import Fold
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.audit import exact_duplicates, near_duplicates, perceptual_hash, thumbnail
+from bakeoff.evaluation.overlap import class_confusion, class_mean, dice
 from bakeoff.leakage import wording
 from bakeoff.leakage.check import LISTED, Check
 
@@ -155,17 +157,26 @@ def group_check(groups: np.ndarray, folds: Sequence[Fold], *, by_design: bool) -
     )
 
 
-def mask_conflicts(pairs: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Which pairs' masks contradict each other: the Dice of their foregrounds is below one half; bool, (pairs,).
+def mask_conflicts(pairs: np.ndarray, masks: np.ndarray, classes: int, scored: Sequence[int]) -> np.ndarray:
+    """Which pairs' masks contradict each other: their mean Dice is below one half; bool, (pairs,).
 
     Parameters
     ----------
     pairs
         int64, (pairs, 2).
     masks
-        uint8 class indices, 0 the background, (images, height, width). Two empty masks agree.
+        uint8 class indices or `VOID`, (images, height, width). Void in either mask of a pair is left out.
+    classes
+        How many there are.
+    scored
+        The indices of those that the mean is over. Two masks without any of them agree.
     """
-    return np.array([_dice(masks[first] > 0, masks[second] > 0) < SAME_MASK_DICE for first, second in pairs], bool)
+    found = []
+    for first, second in pairs:
+        answered = (masks[first] != VOID) & (masks[second] != VOID)
+        confusion = class_confusion(masks[first][answered], masks[second][answered], classes)
+        found.append(class_mean(dice, confusion, scored) < SAME_MASK_DICE)
+    return np.array(found, bool)
 
 
 def conflict_check(
@@ -232,11 +243,6 @@ def _tested(folds: Sequence[Fold]) -> int:
 def _by_fold(found: pd.DataFrame, folds: Sequence[Fold]) -> dict[str, int]:
     """How many tested images are affected, by fold."""
     return {str(fold.number): int(found.loc[found["fold"] == fold.number, "tested"].nunique()) for fold in folds}
-
-
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
-    both = int(first.sum()) + int(second.sum())
-    return 2 * int((first & second).sum()) / both if both else 1.0
 
 
 def _positions(pairs: list[tuple[int, int]]) -> np.ndarray:

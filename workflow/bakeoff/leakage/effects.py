@@ -11,7 +11,7 @@ import pandas as pd
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Fold
 from bakeoff.evaluation.bootstrap import SHARE, Interval, independent_difference, mean_interval
-from bakeoff.evaluation.comparison import KINDS
+from bakeoff.evaluation.comparison import kind_of
 from bakeoff.evaluation.paired import compare_paired
 from bakeoff.evaluation.scores import seed_scores
 from bakeoff.leakage import wording
@@ -139,7 +139,7 @@ def leakage_effects(
     for design in designs:
         names = design.without_leak, design.with_leak
         before, after = (experiments[name]["task"] for name in names)
-        measure = KINDS[tasks[before]["kind"]]
+        measure = kind_of(tasks[before], None)
         index, folds = images[after].index, images[after].folds
         groups = index.set_index("id")["group"]
         seen = images_of_seen_groups(index["group"].to_numpy(), folds)["tested"]

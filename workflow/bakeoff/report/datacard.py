@@ -214,7 +214,7 @@ def size_words(heights: np.ndarray, widths: np.ndarray, prepared: tuple[int, int
 
 
 def class_shares(masks: np.ndarray, classes: int) -> np.ndarray:
-    """Share of every image that each class covers, background included.
+    """Share of every image that each class covers, background included; void is no part of the image.
 
     Parameters
     ----------
@@ -226,10 +226,11 @@ def class_shares(masks: np.ndarray, classes: int) -> np.ndarray:
     Returns
     -------
     ndarray
-        float64, (n, classes), rows adding up to 1.
+        float64, (n, classes), rows adding up to 1, or to 0 where all is void.
     """
     counts = [[np.count_nonzero(mask == index) for index in range(classes)] for mask in masks]
-    return np.array(counts, np.float64) / masks[0].size
+    found = np.array(counts, np.float64)
+    return found / np.maximum(found.sum(axis=1, keepdims=True), 1)
 
 
 def _coverage(prepared: Prepared) -> list[dict[str, Any]]:
@@ -237,7 +238,7 @@ def _coverage(prepared: Prepared) -> list[dict[str, Any]]:
         return []
     classes = prepared.classes
     shares = class_shares(prepared.masks, len(classes))
-    foreground = {name: shares[:, index] for index, name in enumerate(classes) if index > 0}
+    foreground = {name: shares[:, index] for index, name in enumerate(classes) if index != prepared.background}
     shown = {name: values[values > 0] for name, values in list(foreground.items())[:MOST_PANELS]}
     words = " ".join(coverage_words(name, values) for name, values in foreground.items())
     return [_figure(prepared, "How much the masks cover", coverage_chart(shown), words)]

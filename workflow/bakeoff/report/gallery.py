@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.scores import FOREGROUND
+from bakeoff.evaluation.scores import scored_alone
 from bakeoff.report import wording
 from bakeoff.report.classes import MOST_SHOWN, best
 from bakeoff.report.label_errors import suspects
@@ -29,44 +29,47 @@ LARGEST_SMALL_PICTURE = 160
 
 
 def cases(task: Task, side: int) -> list[dict[str, Any]]:
-    """Every method's best, median and worst prediction by Dice, as pictures whose longer side is `side` pixels."""
+    """Every method's best, median and worst prediction by the task's score, `side` pixels at the longer side."""
     return [
         {
             "label": experiment.label,
             "experiment": experiment.name,
             "oracle": experiment.oracle,
-            "cases": [_mask_case(task, experiment, name, row, side) for name, row in extremes(experiment.scores)],
+            "cases": [
+                _mask_case(task, experiment, name, row, side)
+                for name, row in extremes(experiment.scores, task.measure.column)
+            ],
         }
         for experiment in task.experiments
     ]
 
 
-def extremes(scores: pd.DataFrame) -> list[tuple[str, pd.Series]]:
-    """Best, median and worst row of `scores.csv` by Dice; of equals the first by id and seed.
+def extremes(scores: pd.DataFrame, column: str = "dice") -> list[tuple[str, pd.Series]]:
+    """Best, median and worst row of `scores.csv` by a score; of equals the first by id and seed.
 
-    Of images with something to find, where there are such: on the others Dice is 0 or 1, and a picture shows nothing.
+    Of images with something to find, where there are such: on the others it is 0 or 1, and a picture shows nothing.
     """
     found = scores["tp"] + scores["fn"] > 0
     scores = scores[found] if found.any() else scores
-    ordered = scores.sort_values(["dice", "id", "seed"], ascending=[False, True, True], ignore_index=True)
+    ordered = scores.sort_values([column, "id", "seed"], ascending=[False, True, True], ignore_index=True)
     places = {"Best": 0, "Median": (len(ordered) - 1) // 2, "Worst": len(ordered) - 1}
     return [(name, ordered.iloc[place]) for name, place in places.items()]
 
 
 def _mask_case(task: Task, experiment: Experiment, name: str, row: pd.Series, side: int) -> dict[str, Any]:
-    id_, seed, dice = row["id"], int(row["seed"]), wording.score(row["dice"])
+    id_, seed, scored = row["id"], int(row["seed"]), _scored(task, row)
     position = task.test_positions[id_]
     truth, prediction = task.prepared.true_masks()[position], _predicted(experiment, id_, seed)
     about = f"{id_}, {experiment.label}"
     return {
-        "title": f"{name}: Dice {dice}",
+        "title": f"{name}: {scored}",
         "id": id_,
         "seed": seed if has_seeds(experiment) else None,
         "strata": _strata(task, row),
         "photo": _photo(task, id_, side),
         "outlines": {
             "uri": lossless_uri(outlines(truth, prediction, side)),
-            "alt": f"Outlines of the true and the predicted mask of {about}; Dice {dice}",
+            "alt": f"Outlines of the true and the predicted mask of {about}; {scored}",
         },
         "masks": [
             {"name": "Truth", "uri": png_uri(mask_picture(truth)), "alt": f"True mask of {id_}"},
@@ -117,14 +120,16 @@ def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
     if len(networks) < 2:
         return []
     methods = [(each, min(each.masks.masks)) for each in networks]
-    masks = [each.masks.masks[seed] == FOREGROUND for each, seed in methods]
-    ids = networks[0].masks.ids
-    agreed = np.array([2 * (one & two).sum() / max(1, one.sum() + two.sum()) for one, two in zip(*masks, strict=True)])
-    true = np.max([_first_seed(each).loc[ids, "dice"] for each in networks], axis=0)
+    masks = [each.masks.masks[seed] for each, seed in methods]
+    ids, score, count = networks[0].masks.ids, task.mask_score, len(task.prepared.classes)
+    agreed = np.array([scored_alone(one, two, count, score) for one, two in zip(*masks, strict=True)])
+    true = np.max([_first_seed(each).loc[ids, score.measure] for each in networks], axis=0)
     doubted = np.flatnonzero((agreed >= AGREED) & (agreed - true >= DOUBT))
     most = doubted[np.argsort((true - agreed)[doubted], kind="stable")][:DISAGREEMENTS]
     return [
-        _disagreement(task, methods, ids[place], f"Dice of the two networks {wording.score(agreed[place])}", side)
+        _disagreement(
+            task, methods, ids[place], f"{score.title} of the two networks {wording.score(agreed[place])}", side
+        )
         for place in most
     ]
 
@@ -159,20 +164,23 @@ def _disagreement(task: Task, methods: list[tuple[Experiment, int]], id_: str, t
         "id": id_,
         "seed": None,
         "strata": _strata(task, rows[0]),
-        "dice": [
-            f"{each.label}: Dice {wording.score(row['dice'])}" for (each, _), row in zip(methods, rows, strict=True)
-        ],
+        "scores": [f"{each.label}: {_scored(task, row)}" for (each, _), row in zip(methods, rows, strict=True)],
         "photo": _photo(task, id_, side),
         "outlines": {"uri": lossless_uri(outlines(truth, None, side)), "alt": f"Outline of the true mask of {id_}"},
         "masks": [
             {
                 "name": each.label,
                 "uri": png_uri(mask_picture(_predicted(each, id_, seed))),
-                "alt": f"Mask of {id_} by {each.label}; Dice {wording.score(row['dice'])}",
+                "alt": f"Mask of {id_} by {each.label}; {_scored(task, row)}",
             }
             for (each, seed), row in zip(methods, rows, strict=True)
         ],
     }
+
+
+def _scored(task: Task, row: pd.Series) -> str:
+    """A row of `scores.csv` by the task's score, in words."""
+    return f"{task.measure.title} {wording.score(row[task.measure.column])}"
 
 
 def _predicted(experiment: Experiment, id_: str, seed: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from bakeoff.report.claims import claims
 from bakeoff.report.conventions import conventions
 from bakeoff.report.costs import costs
 from bakeoff.report.datacard import card, task_split
+from bakeoff.report.mask_classes import mask_classes
 from bakeoff.report.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, mask_key
 from bakeoff.report.provenance import anchor, provenance
 from bakeoff.report.reading import Dataset, Experiment, Task
@@ -32,6 +33,7 @@ SECTIONS = (
     ("pairs", "pairs", "Pairs"),
     ("strata", "strata", "Groups"),
     ("conventions", "conventions", "Counting"),
+    ("mask-classes", "mask_classes", "Classes"),
     ("by-class", "by_class", "Classes"),
     ("confusion", "confusions", "Confusion"),
     ("calibration", "calibrations", "Confidence"),
@@ -225,6 +227,7 @@ def _fixed_sections(task: Task) -> dict[str, Any]:
         "pairs": pairs(task),
         "strata": sections.strata(task),
         "conventions": conventions(task) if masks else None,
+        "mask_classes": _with_pixels(mask_classes(task)),
         "by_class": None if masks else classes.by_class(task),
         "by_class_scores": None if masks else classes.by_class_scores(task),
         "confusions": None if masks else _with_charts(classes.confusions(task)),
@@ -253,6 +256,10 @@ def _pictures(task: Task, side: int) -> dict[str, Any]:
         "mistakes": None if masks else gallery.mistakes(task, side),
         "label_errors": None if masks else gallery.label_errors(task, side),
     }
+
+
+def _with_pixels(section: dict[str, Any] | None) -> dict[str, Any] | None:
+    return section and {**section, "confusion": _trusted(section["confusion"], "chart")}
 
 
 def _charts(section: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from bakeoff.evaluation.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+from bakeoff.artefacts.colours import class_colours
+from bakeoff.evaluation.figures import ORANGE, SKY
 
 TRUTH_COLOUR = SKY
 PREDICTION_COLOUR = ORANGE
-_CLASS_COLOURS = (VERMILION, BLUE, GREEN, PURPLE)  # of classes 2, 3, ...; class 1 is white
 _WEBP_QUALITY = 72
 _LOSSLESS = 101  # OpenCV: a quality above 100
 
@@ -82,29 +82,25 @@ def outlines(truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.
 
 
 def mask_picture(mask: np.ndarray) -> np.ndarray:
-    """Class indices as colours: background black, class 1 white, the others each a colour of their own.
+    """Class indices as the colours of their classes.
 
     Parameters
     ----------
     mask
-        uint8 class indices, (height, width).
+        uint8 class indices or `VOID`, (height, width).
 
     Returns
     -------
     ndarray
         uint8 RGB, (height, width, 3).
     """
-    others = [_rgb(_CLASS_COLOURS[index % len(_CLASS_COLOURS)]) for index in range(254)]
-    palette = np.array([(0, 0, 0), (255, 255, 255), *others], dtype=np.uint8)
-    return palette[mask]
+    return class_colours()[mask]
 
 
-def mask_key(classes: Sequence[str]) -> str:
-    """Which colour of `mask_picture` stands for which class, in words."""
-    names = {VERMILION: "orange", BLUE: "blue", GREEN: "green", PURPLE: "pink"}
-    others = [names[_CLASS_COLOURS[place % len(_CLASS_COLOURS)]] for place in range(len(classes) - 2)]
-    colours = ["black", "white", *others]
-    return ", ".join(f"{colour} is {name}" for colour, name in zip(colours, classes, strict=False))
+def mask_key(classes: Sequence[str]) -> list[dict[str, str]]:
+    """The colour of `mask_picture`, as `#rrggbb`, of every class by name."""
+    colours = class_colours()
+    return [{"name": name, "colour": "#" + colours[index].tobytes().hex()} for index, name in enumerate(classes)]
 
 
 def webp_uri(rgb: np.ndarray) -> str:

@@ -13,10 +13,11 @@ import pandas as pd
 
 from bakeoff.artefacts.cost import added_cost
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.layout import ExperimentFolder, Project
+from bakeoff.artefacts.layout import CLASS_SCORES, PIXEL_CONFUSION, ExperimentFolder, Project
+from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
-from bakeoff.evaluation.comparison import KINDS, Kind, is_oracle
+from bakeoff.evaluation.comparison import Kind, is_oracle, kind_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Experiment:
         The record of every training; of a method that is not trained there are none.
     calibration, class_curves
         Of a classification `calibration.csv` and the curves; of a segmentation empty.
+    class_scores, pixel_confusion
+        The files of these names, of masks with three classes or more; otherwise empty.
     folder
         Where its predictions and histories lie, which are read when they are asked for.
     """
@@ -50,6 +53,8 @@ class Experiment:
     fits: list[dict[str, Any]]
     calibration: pd.DataFrame
     class_curves: pd.DataFrame
+    class_scores: pd.DataFrame
+    pixel_confusion: pd.DataFrame
     folder: ExperimentFolder
 
     @cached_property
@@ -94,6 +99,8 @@ class Task:
         As in the configuration.
     target
         The label to predict, None for masks.
+    ranked_by
+        The configuration's `score`, of masks.
     margin
         The difference of the headline score below which two methods are equal in practice.
     prepared, folds
@@ -115,6 +122,7 @@ class Task:
     name: str
     kind: str
     target: str | None
+    ranked_by: str | Mapping[str, str] | None
     margin: float
     prepared: Prepared
     folds: list[Fold]
@@ -140,7 +148,12 @@ class Task:
     @property
     def measure(self) -> Kind:
         """What its methods are compared by."""
-        return KINDS[self.kind]
+        return kind_of({"kind": self.kind, "score": self.ranked_by}, self.about)
+
+    @property
+    def mask_score(self) -> MaskScore:
+        """What its masks are scored by."""
+        return self.prepared.score(self.ranked_by)
 
     @property
     def methods(self) -> list[Experiment]:
@@ -209,6 +222,7 @@ def read_task(name: str, entry: Mapping[str, Any], project: Project, *, margin: 
         name=name,
         kind=str(entry["kind"]),
         target=entry["target"],
+        ranked_by=entry.get("score"),
         margin=margin,
         prepared=prepared,
         folds=read_folds(project.split(name), prepared),
@@ -228,6 +242,10 @@ def read_claims(path: Path) -> pd.DataFrame:
     numbers = [f"{side}_protocol_{end}" for side in ("published", "corrected") for end in ("value", "low", "high")]
     words = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in numbers}
     return pd.read_csv(path, dtype=words).fillna(dict.fromkeys(words, ""))
+
+
+def _optional(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.is_file() else pd.DataFrame()
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -252,6 +270,8 @@ def _experiment(row: Mapping[str, Any], project: Project, task: str, target: str
             keep_default_na=False,
         ),
         metrics=json.loads(_read(folder / "metrics.json", stage)),
+        class_scores=_optional(folder / CLASS_SCORES),
+        pixel_confusion=_optional(folder / PIXEL_CONFUSION),
         cost=cost,
         fits=about["trainings"],
         calibration=pd.DataFrame() if target is None else _table(folder / "calibration.csv", stage),

@@ -88,7 +88,7 @@ def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
 def question(task: Task) -> str:
     """What a task asks, in a line: what is predicted, and how images are split."""
     asked = (
-        f"segmentation of {wording.listed(task.prepared.classes[1:])}"
+        f"segmentation of {wording.listed(task.prepared.foreground_classes)}"
         if task.target is None
         else f"classification by {task.target} ({_class_count(task)})"
     )
@@ -271,12 +271,12 @@ def histograms(task: Task, side: int) -> list[dict[str, Any]]:
     if not methods:
         return []
     best = next((each for each in methods if not each.oracle), methods[0])
-    scores = image_means(best.scores, "dice").sort_index()
+    scores = image_means(best.scores, task.measure.column).sort_index()
     picked = {str(scores.idxmax()): "Best", str(scores.idxmin()): "Worst"}
     return [
         {
             **_histogram(task, methods, id_, side),
-            "words": f"{which} of {best.label}, Dice {wording.score(scores[id_])}:",
+            "words": f"{which} of {best.label}, {task.measure.title} {wording.score(scores[id_])}:",
         }
         for id_, which in picked.items()
     ]

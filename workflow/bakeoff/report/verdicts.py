@@ -129,7 +129,7 @@ def _on_empty(task: Task, best: Experiment) -> str:
     share = float((scores.loc[empty, "fp"] > 0).mean())
     images, found = (scores.loc[which, "id"].nunique() for which in (empty, ~empty))
     rest = float(scores.loc[~empty, task.measure.column].mean())
-    return wording.on_empty(best.label, images, share, found, rest)
+    return wording.on_empty(best.label, images, share, found, rest, task.measure.title)
 
 
 def _not_worse(task: Task, best: Experiment, others: list[Experiment]) -> list[str]:

@@ -318,8 +318,8 @@ def below_majority(
     return " ".join(said)
 
 
-def on_empty(label: str, images: int, share: float, others: int, dice: float) -> str:
-    """What the mean Dice hides where some images have nothing to find.
+def on_empty(label: str, images: int, share: float, others: int, mean: float, title: str) -> str:
+    """What the mean score hides where some images have nothing to find.
 
     Parameters
     ----------
@@ -329,14 +329,16 @@ def on_empty(label: str, images: int, share: float, others: int, dice: float) ->
         Images with nothing to find, and with something.
     share
         Of the answers on the first, 0 to 1, that find something.
-    dice
-        Mean on the others.
+    mean
+        Of the score on the others.
+    title
+        Of the score.
     """
     have = "has" if images == 1 else "have"
     return (
-        f"{plural(images, 'test image')} {have} nothing to find. There {label} finds something (Dice 0) in "
-        f"{100 * share:.1f} % of its answers, and nothing (Dice 1) in {100 - 100 * share:.1f} %. On the other "
-        f"{plural(others, 'image')} its mean Dice is {score(dice)}."
+        f"{plural(images, 'test image')} {have} nothing to find. There {label} finds something ({title} 0) in "
+        f"{100 * share:.1f} % of its answers, and nothing ({title} 1) in {100 - 100 * share:.1f} %. On the other "
+        f"{plural(others, 'image')} its mean is {score(mean)}."
     )
 
 

@@ -12,7 +12,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.predictions import read_probabilities
 from bakeoff.artefacts.prepared import open_prepared, read_folds, tested_rows
-from bakeoff.evaluation.comparison import KINDS, compare_scores, draw, with_areas
+from bakeoff.evaluation.comparison import compare_scores, draw, kind_of, with_areas
 from bakeoff.evaluation.figures import to_svg
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def compare(
     task: str,
-    kind: str,
+    settings: Mapping[str, Any],
     experiments: Mapping[str, Mapping[str, Any]],
     costs: Mapping[str, Mapping[str, Any]],
     predictions: Mapping[str, Path],
@@ -37,8 +37,8 @@ def compare(
     ----------
     task
         Its name.
-    kind
-        segmentation or classification.
+    settings
+        The configuration's entry of the task: its `kind` and `score`.
     experiments, costs, predictions
         By name: the settings of the task's experiments, with their `family`; what they cost; their folders of
         predictions.
@@ -67,11 +67,11 @@ def compare(
     _require_same_images(scores, set(data.index["id"].iloc[tested_rows(read_folds(split, data))]), split)
 
     groups = data.index.set_index("id")["group"]
-    measure = KINDS[kind]
+    measure = kind_of(settings, data.about)
     table, pairs = compare_scores(
         measure, experiments, scores, metrics, costs, data.strata, groups, resamples=resamples, margin=margin
     )
-    if kind == "classification":
+    if settings["kind"] == "classification":
         pairs = _with_areas(pairs, predictions, groups)
     write_text(folder / "comparison.csv", table.to_csv(index=False, float_format="%.6g"))
     write_text(folder / "pairs.csv", pairs.to_csv(index=False, float_format="%.6g"))

@@ -65,7 +65,13 @@ def evaluate(
         for plots in PLOTS:
             (beside / plots).mkdir()
         one = partial(
-            _score, target=settings["target"], prepared=prepared, split=split, beside=beside, resamples=resamples
+            _score,
+            target=settings["target"],
+            prepared=prepared,
+            split=split,
+            beside=beside,
+            resamples=resamples,
+            ranked_by=settings.get("score"),
         )
         metrics = dict(zip(folders, _each(one, folders.values()), strict=True))
         write_text(beside / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
@@ -73,7 +79,7 @@ def evaluate(
         predictions = {name: folder.predictions for name, folder in folders.items()}
         compare(
             task,
-            settings["kind"],
+            settings,
             experiments,
             costs,
             predictions,
@@ -117,11 +123,18 @@ def _with_one_thread() -> None:
 
 
 def _score(
-    experiment: ExperimentFolder, target: str | None, prepared: Path, split: Path, beside: Path, resamples: int
+    experiment: ExperimentFolder,
+    target: str | None,
+    prepared: Path,
+    split: Path,
+    beside: Path,
+    resamples: int,
+    ranked_by: str | Mapping[str, str] | None,
 ) -> dict[str, Any]:
     folder = beside / "experiments" / experiment.name
     folder.mkdir(parents=True)
-    metrics = score(experiment.name, target, prepared, split, experiment.predictions, folder, resamples=resamples)
+    found = experiment.predictions
+    metrics = score(experiment.name, target, prepared, split, found, folder, resamples=resamples, ranked_by=ranked_by)
     if target is not None:
         for plots in PLOTS:
             (folder / f"{plots}.csv").rename(beside / plots / f"{experiment.name}.csv")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pandas as pd
 
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import CLASS_SCORES, PIXEL_CONFUSION
+from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.predictions import (
     PROBABILITY_FILES,
     Part,
@@ -23,13 +26,21 @@ from bakeoff.artefacts.provenance import thread_count
 from bakeoff.evaluation import classification
 from bakeoff.evaluation.calibration import calibrate
 from bakeoff.evaluation.curves import curves, optimal_aurc
-from bakeoff.evaluation.scores import dataset_headline, headline, score_masks
+from bakeoff.evaluation.scores import class_scores, dataset_headline, headline, pixel_confusion, score_masks
 
 logger = logging.getLogger(__name__)
 
 
 def score(
-    name: str, target: str | None, prepared: Path, split: Path, predictions: Path, folder: Path, *, resamples: int
+    name: str,
+    target: str | None,
+    prepared: Path,
+    split: Path,
+    predictions: Path,
+    folder: Path,
+    *,
+    resamples: int,
+    ranked_by: str | Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv`,
     `classification_report.csv`, `calibration.csv` and `curves.csv` too.
@@ -50,6 +61,8 @@ def score(
         Where the files go; it has to exist.
     resamples
         Of the bootstrap behind the intervals.
+    ranked_by
+        The task's `score`, of masks.
 
     Returns
     -------
@@ -64,18 +77,22 @@ def score(
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     if target is None:
-        return _score_masks(name, data, tested_rows(folds), predictions, folder, resamples)
+        return _score_masks(name, data, data.score(ranked_by), tested_rows(folds), predictions, folder, resamples)
     return _score_classes(name, target, data, folds, predictions, folder, resamples)
 
 
 def _score_masks(
-    name: str, data: Prepared, rows: np.ndarray, source: Path, folder: Path, resamples: int
+    name: str, data: Prepared, score: MaskScore, rows: np.ndarray, source: Path, folder: Path, resamples: int
 ) -> dict[str, Any]:
     predictions, index = read_predictions(source), data.index.iloc[rows]
     _check_same_images(predictions, data, index["id"].tolist(), source)
 
     by_seed = score_masks(
-        data.true_masks()[rows], list(predictions.masks.values()), classes=data.classes, threads=thread_count()
+        data.true_masks()[rows],
+        list(predictions.masks.values()),
+        classes=data.classes,
+        scored=score.scored,
+        threads=thread_count(),
     )
     labels = index[["id", *data.strata]].reset_index(drop=True)
     scores = pd.concat(
@@ -86,10 +103,18 @@ def _score_masks(
         ignore_index=True,
     )
     confusion, groups = np.stack([scored.confusion for scored in by_seed]), index.set_index("id")["group"]
-    over_all = dataset_headline(confusion, data.classes, groups.to_numpy(), resamples=resamples)
+    over_all = dataset_headline(confusion, data.classes, groups.to_numpy(), resamples=resamples, scored=score.scored)
     metrics = {**headline(scores, groups, resamples=resamples), **over_all}
     _write(folder, scores, metrics)
-    _say(name, "Dice", metrics["dice"], metrics["images"])
+    if len(data.classes) > 2:
+        write_text(
+            folder / CLASS_SCORES,
+            class_scores(confusion, data.classes, groups.to_numpy(), resamples).to_csv(
+                index=False, float_format="%.6g"
+            ),
+        )
+        write_text(folder / PIXEL_CONFUSION, pixel_confusion(confusion, data.classes).to_csv(index=False))
+    _say(name, score.title, metrics[score.measure], metrics["images"])
     return metrics
 
 

@@ -114,6 +114,7 @@ class Experiment:
     settings: dict[str, Any]
     recipe: dict[str, Any]
     target: str | None
+    score: str | Mapping[str, str] | None
     masks: bool
     data: Prepared
     task: str
@@ -144,6 +145,7 @@ def open_experiment(
         settings={**_strides(about_weights), **settings["settings"]},
         recipe=_adapted(recipe, about_weights),
         target=target,
+        score=settings.get("score"),
         masks=target is None or bool(settings.get("masks")),
         data=data,
         task=task,
@@ -264,13 +266,15 @@ def training_key(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runti
 
 def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
     if experiment.target is None:
-        return segmentation(training, experiment.classes, device)
+        score = experiment.data.score(experiment.score)
+        return segmentation(training, experiment.classes, device, score=score)
     return classification(
         training,
         experiment.classes,
         weighted=experiment.recipe["class_weights"] == "balanced",
         smoothing=experiment.recipe["label_smoothing"],
         mask_classes=experiment.data.classes if experiment.masks else None,
+        mask_scored=experiment.data.score(None) if experiment.masks else None,
         device=device,
     )
 

@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bakeoff.artefacts.mask_score import MaskScore
+from bakeoff.artefacts.void import VOID
+
 
 def class_weights(masks: Tensor, classes: int) -> Tensor:
     """Weights of the classes in the cross-entropy, float32 (classes,), with a mean of 1 over the pixels.
@@ -14,15 +17,16 @@ def class_weights(masks: Tensor, classes: int) -> Tensor:
     Parameters
     ----------
     masks
-        uint8 class indices of the training images, any shape; a class that is absent gets weight infinity.
+        uint8 class indices of the training images, any shape; a class that is absent gets weight infinity. Void does
+        not count.
     """
-    counts = torch.bincount(masks.flatten().cpu().int(), minlength=classes).double()
+    counts = torch.bincount(masks.flatten().cpu().int(), minlength=classes)[:classes].double()
     shares = counts / counts.sum()
     weights = shares.rsqrt()
     return (weights / (weights[shares > 0] * shares[shares > 0]).sum()).float()
 
 
-def dice_cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def dice_cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor, *, void: bool = False) -> Tensor:
     """Soft Dice loss plus weighted cross-entropy; a scalar, 0 for a perfect and certain prediction.
 
     The Dice loss is `1 - 2 sum(p y) / (sum(p) + sum(y))` over all pixels of the batch, averaged over the classes (the
@@ -38,18 +42,25 @@ def dice_cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor
         Class indices, (batch, height, width).
     weights
         One a class, as `class_weights` gives them.
+    void
+        Whether masks may hold `VOID`: such pixels count in neither part.
     """
     # bf16 has 8 bits of mantissa: sums over a hundred thousand pixels need float32.
     log_probabilities = _log_probabilities(logits.float())
     # One-hot and a sum, where cross_entropy would do: its CUDA kernel for images is not deterministic.
-    truth = functional.one_hot(masks.long(), len(weights)).permute(0, 3, 1, 2).float()
-    cross_entropy = -(log_probabilities * truth * weights.view(1, -1, 1, 1)).sum(dim=1).mean()
-
+    answered = (masks != VOID)[:, None] if void else None
+    classes = masks.long() if answered is None else masks.long() * answered[:, 0]
+    truth = functional.one_hot(classes, len(weights)).permute(0, 3, 1, 2).float()
     probabilities = log_probabilities.exp()
+    if answered is not None:
+        truth, probabilities = truth * answered, probabilities * answered
+    by_pixel = -(log_probabilities * truth * weights.view(1, -1, 1, 1)).sum(dim=1)
+    cross_entropy = by_pixel.mean() if answered is None else by_pixel.sum() / answered.sum().clamp(min=1)
+
     overlap = (probabilities * truth).sum(dim=(0, 2, 3))
     sizes = probabilities.sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))
     present = (truth.sum(dim=(0, 2, 3)) > 0).float()
-    dice_loss = (present * (1 - 2 * overlap / sizes)).sum() / present.sum()
+    dice_loss = (present * (1 - 2 * overlap / sizes.clamp(min=1e-6))).sum() / present.sum().clamp(min=1)
     return dice_loss + cross_entropy
 
 
@@ -98,21 +109,28 @@ def balanced_accuracy(predicted: Tensor, labels: Tensor) -> float:
     return torch.stack([right[labels == label].mean() for label in labels.unique()]).mean().item()
 
 
-def foreground_dice(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
-    """Dice of every image, float32 (batch,), averaged over the classes but the background; empty on empty is 1.
+def image_scores(predicted: Tensor, masks: Tensor, score: MaskScore) -> Tensor:
+    """The score of every image, float32 (batch,), as the evaluation has it.
+
+    Of several classes the mean over those that the mask or the prediction of the image holds; 1 where none is there.
 
     Parameters
     ----------
     predicted, masks
-        Class indices, (batch, height, width).
+        Class indices, (batch, height, width); of the masks also `VOID`, which is left out.
+    score
+        Of which classes, and what.
     """
-    scores = []
-    for index in range(1, classes):
-        here, there = predicted == index, masks == index
+    answered, scores, present = masks != VOID, [], []
+    for index in score.scored:
+        here, there = (predicted == index) & answered, masks == index
         overlap = (here & there).sum(dim=(1, 2))
         sizes = here.sum(dim=(1, 2)) + there.sum(dim=(1, 2))
-        scores.append(torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0))
-    return torch.stack(scores).mean(dim=0)
+        parts = (2 * overlap, sizes) if score.measure == "dice" else (overlap, sizes - overlap)
+        scores.append(parts[0] / parts[1].clamp(min=1))
+        present.append(sizes > 0)
+    count = torch.stack(present).sum(dim=0)
+    return torch.where(count > 0, torch.stack(scores).sum(dim=0) / count.clamp(min=1), 1.0)
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.mask_score import MaskScore, mask_score
+from bakeoff.artefacts.void import VOID
 from bakeoff.training.losses import (
     balanced_accuracy,
     class_weights,
     dice_cross_entropy,
-    foreground_dice,
+    image_scores,
     label_cross_entropy,
     label_weights,
 )
@@ -33,7 +35,7 @@ class Examples:
     images
         uint8, (n, channels, height, width).
     masks
-        uint8 class indices, (n, height, width), or None.
+        uint8 class indices or `VOID`, (n, height, width), or None.
     labels
         int64 class indices, (n,), or None.
     """
@@ -80,28 +82,41 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Segmentation(Objective):
-    """Soft Dice and cross-entropy, the classes weighted; scored by the mean Dice of the foreground."""
+    """Soft Dice and cross-entropy, the classes weighted; scored as the task is.
+
+    Attributes
+    ----------
+    classes
+        Their names.
+    weights
+        One a class.
+    scored
+        The task's score.
+    void
+        Whether masks hold pixels without an answer.
+    """
 
     classes: list[str]
     weights: Tensor
+    scored: MaskScore
+    void: bool
 
     @property
     def score_name(self) -> str:
-        foreground = self.classes[1:]
-        return "Dice" if len(foreground) == 1 else f"mean Dice of {', '.join(foreground)}"
+        return self.scored.title
 
     def check(self, training: Examples) -> str:
         assert training.masks is not None
         present = torch.bincount(training.masks.flatten().int(), minlength=len(self.classes)).nonzero().flatten()
-        return _wrong_classes(present.tolist(), self.classes, "mask")
+        return _wrong_classes([index for index in present.tolist() if index != VOID], self.classes, "mask")
 
     def loss(self, outputs: Outputs, batch: Examples) -> Tensor:
         assert batch.masks is not None
-        return dice_cross_entropy(_logits(outputs, "mask", self.classes), batch.masks, self.weights)
+        return dice_cross_entropy(_logits(outputs, "mask", self.classes), batch.masks, self.weights, void=self.void)
 
     def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
         assert batch.masks is not None
-        return foreground_dice(class_indices(head(outputs, "mask")), batch.masks, len(self.classes))
+        return image_scores(class_indices(head(outputs, "mask")), batch.masks, self.scored)
 
     def score(self, measured: Tensor, examples: Examples) -> float:
         return measured.mean().item()
@@ -136,10 +151,33 @@ class Classification(Objective):
         return balanced_accuracy(measured, examples.labels)
 
 
-def segmentation(training: Examples, classes: list[str], device: torch.device | None = None) -> Segmentation:
-    """The objective of a segmentation task, its weights from the training masks, on a device (the masks' own)."""
+def segmentation(
+    training: Examples,
+    classes: list[str],
+    device: torch.device | None = None,
+    *,
+    score: MaskScore | None = None,
+    void: bool | None = None,
+) -> Segmentation:
+    """The objective of a segmentation task.
+
+    Parameters
+    ----------
+    training
+        Their masks weigh the classes.
+    classes
+        Names.
+    device
+        Where the loss is computed; the masks' own by default.
+    score
+        The task's score; by default the mean Dice of all classes but the first.
+    void
+        Whether masks hold pixels without an answer; by default whether those of `training` do.
+    """
     assert training.masks is not None
-    return Segmentation(classes, class_weights(training.masks, len(classes)).to(device or training.masks.device))
+    weights = class_weights(training.masks, len(classes)).to(device or training.masks.device)
+    void = bool((training.masks == VOID).any()) if void is None else void
+    return Segmentation(classes, weights, score or mask_score(None, classes, 0), void)
 
 
 def classification(
@@ -149,6 +187,7 @@ def classification(
     weighted: bool,
     smoothing: float,
     mask_classes: list[str] | None,
+    mask_scored: MaskScore | None = None,
     device: torch.device | None = None,
 ) -> Classification:
     """The objective of a classification task.
@@ -161,12 +200,14 @@ def classification(
         Of the labels.
     mask_classes
         Names of the masks' classes where masks are learned too.
+    mask_scored
+        How these are scored; as for `segmentation`.
     device
         Where the loss is computed; the examples' own by default.
     """
     assert training.labels is not None
     weights = label_weights(training.labels, len(classes)) if weighted else torch.ones(len(classes))
-    masks = segmentation(training, mask_classes, device) if mask_classes else None
+    masks = segmentation(training, mask_classes, device, score=mask_scored) if mask_classes else None
     return Classification(classes, weights.to(device or training.labels.device), smoothing, masks)
 
 

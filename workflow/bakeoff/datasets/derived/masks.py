@@ -188,11 +188,11 @@ def _cross_fitted(
 
 def _quality(data: Prepared, fold: Fold, variant: str, masks: np.ndarray) -> list[dict[str, Any]]:
     """Mean Dice of the foreground with the true masks, of each part of a fold."""
-    truth = data.true_masks() > 0
+    truth = data.foreground(data.true_masks())
     found = []
     for part in ("train", "validation", "test"):
         rows = getattr(fold, part)
-        pairs = [(truth[row], masks[row] > 0) for row in rows]
+        pairs = [(truth[row], data.foreground(masks[row])) for row in rows]
         dice = [
             1.0 if not (a.any() or b.any()) else 2 * np.count_nonzero(a & b) / (a.sum() + b.sum()) for a, b in pairs
         ]
