@@ -193,10 +193,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from bakeoff.artefacts.layout import Project
-from bakeoff.artefacts.mask_score import mask_score
-from bakeoff.artefacts.void import VOID
-from bakeoff.artefacts.mask_score import mask_score
-from bakeoff.artefacts.void import VOID
 from bakeoff.baselines import group
 
 def taking_memory(name, settings, seeds, project, folder):

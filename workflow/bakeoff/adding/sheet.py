@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bakeoff.adding.looking import spread
+from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.datasets.formats import image_bytes
 from bakeoff.datasets.formats.reading import Entry, Reading, Tree
 from bakeoff.datasets.formats.shapes import draw
 from bakeoff.datasets.preparation.decode import Undecodable, decode
 from bakeoff.datasets.preparation.mask_files import MaskReader
-from bakeoff.inference.drawing import palette
 
 PAIRS, CLASSES = 12, 24
 SIDE, GAP, LINE = 200, 8, 18
@@ -62,7 +62,7 @@ def one_of_each(entries: Sequence[Entry], most: int) -> list[Entry]:
 
 def legend(reading: Reading) -> dict[str, tuple[int, int, int]]:
     """Colour of every class, in order; nothing without masks."""
-    colours = palette()
+    colours = class_colours()
     found = {name: tuple(map(int, colours[number])) for number, name in enumerate(reading.classes or {})}
     if reading.background is None and reading.classes:  # black would not be seen on the image
         found = {name: tuple(map(int, colours[number + 1])) for number, name in enumerate(reading.classes)}
@@ -96,7 +96,7 @@ def class_mask(
 
 
 def _overlaid(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    colours = palette().astype(np.float32)
+    colours = class_colours().astype(np.float32)
     colours[VOID] = VOID_COLOUR
     blended = pixels * (1 - OPACITY) + colours[mask] * OPACITY
     return np.where((mask > 0)[..., None], blended, pixels).astype(np.uint8)
