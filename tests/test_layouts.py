@@ -1,12 +1,18 @@
 """Layouts of folders: which pictures are masks of which, which folder is a class or a split, from names alone."""
 
 from collections.abc import Sequence
+from itertools import cycle, product
 
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.datasets.formats import read_folder
 from bakeoff.datasets.formats.classes import class_patterns
 from bakeoff.datasets.formats.layout import layouts, paired
 from bakeoff.datasets.formats.patterns import Pattern, stated_pattern
+from bakeoff.datasets.formats.reading import Choices
+from drawn_folders import Content, Files, png
+from hypothesis import given
+from hypothesis import strategies as st
 
 NUMBERS = [f"{number:02}" for number in range(6)]
 
@@ -67,6 +73,69 @@ def test_every_usual_layout_is_found_and_pairs_all(patterns: Sequence[str], imag
     assert all(pairs.values())
     assert not alone
     assert len(pairs) + sum(map(len, pairs.values())) == len(pictures)
+
+
+FOLDERS = [
+    "images",
+    "masks",
+    "Labels",
+    "train",
+    "val",
+    "test",
+    "a",
+    "b",
+    "17",
+    "x*",
+    "{id}",
+    "(1)",
+    "with_mask",
+    "gt",
+    "",
+]
+ENDS = ["", "_mask", "-gt", "_1"]
+
+
+@given(
+    st.lists(st.sampled_from(FOLDERS), min_size=1, max_size=3, unique=True),
+    st.lists(st.sampled_from(FOLDERS), min_size=1, max_size=3, unique=True),
+    st.lists(st.sampled_from(["a", "b", "c", "1", "01", "x y", "é"]), min_size=2, max_size=5, unique=True),
+    st.lists(st.sampled_from(ENDS), min_size=1, max_size=2, unique=True),
+    st.booleans(),
+)
+def test_what_a_reader_found_gives_the_same_reading_where_it_is_stated(
+    tops: list[str], below: list[str], names: list[str], ends: list[str], listed: bool
+) -> None:
+    paths = [
+        "/".join(filter(None, [*each, f"{name}{end}.png"]))
+        for each in product(tops, below)
+        for name in names
+        for end in ends
+    ]
+    files: dict[str, Content] = dict.fromkeys(paths, png(4, 4))
+    if listed:
+        parts = zip(paths, cycle(["train", "val", "test"]), cycle("pqrs"), strict=False)
+        files["table.csv"] = "file,label,set,patient\n" + "".join(
+            f"{path},{part[0]},{part},{group}\n" for path, part, group in parts
+        )
+    tree = Files(files)
+    for format in ("pairs", "classes", "table"):
+        try:
+            found = read_folder(tree, Choices("mine", format))
+        except BakeoffError:  # two answers, or none
+            continue
+        background = found.background or ("none" if found.classes else None)
+        stated = Choices(
+            "mine",
+            format,
+            classes=found.classes,
+            background=background,
+            ignore=found.ignore,
+            objects=found.objects,
+            **found.choices,
+        )
+        again = read_folder(tree, stated)
+        assert again.entries == found.entries
+        assert again.findings == found.findings
 
 
 def test_the_folder_names_of_pascal_voc_are_known() -> None:

@@ -50,7 +50,7 @@ def labelled(tree: Tree, entries: Sequence[Entry], choices: Choices, rows: Rows 
     taken = _split(tree, entries, choices, rows)
     where = _group_source(choices, rows)
     group = _group_of(where, choices, rows)
-    label = rows.settings["label"] if rows and choices.labels else None
+    label = rows.settings["label"] if rows else None
     grouped = [
         replace(_with_class(entry, rows, label), group=group(entry.image) if group else entry.group)
         for entry in taken.entries
@@ -63,8 +63,9 @@ def labelled(tree: Tree, entries: Sequence[Entry], choices: Choices, rows: Rows 
     findings += [
         Finding(image, "no group", "kept", f"{where} says none of it: it is a group of its own") for image in lost
     ]
-    stated = {"split": taken.source, "group": where, **({"labels": rows.settings} if rows else {})}
-    files = taken.files | ({rows.settings["file"]} if rows else set())
+    used = rows is not None and (choices.labels is not None or {taken.source, where} & set(rows.columns))
+    stated = {"split": taken.source, "group": where, **({"labels": rows.settings} if rows and used else {})}
+    files = taken.files | ({rows.settings["file"]} if rows and used else set())
     return Labelled(tuple(grouped), files, tuple(findings), tuple(details), stated, rows)
 
 
@@ -87,6 +88,8 @@ def _rows(tree: Tree, images: Sequence[str], choices: Choices) -> Rows | None:
     settings = choices.labels
     if settings is None and (choices.split is None or choices.group is None):
         settings = find_table(tree, images)
+        if settings is not None:
+            settings["label"] = None  # a class beside what the format itself says is for the choices to state
     return None if settings is None else read_rows(tree, images, settings)
 
 
