@@ -24,6 +24,7 @@ from bakeoff.evaluation.comparison import SEGMENTATION, compare_scores
 from bakeoff.leakage.effects import leakage_effect
 from bakeoff.models import unet
 from bakeoff.stage_inputs import stage_inputs
+from bakeoff.training.augmentation import warp
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
 from bakeoff.training.fit import training_key
@@ -285,3 +286,15 @@ def test_weights_are_kept_by_the_score_of_the_evaluation(setting: Any, backgroun
     (evaluated,) = scores.score_masks(truth, [prediction], classes=names, scored=score.scored)
     chosen = image_scores(torch.from_numpy(prediction), torch.from_numpy(truth), score)
     assert chosen.tolist() == pytest.approx(evaluated.table[score.measure].tolist(), abs=1e-6)
+
+
+# Cost: where every class counts, the corners of a turned picture are learned as whatever class 0 is.
+@pytest.mark.parametrize(("background", "corner"), [(0, 0), (None, VOID)])
+def test_beyond_the_edges_of_a_moved_picture_there_is_no_class(background: int | None, corner: int) -> None:
+    masks = torch.ones((1, 4, 4), dtype=torch.uint8)
+    examples = Examples(torch.zeros((1, 1, 4, 4), dtype=torch.uint8), masks)
+    objective = segmentation(examples, ["a", "b"], background=background)
+    right = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])  # half a picture to the left
+    _, moved = warp(torch.zeros((1, 1, 4, 4)), masks, right, objective.outside)
+    assert moved is not None
+    assert moved[0].tolist() == [[1, 1, corner, corner]] * 4

@@ -15,7 +15,11 @@ from torch.nn import functional
 
 
 def augment(
-    images: Tensor, masks: Tensor | None, settings: Mapping[str, Any], generator: torch.Generator
+    images: Tensor,
+    masks: Tensor | None,
+    settings: Mapping[str, Any],
+    generator: torch.Generator,
+    outside: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
     """Augment every image of a batch independently.
 
@@ -31,11 +35,13 @@ def augment(
         right. Chest X-rays should not be: the heart is on the left.
     generator
         On the processor, so that the same seed draws the same changes on every device.
+    outside
+        What masks are where the picture was moved away: the background's index, or `VOID` where every class counts.
 
     Returns
     -------
     images, masks
-        Same shapes and types; pixels from outside the picture are 0, black and background.
+        Same shapes and types; pixels from outside the picture are black and `outside`.
     """
     draw = _Draws(len(images), generator)
     matrices = affine_matrices(
@@ -46,7 +52,7 @@ def augment(
         mirror=draw.sign() if settings["flip"] else torch.ones(len(images)),
         aspect=images.shape[-2] / images.shape[-1],
     )
-    images, masks = warp(images, masks, matrices.to(images.device))
+    images, masks = warp(images, masks, matrices.to(images.device), outside)
     levels = [draw.factor(settings["gamma"]), draw.factor(settings["contrast"]), draw.uniform(settings["brightness"])]
     return adjust_levels(images, *(each.to(images.device) for each in levels)), masks
 
@@ -74,15 +80,15 @@ def affine_matrices(
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def warp(images: Tensor, masks: Tensor | None, matrices: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Sample images (bilinear) and masks, if any, (nearest) through the same grid; outside is 0."""
+def warp(images: Tensor, masks: Tensor | None, matrices: Tensor, outside: int = 0) -> tuple[Tensor, Tensor | None]:
+    """Sample images (bilinear) and masks, if any, (nearest) through the same grid; beyond are 0 and `outside`."""
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if masks is None:
         return moved, None
-    labels = masks[:, None].to(images.dtype)
+    labels = masks[:, None].to(images.dtype) - outside  # what is sampled from beyond the edge is 0
     classes = functional.grid_sample(labels, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return moved, classes[:, 0].to(masks.dtype)
+    return moved, (classes[:, 0] + outside).to(masks.dtype)
 
 
 def adjust_levels(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:

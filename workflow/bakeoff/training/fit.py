@@ -267,14 +267,15 @@ def training_key(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runti
 def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
     if experiment.target is None:
         score = experiment.data.score(experiment.score)
-        return segmentation(training, experiment.classes, device, score=score)
+        background = experiment.data.background
+        return segmentation(training, experiment.classes, device, score=score, background=background)
     return classification(
         training,
         experiment.classes,
         weighted=experiment.recipe["class_weights"] == "balanced",
         smoothing=experiment.recipe["label_smoothing"],
         mask_classes=experiment.data.classes if experiment.masks else None,
-        mask_scored=experiment.data.score(None) if experiment.masks else None,
+        mask_background=experiment.data.background,
         device=device,
     )
 

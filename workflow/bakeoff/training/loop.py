@@ -163,7 +163,9 @@ def _train_epoch(
     for step in range(task.steps):
         rows = order[step * task.batch_size : (step + 1) * task.batch_size]
         batch = training.rows(rows)
-        images, masks = augment(to_unit_range(batch.images), batch.masks, task.recipe["augmentation"], generator)
+        images, masks = augment(
+            to_unit_range(batch.images), batch.masks, task.recipe["augmentation"], generator, task.objective.outside
+        )
 
         factor = learning_rate_factor((epoch - 1) * task.steps + step, task)
         for group in optimizer.param_groups:

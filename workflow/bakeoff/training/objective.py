@@ -67,6 +67,10 @@ class Objective(Protocol):
     def score_name(self) -> str:
         """Name of the score, for example Dice."""
 
+    @property
+    def outside(self) -> int:
+        """What masks are beyond the edges of a picture: the background's index, or `VOID`."""
+
     def check(self, training: Examples) -> str:
         """A sentence on why these examples cannot be learned from, or nothing."""
 
@@ -94,12 +98,15 @@ class Segmentation(Objective):
         The task's score.
     void
         Whether masks hold pixels without an answer.
+    outside
+        What they are beyond the edges of a picture.
     """
 
     classes: list[str]
     weights: Tensor
     scored: MaskScore
     void: bool
+    outside: int = 0
 
     @property
     def score_name(self) -> str:
@@ -132,6 +139,10 @@ class Classification(Objective):
     masks: Segmentation | None = None
     score_name = "balanced accuracy"
 
+    @property
+    def outside(self) -> int:
+        return self.masks.outside if self.masks else 0
+
     def check(self, training: Examples) -> str:
         assert training.labels is not None
         missing = _wrong_classes(training.labels.unique().tolist(), self.classes, "label")
@@ -157,7 +168,7 @@ def segmentation(
     device: torch.device | None = None,
     *,
     score: MaskScore | None = None,
-    void: bool | None = None,
+    background: int | None = 0,
 ) -> Segmentation:
     """The objective of a segmentation task.
 
@@ -171,13 +182,14 @@ def segmentation(
         Where the loss is computed; the masks' own by default.
     score
         The task's score; by default the mean Dice of all classes but the first.
-    void
-        Whether masks hold pixels without an answer; by default whether those of `training` do.
+    background
+        Index of the background; None where every class counts, and what lies beyond a picture's edges is void.
     """
     assert training.masks is not None
     weights = class_weights(training.masks, len(classes)).to(device or training.masks.device)
-    void = bool((training.masks == VOID).any()) if void is None else void
-    return Segmentation(classes, weights, score or mask_score(None, classes, 0), void)
+    void = background is None or bool((training.masks == VOID).any())
+    outside = VOID if background is None else background
+    return Segmentation(classes, weights, score or mask_score(None, classes, background), void, outside)
 
 
 def classification(
@@ -187,7 +199,7 @@ def classification(
     weighted: bool,
     smoothing: float,
     mask_classes: list[str] | None,
-    mask_scored: MaskScore | None = None,
+    mask_background: int | None = 0,
     device: torch.device | None = None,
 ) -> Classification:
     """The objective of a classification task.
@@ -200,14 +212,14 @@ def classification(
         Of the labels.
     mask_classes
         Names of the masks' classes where masks are learned too.
-    mask_scored
-        How these are scored; as for `segmentation`.
+    mask_background
+        As `background` of `segmentation`.
     device
         Where the loss is computed; the examples' own by default.
     """
     assert training.labels is not None
     weights = label_weights(training.labels, len(classes)) if weighted else torch.ones(len(classes))
-    masks = segmentation(training, mask_classes, device, score=mask_scored) if mask_classes else None
+    masks = segmentation(training, mask_classes, device, background=mask_background) if mask_classes else None
     return Classification(classes, weights.to(device or training.labels.device), smoothing, masks)
 
 
