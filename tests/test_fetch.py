@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import bakeoff.datasets.sources as sources
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.acquisition import fetch as fetching
@@ -620,11 +621,14 @@ def test_download_needs_no_network_when_the_same_is_asked_for_again(server: Misb
     assert server.counts[f"/mirror/{archive}"] == 1
 
 
-def test_download_says_what_draws_no_synthetic_archive(tmp_path: Path) -> None:
+def test_download_says_what_draws_no_synthetic_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "undrawn").mkdir()
+    (tmp_path / "undrawn" / "__init__.py").write_text("FILES = ()\n")
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
     with pytest.raises(
         BakeoffError, match=r"datasets\.mine asks for a synthetic archive, and no module draws one"
     ) as error:
-        download("mine", "folder", {"synthetic": {}}, tmp_path / "raw", mirror=None, attempts=1, timeout=1)
+        download("mine", "undrawn", {"synthetic": {}}, tmp_path / "raw", mirror=None, attempts=1, timeout=1)
     one_sentence(error)
     assert not (tmp_path / "raw").exists()
 

@@ -14,7 +14,7 @@ from drawn_folders import write
 FILES = {"masks/é (1).png": b"m", "images/é (1).png": b"i", "notes.txt": b"", "images/deep/er/a.PNG": b"d"}
 SYSTEM = {
     ".DS_Store": b"x", "images/.DS_Store": b"x", "images/._a.png": b"x", "images/@eaDir/a.png/thumb.jpg": b"x",
-    "masks/Thumbs.db": b"x", "__MACOSX/images/a.png": b"x", ".thumbnails/a.png": b"x",
+    "masks/thumbs.DB": b"x", "__MACOSX/images/a.png": b"x", ".thumbnails/a.png": b"x",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_every_file_is_read_and_system_files_are_counted(tmp_path: Path, kind: s
             Finding(".DS_Store", "system file", "dropped", "2 of the kind .DS_Store passed over"),
             Finding("images/._a.png", "system file", "dropped", "1 of the kind ._* passed over"),
             Finding("images/@eaDir/a.png/thumb.jpg", "system file", "dropped", "1 of the kind @eaDir passed over"),
-            Finding("masks/Thumbs.db", "system file", "dropped", "1 of the kind Thumbs.db passed over"),
+            Finding("masks/thumbs.DB", "system file", "dropped", "1 of the kind Thumbs.db passed over"),
             Finding("__MACOSX/images/a.png", "system file", "dropped", "1 of the kind __MACOSX passed over"),
         ]
         with pytest.raises(BakeoffError, match=r"has no file '\.\./outside'"):
@@ -70,9 +70,17 @@ def test_a_link_that_leads_out_or_nowhere_is_refused(tmp_path: Path, target: str
 
 def test_what_is_no_folder_or_no_file_is_refused(tmp_path: Path) -> None:
     assert f"There is no folder or zip {tmp_path / 'nowhere'}" in refused(tmp_path / "nowhere")
-    assert "neither a zip nor a tar.gz" in refused(write(tmp_path, {"a.png": b"\x89PNG"}) / "a.png")
+    for content in (b"\x89PNG", b"\x1f\x8b", b"PK", b""):
+        sentence = refused(write(tmp_path, {"a.tgz": content}) / "a.tgz")
+        assert sentence == f"{tmp_path / 'a.tgz'} is neither a folder nor a zip: unpack it, and name the folder."
     os.mkfifo(tmp_path / "pipe.png")
     assert "pipe.png is neither a file nor a folder" in refused(tmp_path)
+
+
+def test_a_zip_that_is_not_safe_to_read_is_to_be_made_again(tmp_path: Path) -> None:
+    assert refused(write_zip(tmp_path / "mine.zip", {"../a.png": b""})) == (
+        f"{tmp_path / 'mine.zip'}: member '../a.png' points outside the archive: make the zip again."
+    )
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

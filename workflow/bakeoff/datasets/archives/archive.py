@@ -31,8 +31,9 @@ _DAMAGE = (
 class Archive:
     """An open archive. Directories are not members; names are relative, with `/`, and no leading `./`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remedy: str) -> None:
         self.path = path
+        self._remedy = remedy
         self._seen: set[str] = set()
 
     def members(self) -> list[str]:
@@ -48,10 +49,10 @@ class Archive:
         raise NotImplementedError
 
     def _refused(self, name: str, why: str) -> BakeoffError:
-        return BakeoffError(f"{self.path}: member '{name}' {why}: fetch the official archive.")
+        return BakeoffError(f"{self.path}: member '{name}' {why}: {self._remedy}.")
 
     def _damaged(self, name: str, error: Exception) -> BakeoffError:
-        return BakeoffError(f"{self.path} is damaged at member '{name}' ({error}): delete it and fetch it again.")
+        return BakeoffError(f"{self.path} is damaged at member '{name}' ({error}): {self._remedy}.")
 
     def _accept_name(self, name: str) -> str:
         path = PurePosixPath(name.replace("\\", "/"))
@@ -74,8 +75,8 @@ class Archive:
 
 
 class _Zip(Archive):
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, remedy: str, file: IO[bytes]) -> None:
+        super().__init__(path, remedy)
         self._zip = zipfile.ZipFile(file)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
@@ -106,8 +107,8 @@ class _Zip(Archive):
 
 
 class _TarGz(Archive):
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, remedy: str, file: IO[bytes]) -> None:
+        super().__init__(path, remedy)
         self._file = file
 
     def stream(self) -> Iterator[tuple[str, bytes]]:
@@ -140,8 +141,13 @@ class _TarGz(Archive):
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[Archive]:
+def open_archive(path: Path, remedy: str = "delete it and fetch the official archive") -> Iterator[Archive]:
     """Open a zip or a tar.gz, told apart by their first bytes.
+
+    Parameters
+    ----------
+    remedy
+        What to do where it is damaged or not safe to read, for messages.
 
     Raises
     ------
@@ -156,9 +162,9 @@ def open_archive(path: Path) -> Iterator[Archive]:
     with file:
         start = file.read(2)
         try:
-            archive = {b"PK": _Zip, b"\x1f\x8b": _TarGz}[start](path, file)
+            archive = {b"PK": _Zip, b"\x1f\x8b": _TarGz}[start](path, remedy, file)
         except KeyError:
             raise BakeoffError(f"{path} is neither a zip nor a tar.gz archive: delete it and fetch it again.") from None
         except _DAMAGE as error:
-            raise BakeoffError(f"{path} is truncated or damaged ({error}): delete it and fetch it again.") from None
+            raise BakeoffError(f"{path} is truncated or damaged ({error}): {remedy}.") from None
         yield archive

@@ -1,6 +1,7 @@
 """A tree of files, read in place: a folder on disk or a zip."""
 
 import os
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -72,15 +73,17 @@ def open_tree(path: Path) -> Iterator[Tree]:
         findings: list[Finding] = []
         names = list(_files(path, path, findings))
         yield Tree(path, names, lambda name: _content(path / name), findings)
-    elif path.is_file():
-        with open_archive(path) as opened:
+    elif zipfile.is_zipfile(path):
+        with open_archive(path, remedy="make the zip again") as opened:
             yield Tree(path, opened.members(), opened.read)
+    elif path.is_file():
+        raise BakeoffError(f"{path} is neither a folder nor a zip: unpack it, and name the folder.")
     else:
         raise BakeoffError(f"There is no folder or zip {path}: correct the path.")
 
 
 def _system_kind(name: str) -> str | None:
-    return next((kind for part in name.split("/") for kind in SYSTEM if fnmatchcase(part, kind)), None)
+    return next((kind for part in name.split("/") for kind in SYSTEM if fnmatchcase(part.lower(), kind.lower())), None)
 
 
 def _system_findings(system: dict[str, str]) -> list[Finding]:
