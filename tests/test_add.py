@@ -5,6 +5,7 @@ import shutil
 import time
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,8 @@ def pairs(*levels: int, count: int = 10) -> dict[str, bytes]:
 
 
 def classes(*names: str, count: int = 6, folder: str = "") -> dict[str, bytes]:
-    return {
-        f"{folder}{name}/{number}.png": picture(1000 * place + number)
-        for place, name in enumerate(names)
-        for number in range(count)
-    }
+    paths = [f"{folder}{name}/{number}.png" for name in names for number in range(count)]
+    return {path: picture(zlib.crc32(path.encode())) for path in paths}  # no two alike
 
 
 def added(path: Path | str, **options: Any) -> list[str]:
@@ -265,6 +263,30 @@ def test_images_that_a_tag_turns_need_a_word(project: Path) -> None:
     assert "--orientation as-stored, or as viewers show them, --orientation upright" in refused(path)
     added(path, orientation="upright")
     assert folder_of("turned").orientation == "upright"
+
+
+def test_frames_of_one_camera_are_drawn_apart_on_demand_alone(project: Path) -> None:
+    scene = np.random.default_rng(0).integers(0, 255, (6, 6, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    files = {}
+    for number in range(8):
+        frame = scene.copy()
+        frame[number : number + 2, :2] = 0
+        files |= {f"images/{number}.png": encoded(frame), f"masks/{number}.png": mask(255)}
+    path = write(project.parent / "camera", files)
+    assert "8 images looked at are near-duplicates of 1" in refused(path)
+    added(path, split="random")
+    assert read_config().task("camera")["split"]["name"] == "random"
+    assert folder_of("camera").split == "none"
+    assert CliRunner().invoke(main, ["keep", "camera"]).exit_code == 0
+    shares = "train: 0.7, validation: 0.15, test: 0.15, stratify: [], seed: 0"
+    said = checked(f"tasks.camera.split={{name: stratified, {shares}}}")
+    assert "with near-duplicates and images of one group counted once there are 1" in said
+
+
+def test_too_few_images_for_a_split_are_said_before_anything_is_written(project: Path) -> None:
+    assert "tasks.few" in refused(write(project.parent / "few", pairs(255, count=2)))
+    files = {**classes("a", "b", folder="train/", count=4), **classes("a", "b", folder="val/", count=1)}
+    added(write(project.parent / "enough", files))
 
 
 def test_a_geometry_that_there_is_not_is_one_sentence(project: Path) -> None:

@@ -86,7 +86,6 @@ def test_street_with_its_void_level_and_no_background(project: Path, own_images:
         ("mask-suffix", 20, [0, 255]),
         ("rgb16", 3, [0, 255]),
         ("white-is-zero-16bit", 12, [0, 255]),
-        ("fixed-camera", 30, [0, 255]),
     ],
 )
 def test_masks(project: Path, unpacked: Path, case: str, images: int, levels: list[int]) -> None:
@@ -137,6 +136,7 @@ def test_annotations_of_the_same_objects(project: Path, unpacked: Path, case: st
         ("void", "--ignore 11"),
         ("orientation-tag", "--orientation upright"),
         ("mask-in-alpha", "transparency"),
+        ("fixed-camera", "as frames of one camera are, and a split keeps such together: --split random"),
         ("eps-named-jpg", "photo.jpg is no image that can be read"),
     ],
 )
@@ -146,5 +146,7 @@ def test_the_rest_is_one_sentence(project: Path, unpacked: Path, case: str, said
 
 def test_the_flags_that_the_sentences_name_are_enough(project: Path, unpacked: Path) -> None:
     assert came_in(run(unpacked / "void", "--ignore", "11"))["ignore"] == [11]
+    CliRunner().invoke(main, ["remove", "mine"])
+    assert came_in(run(unpacked / "fixed-camera", "--split", "random"))["task"]["split"]["name"] == "random"
     CliRunner().invoke(main, ["remove", "mine"])
     assert came_in(run(unpacked / "orientation-tag", "--orientation", "as-stored"))["orientation"] == "as-stored"

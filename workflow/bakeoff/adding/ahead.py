@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bakeoff.adding.looking import Looked, look, require_images
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.config.schema import Classical, Config, Task
-from bakeoff.datasets.archives.tree import Tree, open_tree
-from bakeoff.datasets.formats import image_bytes, read_folder
+from bakeoff.datasets.archives.tree import open_tree
+from bakeoff.datasets.formats import read_folder
 from bakeoff.datasets.formats.reading import Choices, Reading
-from bakeoff.datasets.preparation.decode import Undecodable, decode
 from bakeoff.datasets.splits.splitting import split_table
 from bakeoff.weights.at_hand import missing_weights
 
@@ -44,26 +44,24 @@ def _folder_faults(config: Config, name: str, project: Project) -> Iterator[str]
     try:
         with open_tree(project.root / settings["path"]) as tree:
             reading = read_folder(tree, Choices.of(name, settings))
-            yield from _unreadable(name, tree, reading)
+            looked = look(tree, reading.entries)
+            require_images(looked)
     except BakeoffError as error:
         yield f"folders.{name}: {str(error).removeprefix(f'folders.{name}: ')}"
         return
     for task, entry in config.tasks.items():
         if entry.dataset == name:
-            yield from _task_faults(task, entry, config.task(task)["split"], reading)
+            yield from task_faults(task, entry, config.task(task)["split"], reading, looked)
 
 
-def _unreadable(name: str, tree: Tree, reading: Reading) -> Iterator[str]:
-    if not reading.entries:
-        yield f"folders.{name}.path has no image that can be used: see `bakeoff add`."
-        return
-    try:
-        decode(image_bytes(tree, reading.entries[0]), channels=1)
-    except Undecodable as error:
-        yield f"folders.{name}.path: {reading.entries[0].image} cannot be read ({error}): convert it to PNG."
+def task_faults(name: str, task: Task, split: Mapping[str, Any], reading: Reading, looked: Looked) -> Iterator[str]:
+    """Why a task cannot be made of a folder's images.
 
-
-def _task_faults(name: str, task: Task, split: Mapping[str, Any], reading: Reading) -> Iterator[str]:
+    Parameters
+    ----------
+    split
+        As `bakeoff.config.schema.Config.task` gives it.
+    """
     if task.kind == "segmentation" and reading.classes is None:
         yield f"tasks.{name}.kind is segmentation, and folders.{task.dataset} has no masks: make it a classification."
         return
@@ -80,16 +78,16 @@ def _task_faults(name: str, task: Task, split: Mapping[str, Any], reading: Readi
             )
             return
     try:
-        split_table(index_of(reading), split)
+        split_table(index_of(reading, looked), split)
     except BakeoffError as error:
         yield f"tasks.{name}: {error}"
 
 
-def index_of(reading: Reading) -> pd.DataFrame:
-    """`index.csv` as it will be about, before pixels are looked at: near-duplicates are not known yet."""
+def index_of(reading: Reading, looked: Looked) -> pd.DataFrame:
+    """`index.csv` about as it will be: near-duplicates are known of the images that were looked at."""
     labels = sorted({label for entry in reading.entries for label in entry.labels})
     index = pd.DataFrame({"id": [entry.image for entry in reading.entries]})
-    index["group"] = [entry.group or entry.image for entry in reading.entries]
+    index["group"] = [looked.group_of.get(entry.image, entry.group or entry.image) for entry in reading.entries]
     for label in labels:
         index[label] = [entry.labels.get(label, "") for entry in reading.entries]
     return index

@@ -6,17 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bakeoff.adding.ahead import task_faults
 from bakeoff.adding.estimate import Estimate, Machine, duration, estimate, free_disk_mib, memory_mib, this_machine
-from bakeoff.adding.flags import flagged, parse_channels, parse_classes, parse_ignore, require_geometry
-from bakeoff.adding.looking import Looked, look
-from bakeoff.adding.proposal import FINDINGS_SHOWN, SIZES_SHOWN, Proposal, data_entries, propose, training_images
+from bakeoff.adding.flags import NONE, flagged, parse_channels, parse_classes, parse_ignore, require_geometry
+from bakeoff.adding.looking import Looked, look, require_images
+from bakeoff.adding.proposal import (
+    FINDINGS_SHOWN,
+    RANDOM,
+    SIZES_SHOWN,
+    Proposal,
+    data_entries,
+    propose,
+    training_images,
+)
 from bakeoff.adding.sheet import write_sheet
 from bakeoff.adding.suites import Chosen, choose, experiments, read_suites, weights_needed
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config import check_config, read_config
 from bakeoff.config.entries import Addition, change_entries, changed_text
 from bakeoff.config.own_names import wrong_name, wrong_path
-from bakeoff.config.schema import CONFIG_FILE, Config
+from bakeoff.config.schema import CONFIG_FILE, Config, Task
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.archives.tree import Tree, open_tree
 from bakeoff.datasets.formats import FORMATS, read_folder, recognised
@@ -64,9 +73,12 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         choices = _choices(name, tree, options)
         reading = read_folder(tree, choices)
         looked = look(tree, reading.entries)
-        _require_pictures(looked, reading)
+        require_images(looked)
         channels = None if options["channels"] is None else parse_channels(options["channels"])
         proposal = propose(name, reading, looked, {**options, "channels": channels})
+        task = Task.model_validate(proposal.task)
+        for fault in task_faults(name, task, proposal.task["split"], reading, looked):
+            raise BakeoffError(fault)
         yield f"{path}: {len(reading.entries)} images, format {reading.format} [--format]; as '{name}' [--name]"
         yield from (f"  {detail}" for detail in reading.details)
         yield from _said_images(looked, len(reading.entries))
@@ -120,7 +132,7 @@ def _choices(name: str, tree: Tree, options: Mapping[str, Any]) -> Choices:
         ignore=None if options["ignore"] is None else parse_ignore(options["ignore"]),
         objects=options["objects"],
         threshold=options["threshold"],
-        split=options["split"],
+        split=NONE if options["split"] == RANDOM else options["split"],
         group=options["group"],
         labels=labels,
     )
@@ -202,15 +214,6 @@ def _table(tree: Tree, stated: str | None) -> Mapping[str, Any] | None:
     if settings is None:
         raise BakeoffError(f"--labels is '{stated}', and no column of it names the images: correct the table.")
     return {**settings, "label": column or settings["label"]}
-
-
-def _require_pictures(looked: Looked, reading: Reading) -> None:
-    if looked.opened and len(looked.undecodable) > looked.opened / 2:
-        name, reason = next(iter(looked.undecodable.items()))
-        raise BakeoffError(
-            f"{len(looked.undecodable)} of {looked.opened} images opened cannot be read, the first {name} ({reason}): "
-            "convert them to PNG or TIFF."
-        )
 
 
 def _said_images(looked: Looked, images: int) -> Iterator[str]:

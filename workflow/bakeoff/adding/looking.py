@@ -10,12 +10,18 @@ import numpy as np
 import tifffile
 from PIL import ExifTags, Image
 
+from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.grey_levels import grey
+from bakeoff.datasets.archives.records import Member, Record
 from bakeoff.datasets.formats import image_bytes
 from bakeoff.datasets.formats.reading import Entry, Tree
+from bakeoff.datasets.preparation.audit import groups, near_duplicates, perceptual_hash, thumbnail
 from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
 
 # Images that are opened, evenly spaced; the pixels of fewer are looked at.
 OPENED, DECODED = 400, 40
+# In how many of 64 bits the hashes of near-duplicates may differ.
+DISTANCE = 6
 # Channels that differ by no more than JPEG's rounding are one.
 GREY_TOLERANCE = 6
 DRAWN_ELSEWHERE = ("EPS", "WMF")
@@ -53,6 +59,8 @@ class Looked:
         How many images were opened, and of how many the pixels were looked at.
     coloured
         How many of these have colours.
+    group_of
+        By name of these, the first image of its group; see `near_groups`.
     undecodable
         Names of images that are none, with the reason.
     """
@@ -61,6 +69,7 @@ class Looked:
     headers: tuple[Header, ...]
     decoded: int
     coloured: int
+    group_of: dict[str, str]
     undecodable: dict[str, str]
 
     @property
@@ -87,16 +96,53 @@ def look(tree: Tree, entries: Sequence[Entry]) -> Looked:
             headers.append(read_header(image_bytes(tree, entry)))
         except Undecodable as error:
             undecodable[entry.image] = str(error)
-    coloured = decoded = 0
+    coloured = 0
+    seen, pictures = [], []
     for entry in spread([entry for entry in sample if entry.image not in undecodable], DECODED):
         try:
             pixels = decode(image_bytes(tree, entry), channels=3).pixels
         except Undecodable as error:
             undecodable[entry.image] = str(error)
             continue
-        decoded += 1
         coloured += has_colour(pixels)
-    return Looked(len(sample), tuple(headers), decoded, coloured, undecodable)
+        seen.append(entry)
+        pictures.append((thumbnail(grey(pixels)), perceptual_hash(grey(pixels))))
+    return Looked(len(sample), tuple(headers), len(seen), coloured, near_groups(seen, pictures), undecodable)
+
+
+def near_groups(entries: Sequence[Entry], pixels: Sequence[tuple[np.ndarray, int]]) -> dict[str, str]:
+    """By image, the first image of its group: near-duplicates, and images that the folder says belong together.
+
+    Parameters
+    ----------
+    pixels
+        Thumbnail and perceptual hash of each.
+    """
+    if not entries:
+        return {}
+    records = [Record(entry.image, Member("", entry.image), group=entry.group) for entry in entries]
+    pairs = near_duplicates([each for _, each in pixels], np.stack([each for each, _ in pixels]), DISTANCE)
+    return {
+        entry.image: entries[first].image for entry, first in zip(entries, groups(records, pairs).tolist(), strict=True)
+    }
+
+
+def require_images(looked: Looked) -> None:
+    """Refuse a folder of which most images cannot be read.
+
+    Raises
+    ------
+    BakeoffError
+        If it is one, or there are no images.
+    """
+    if not looked.opened:
+        raise BakeoffError("There is no image that can be used: see `bakeoff add`.")
+    if len(looked.undecodable) > looked.opened / 2:
+        name, reason = next(iter(looked.undecodable.items()))
+        raise BakeoffError(
+            f"{len(looked.undecodable)} of {looked.opened} images opened cannot be read, the first {name} ({reason}): "
+            "convert them to PNG or TIFF."
+        )
 
 
 def spread(entries: Sequence[Entry], most: int) -> Sequence[Entry]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bakeoff.adding.flags import NONE
-from bakeoff.adding.looking import Looked
+from bakeoff.adding.looking import DISTANCE, Looked
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.entries import Addition, flow
 from bakeoff.config.restricting import WRITTEN
@@ -15,9 +15,9 @@ from bakeoff.datasets.formats.reading import NO_BACKGROUND, Reading
 # Shares of a split that is drawn.
 TRAIN, VALIDATION, TEST = 0.7, 0.15, 0.15
 PARTS = ("train", "validation", "test")
-# Images whose perceptual hashes differ in at most so many of 64 bits may be near-duplicates.
-DISTANCE = 6
 SIZES_SHOWN, FINDINGS_SHOWN = 4, 8
+# As `--split`: image by image, whatever belongs together.
+RANDOM = "random"
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
 
 
@@ -86,7 +86,7 @@ def propose(name: str, reading: Reading, looked: Looked, options: Mapping[str, A
     folder |= _label_entries(reading, options)
     if options["threshold"] is not None:
         folder["threshold"] = options["threshold"]
-    return Proposal(folder, _task(name, kind, reading, decisions), decisions)
+    return Proposal(folder, _task(name, kind, reading, looked, options["split"] == RANDOM, decisions), decisions)
 
 
 def _kind(reading: Reading, stated: str | None) -> str:
@@ -136,7 +136,7 @@ def _patterns(reading: Reading) -> dict[str, Any]:
 
 def _label_entries(reading: Reading, options: Mapping[str, Any]) -> dict[str, Any]:
     """Table, split and group: as the reader found them, or typed."""
-    split = reading.choices.get("split") or options["split"]
+    split = reading.choices.get("split") or (NONE if options["split"] == RANDOM else options["split"])
     if split is None:
         split = "folders" if any(entry.labels.get("split") for entry in reading.entries) else NONE
     group = reading.choices.get("group") or options["group"] or NONE
@@ -216,7 +216,9 @@ def _why_objects(reading: Reading) -> str:
     return "a mask file each" if reading.mask_of_object else "the levels of a mask number its objects"
 
 
-def _task(name: str, kind: str, reading: Reading, decisions: list[Decision]) -> dict[str, Any]:
+def _task(
+    name: str, kind: str, reading: Reading, looked: Looked, at_random: bool, decisions: list[Decision]
+) -> dict[str, Any]:
     task: dict[str, Any] = {"dataset": name, "kind": kind}
     if kind == CLASSIFICATION:
         task["target"] = "class"
@@ -226,15 +228,32 @@ def _task(name: str, kind: str, reading: Reading, decisions: list[Decision]) -> 
     if "train" in given and len(given) > 1:
         task["split"] = _given_split(given, stratify)
         decisions.append(_said_given(given, counts))
+    elif at_random:
+        task["split"] = {"name": "random", "validation": VALIDATION, "test": TEST, "seed": 0}
+        reason = "near-duplicates and groups on both sides, which makes scores too high"
+        decisions.append(Decision("split", "drawn image by image", reason, ("--split",)))
     else:
+        _require_scenes(looked, len(reading.entries))
         parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
         task["split"] = {"name": "stratified", **parts, "stratify": stratify, "seed": 0}
         shares = f"{TRAIN:.0%} train, {VALIDATION:.0%} validate, {TEST:.0%} test"
         decisions.append(Decision("split", f"drawn: {shares}", "the folder gives none that is used", ("--split",)))
     groups = {entry.group for entry in reading.entries} - {None}
     said = f"{len(groups)} groups, by {reading.choices.get('group')}" if groups else "none but near-duplicates"
-    decisions.append(Decision("groups", said, "never on two sides of the split", ("--group",)))
+    if not at_random:
+        decisions.append(Decision("groups", said, "never on two sides of the split", ("--group",)))
     return task
+
+
+def _require_scenes(looked: Looked, images: int) -> None:
+    """Refuse a split that keeps near-duplicates together where all images are such."""
+    scenes = len(set(looked.group_of.values()))
+    if images >= len(PARTS) and scenes < len(PARTS) <= looked.decoded:
+        raise BakeoffError(
+            f"The {looked.decoded} images looked at are near-duplicates of {scenes}, as frames of one camera are, and "
+            f"a split keeps such together: --split {RANDOM} parts them and makes scores too high; else add images of "
+            "other scenes."
+        )
 
 
 def _given_split(given: Sequence[str], stratify: list[str]) -> dict[str, Any]:
