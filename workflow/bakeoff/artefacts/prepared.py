@@ -52,6 +52,15 @@ class Prepared:
         index: int | None = self.about.get("background", 0)
         return index
 
+    @cached_property
+    def objects(self) -> np.ndarray | None:
+        """Numbers of the single objects, uint16 (n, height, width), 0 where there is none, memory-mapped; None of a
+        data set whose objects are not told apart."""
+        if not self.about.get("objects"):
+            return None
+        numbers: np.ndarray = np.load(self.folder / "objects.npy", mmap_mode="r", allow_pickle=False)
+        return numbers
+
     @property
     def foreground_classes(self) -> list[str]:
         """Names of all classes but the background."""

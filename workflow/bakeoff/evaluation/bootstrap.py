@@ -30,7 +30,9 @@ BOUNDS = {
     **dict.fromkeys(("dice", "iou", "precision", "recall", "pixel_accuracy", "boundary_iou", "mean_dice"), SHARE),
     **dict.fromkeys(("mean_iou", "iou_border_as_foreground", "iou_border_ignored", "correct"), SHARE),
     **dict.fromkeys(("dice_border_as_foreground", "dice_border_ignored"), SHARE),
-    **dict.fromkeys(("hd95", "assd", "log_loss"), NOT_NEGATIVE),
+    **dict.fromkeys(("hd95", "assd", "log_loss", "count_off"), NOT_NEGATIVE),
+    **dict.fromkeys(("object_f1", "object_ap", "object_pq"), SHARE),
+    "count_error": (-np.inf, np.inf),
 }
 # Resampled values held in memory at a time.
 _VALUES_AT_A_TIME = 4_000_000

@@ -79,6 +79,7 @@ KINDS = {
             "precision",
             "recall",
             "pixel_accuracy",
+            *("object_f1", "object_ap", "object_pq", "count_error", "count_off"),
             "hd95",
             "assd",
             "dataset_iou",

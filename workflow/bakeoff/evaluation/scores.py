@@ -64,7 +64,10 @@ TWO_CLASSES = ("background", "foreground")
 LEVEL = 0.95
 
 # Those that a table has become figures of `metrics.json`.
-HEADLINES = ("dice", "iou", "boundary_iou", "iou_border_as_foreground", "pixel_accuracy", "hd95", "assd")
+HEADLINES = (
+    *("dice", "iou", "boundary_iou", "iou_border_as_foreground", "pixel_accuracy", "hd95", "assd"),
+    *("object_f1", "object_ap", "object_pq", "count_error", "count_off"),
+)
 
 
 class MaskScores(NamedTuple):

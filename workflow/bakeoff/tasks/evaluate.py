@@ -19,11 +19,12 @@ from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.artefacts.provenance import thread_count
 from bakeoff.cards.card import card
 from bakeoff.cards.notes import medical_note
+from bakeoff.evaluation.objects import Separation
 from bakeoff.leakage.audit import audit
 from bakeoff.leakage.designs import designs
 from bakeoff.leakage.effects import TaskImages, leakage_effects
 from bakeoff.tasks.comparing import compare
-from bakeoff.tasks.scoring import score
+from bakeoff.tasks.scoring import score, separation_of
 
 # Written by `score`, and kept where DVC draws them from: a folder a kind, a file an experiment.
 PLOTS = ("curves", "confusion")
@@ -64,6 +65,7 @@ def evaluate(
     with atomic_folder(project.evaluation(task)) as beside:
         for plots in PLOTS:
             (beside / plots).mkdir()
+        separation = _write_separation(settings, prepared, split, beside)
         one = partial(
             _score,
             target=settings["target"],
@@ -72,6 +74,7 @@ def evaluate(
             beside=beside,
             resamples=resamples,
             ranked_by=settings.get("score"),
+            separation=separation,
         )
         metrics = dict(zip(folders, _each(one, folders.values()), strict=True))
         write_text(beside / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
@@ -91,6 +94,15 @@ def evaluate(
         )
         _write_effects(task, settings, experiments, prepared, split, beside, resamples)
         _write_cards(settings, experiments, costs, metrics, folders, prepared, split, beside)
+
+
+def _write_separation(settings: Mapping[str, Any], prepared: Path, split: Path, beside: Path) -> Separation | None:
+    """`separation.json`: how the masks of the task come apart into objects; null where these are not told apart."""
+    data = open_prepared(prepared)
+    masks = settings["target"] is None
+    separation = separation_of(data, read_folds(split, data), settings.get("score")) if masks else None
+    write_text(beside / "separation.json", json.dumps(separation and separation._asdict()) + "\n")
+    return separation
 
 
 def _folders(task: str, names: Iterable[str], project: Project) -> dict[str, ExperimentFolder]:
@@ -130,11 +142,21 @@ def _score(
     beside: Path,
     resamples: int,
     ranked_by: str | Mapping[str, str] | None,
+    separation: Separation | None,
 ) -> dict[str, Any]:
     folder = beside / "experiments" / experiment.name
     folder.mkdir(parents=True)
-    found = experiment.predictions
-    metrics = score(experiment.name, target, prepared, split, found, folder, resamples=resamples, ranked_by=ranked_by)
+    metrics = score(
+        experiment.name,
+        target,
+        prepared,
+        split,
+        experiment.predictions,
+        folder,
+        resamples=resamples,
+        ranked_by=ranked_by,
+        separation=separation,
+    )
     if target is not None:
         for plots in PLOTS:
             (folder / f"{plots}.csv").rename(beside / plots / f"{experiment.name}.csv")

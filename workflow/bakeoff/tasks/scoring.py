@@ -26,6 +26,7 @@ from bakeoff.artefacts.provenance import thread_count
 from bakeoff.evaluation import classification
 from bakeoff.evaluation.calibration import calibrate
 from bakeoff.evaluation.curves import curves, optimal_aurc
+from bakeoff.evaluation.objects import Separation, choose_separation, object_scores
 from bakeoff.evaluation.scores import class_scores, dataset_headline, headline, pixel_confusion, score_masks
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ def score(
     *,
     resamples: int,
     ranked_by: str | Mapping[str, str] | None = None,
+    separation: Separation | None = None,
 ) -> dict[str, Any]:
     """Write `scores.csv` and `metrics.json` of an experiment; of a classifier `confusion.csv`,
     `classification_report.csv`, `calibration.csv` and `curves.csv` too.
@@ -63,6 +65,8 @@ def score(
         Of the bootstrap behind the intervals.
     ranked_by
         The task's `score`, of masks.
+    separation
+        How masks come apart into objects; None where objects are not scored.
 
     Returns
     -------
@@ -77,12 +81,20 @@ def score(
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     if target is None:
-        return _score_masks(name, data, data.score(ranked_by), tested_rows(folds), predictions, folder, resamples)
+        ranked = data.score(ranked_by)
+        return _score_masks(name, data, ranked, separation, tested_rows(folds), predictions, folder, resamples)
     return _score_classes(name, target, data, folds, predictions, folder, resamples)
 
 
 def _score_masks(
-    name: str, data: Prepared, score: MaskScore, rows: np.ndarray, source: Path, folder: Path, resamples: int
+    name: str,
+    data: Prepared,
+    score: MaskScore,
+    separation: Separation | None,
+    rows: np.ndarray,
+    source: Path,
+    folder: Path,
+    resamples: int,
 ) -> dict[str, Any]:
     predictions, index = read_predictions(source), data.index.iloc[rows]
     _check_same_images(predictions, data, index["id"].tolist(), source)
@@ -95,10 +107,14 @@ def _score_masks(
         threads=thread_count(),
     )
     labels = index[["id", *data.strata]].reset_index(drop=True)
+    tables = [
+        pd.concat([scored.table, *_object_scores(data, rows, masks, separation, score)], axis=1)
+        for masks, scored in zip(predictions.masks.values(), by_seed, strict=True)
+    ]
     scores = pd.concat(
         [
-            pd.concat([labels[["id"]].assign(seed=seed), labels[data.strata], scored.table], axis=1)
-            for seed, scored in zip(predictions.masks, by_seed, strict=True)
+            pd.concat([labels[["id"]].assign(seed=seed), labels[data.strata], table], axis=1)
+            for seed, table in zip(predictions.masks, tables, strict=True)
         ],
         ignore_index=True,
     )
@@ -116,6 +132,32 @@ def _score_masks(
         write_text(folder / PIXEL_CONFUSION, pixel_confusion(confusion, data.classes).to_csv(index=False))
     _say(name, score.title, metrics[score.measure], metrics["images"])
     return metrics
+
+
+def _object_scores(
+    data: Prepared, rows: np.ndarray, masks: np.ndarray, separation: Separation | None, score: MaskScore
+) -> list[pd.DataFrame]:
+    """Scores of the objects, one table; none of a data set whose objects are not told apart."""
+    if separation is None or data.objects is None:
+        return []
+    return [object_scores(data.true_masks()[rows], data.objects[rows], masks, separation, score.scored)]
+
+
+def separation_of(data: Prepared, folds: list[Fold], ranked_by: str | Mapping[str, str] | None) -> Separation | None:
+    """How the masks of a task come apart into objects, as its training images say; None where these are not told apart.
+
+    Parameters
+    ----------
+    folds
+        Of the task. An image that is tested in one of them and trains in another takes part: its true mask says what
+        objects look like, and nothing of a method.
+    ranked_by
+        The task's `score`.
+    """
+    if data.objects is None:
+        return None
+    rows = np.unique(np.concatenate([fold.train for fold in folds]))
+    return choose_separation(data.true_masks()[rows], data.objects[rows], data.score(ranked_by).scored)
 
 
 def _score_classes(
