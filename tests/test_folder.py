@@ -222,6 +222,17 @@ def test_an_image_with_a_class_may_have_nothing_to_mark(tmp_path: Path) -> None:
     assert data.about["targets"] == ["class"]
 
 
+def test_empty_masks_are_left_out_or_kept_as_the_configuration_says(tmp_path: Path) -> None:
+    masks = [square(), square(at=2), square(0), square(0)]
+    assert about(prepared(tmp_path / "drop", pairs(*masks), **PAIRS))["counts"]["used"] == 2
+    kept = prepared(tmp_path / "keep", pairs(*masks, square(0)), **PAIRS, empty_masks="keep")
+    assert np.load(kept / "masks.npy").any(axis=(1, 2)).tolist() == [True, True, False, False, False]
+    assert refused(tmp_path / "most", pairs(*masks, square(0)), **PAIRS) == (
+        "mine: 3 of 5 images would be left out for one reason, blank mask (the first: masks/2.png, the mask is empty): "
+        "state empty_masks: keep if there is nothing to mark on them, or annotate them."
+    )
+
+
 # Objects
 
 

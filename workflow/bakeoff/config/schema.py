@@ -287,6 +287,9 @@ class Folder(Section):
     objects
         Whether masks are of single objects: one mask file each where an image has several masks, a shape each in
         annotation files, otherwise the levels of a mask are the numbers of its objects, and any but 0 is class 1 of 2.
+    empty_masks
+        Of mask files without a class but the background, on images without a class: `drop`, they were not annotated;
+        `keep`, there is nothing to mark.
     orientation
         `as-stored`, or `upright`: images are turned as their EXIF tag says.
     labels
@@ -314,6 +317,7 @@ class Folder(Section):
     ignore: list[int | str] = []
     threshold: Annotated[int, Field(ge=1)] | None = None
     objects: bool = False
+    empty_masks: Literal["drop", "keep"] = "drop"
     orientation: Literal["as-stored", "upright"] = "as-stored"
     labels: Table | None = None
     split: str = "none"

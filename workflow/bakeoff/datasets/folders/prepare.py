@@ -60,7 +60,7 @@ def prepare_folder(name: str, settings: Mapping[str, Any], folder: Path) -> None
         )
     with open_tree(path) as tree:
         reading = read_folder(tree, Choices.of(name, settings))
-        listing = listing_of(reading, tree.findings, path.name)
+        listing = listing_of(reading, tree.findings, path.name, keep_empty=settings["empty_masks"] == "keep")
         entries = dict(zip((record.id for record in listing.records), reading.entries, strict=True))
         prepare_listing(
             listing,
@@ -74,8 +74,18 @@ def prepare_folder(name: str, settings: Mapping[str, Any], folder: Path) -> None
         )
 
 
-def listing_of(reading: Reading, findings: Iterable[Finding], archive: str) -> Listing:
-    """Records of a reading's entries, in their order, and its findings; `archive` is what the folder is called."""
+def listing_of(reading: Reading, findings: Iterable[Finding], archive: str, *, keep_empty: bool) -> Listing:
+    """Records of a reading's entries, in their order, and its findings.
+
+    Parameters
+    ----------
+    findings
+        Of the tree.
+    archive
+        What the folder is called.
+    keep_empty
+        Whether an image whose mask is empty is used.
+    """
     columns = dict.fromkeys(label for entry in reading.entries for label in entry.labels)
     ids = ids_of([entry.image for entry in reading.entries])
     every = [*findings, *reading.findings]
@@ -89,7 +99,7 @@ def listing_of(reading: Reading, findings: Iterable[Finding], archive: str) -> L
             group=entry.group,
             objects=Member(archive, entry.objects) if entry.objects and entry.objects not in entry.masks else None,
             # Of an image with a class, or that somebody has annotated, nothing marked may be the truth.
-            blank_mask="allowed" if "class" in columns or reading.shapes else "fault",
+            blank_mask="allowed" if keep_empty or "class" in columns or reading.shapes else "fault",
         )
         for id_, entry in zip(ids, reading.entries, strict=True)
     ]

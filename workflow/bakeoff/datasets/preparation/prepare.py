@@ -151,6 +151,14 @@ def left_out(findings: Sequence[Finding]) -> str:
     return "".join(f"; {each}" for each in said)
 
 
+# What to do where most images of a folder are lost for one reason.
+_REMEDIES = {
+    "blank mask": "state empty_masks: keep if there is nothing to mark on them, or annotate them",
+    "missing mask": "correct images and masks in the configuration, or take images without a mask out of the folder",
+    "no split": "correct the split in the configuration, or state split: none",
+}
+
+
 def _is_lost_image(finding: Finding) -> bool:
     return finding.consequence == "dropped" and finding.finding not in NOT_OF_IMAGES
 
@@ -164,7 +172,7 @@ def _require_most(name: str, findings: Sequence[Finding], listed: int) -> None:
         first = next(finding for finding in lost if finding.finding == reason)
         raise BakeoffError(
             f"{name}: {count} of {listed} images would be left out for one reason, {reason} (the first: {first.file}, "
-            f"{first.detail}): correct the files, or what the configuration says of them."
+            f"{first.detail}): {_REMEDIES.get(reason, 'correct the files, or what the configuration says of them')}."
         )
 
 
