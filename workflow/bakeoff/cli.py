@@ -102,7 +102,7 @@ def check() -> None:
 @click.option("--objects/--no-objects", default=None, help="Whether masks are of single objects.")
 @click.option("--threshold", type=click.IntRange(1), help="Of smoothed masks, the level that foreground begins with.")
 @click.option("--orientation", type=click.Choice(["as-stored", "upright"]), help="Whether EXIF tags turn images.")
-@click.option("--split", metavar="SOURCE", help="Where the split is from: none, folders, lists, or a column.")
+@click.option("--split", metavar="SOURCE", help="Where the split is from: none, folders, lists, a column; random.")
 @click.option("--group", metavar="SOURCE", help="What belongs together: none, a column, or a regular expression.")
 @click.option("--labels", metavar="FILE[:COLUMN]", help="A table of labels in the folder, and the column of the class.")
 @click.option("--channels", metavar="1|3", help="1 for grey levels, 3 for RGB.")
