@@ -146,6 +146,8 @@ def test_own_networks_are_trained_as_written_at_every_profile(project: Path, pro
     added(write(project.parent / "cells", pairs(255)))
     recipe = read_config().recipe("cells-scratch")
     assert (recipe["epochs"], recipe["patience"], recipe["class_weights"]) == (90, 36, "none")
+    assert not read_config().shortens("cells")
+    assert read_config().shortens("lungs") == (profile != "full")
 
 
 def test_what_was_written_has_comments_and_is_taken_out_to_the_byte(project: Path) -> None:

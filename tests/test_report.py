@@ -520,6 +520,8 @@ def test_official_data_and_weights_raise_no_banner(project: Path, tmp_path: Path
     assert not any('class="warning"' in html for html in write(honest, "full").values())
     warned = {name for name, html in write(honest, "small").items() if "at profile small, not full" in html}
     assert warned == {"index.html", "lungs.html"}
+    as_at_full = {"lungs": {**TASKS["lungs"], "shortened": False}}
+    assert not any("at profile small" in html for html in write(honest, "small", as_at_full).values())
 
 
 def test_the_audit_and_the_provenance_are_on_the_page_of_the_data(pages: dict[str, str]) -> None:

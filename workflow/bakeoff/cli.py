@@ -425,7 +425,7 @@ def card(dataset: str) -> None:
 def report(task: str) -> None:
     """Render the page of TASK, results/report/TASK.html."""
     config = _config()
-    settings = config.task(task)
+    settings = {**config.task(task), "shortened": config.shortens(task)}
     from bakeoff.report.write import write_task_page
 
     write_task_page(task, settings, config.profile, PROJECT, margin=getattr(config.margins, settings["kind"]))
@@ -443,7 +443,7 @@ def index() -> None:
 
     write_index(
         config.profile,
-        {name: config.task(name) for name in config.tasks},
+        {name: {**config.task(name), "shortened": config.shortens(name)} for name in config.tasks},
         config.dataset_names(),
         PROJECT,
         margins=config.margins.model_dump(),

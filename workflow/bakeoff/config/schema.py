@@ -603,6 +603,11 @@ class Config(Section):
             settings["split"]["folds"] = settings["split"]["folds"][self.profile]
         return settings
 
+    def shortens(self, task: str) -> bool:
+        """Whether the profile trains a network of a task otherwise than `full` does."""
+        recipes = {network.recipe for network in self.networks.values() if network.task == task}
+        return any(self.recipe(name) != self.recipes[name].at("full") for name in recipes)
+
     def recipe(self, name: str) -> dict[str, Any]:
         """A recipe's keys at the profile."""
         return self.recipes[name].at(self.profile)

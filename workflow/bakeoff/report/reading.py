@@ -117,6 +117,8 @@ class Task:
         What leakage adds to the scores of its experiments, `leakage.csv`.
     experiments
         Best first.
+    shortened
+        Whether the profile trains one of its networks for less than `full` would.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Task:
     checks: pd.DataFrame
     leakage_effects: pd.DataFrame
     experiments: list[Experiment]
+    shortened: bool
 
     @property
     def about(self) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def read_task(name: str, entry: Mapping[str, Any], project: Project, *, margin: 
     Parameters
     ----------
     name, entry
-        The task in the configuration.
+        The task in the configuration, and `shortened`, see `Task`; True where that is not said.
     margin
         The difference of the headline score below which two methods are equal in practice.
 
@@ -234,6 +237,7 @@ def read_task(name: str, entry: Mapping[str, Any], project: Project, *, margin: 
         checks=pd.read_csv(StringIO(_read(folder / "audit.csv", stage)), dtype={"count": "Int64"}),
         leakage_effects=effects.fillna({"other_reasons": ""}),
         experiments=[_experiment(row, project, name, entry["target"]) for row in _rows(pd.read_csv(StringIO(ranking)))],
+        shortened=entry.get("shortened", True),
     )
 
 

@@ -84,7 +84,8 @@ def _subset(about: Mapping[str, Any]) -> str:
 
 def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
     """That networks were trained for less than they might be, where real images were scored so."""
-    trained = any(each.has_epochs for task in tasks if not task.about["synthetic"] for each in task.experiments)
+    shortened = [task for task in tasks if task.shortened and not task.about["synthetic"]]
+    trained = any(each.has_epochs for task in shortened for each in task.experiments)
     if profile == "full" or not trained:
         return []
     return [f"Run at profile {profile}, not full. Networks may score higher at full."]
