@@ -38,6 +38,7 @@ SIDE = 48
 FLAGS = (
     *("name", "task", "format", "images", "masks", "mask_suffix", "classes", "background", "ignore", "objects"),
     *("threshold", "orientation", "split", "group", "labels", "channels", "size", "geometry", "suite", "pretrained"),
+    "empty_masks",
 )
 
 
@@ -176,8 +177,10 @@ def test_a_dry_run_shows_the_entries_and_writes_nothing(project: Path) -> None:
 
 def test_every_decision_is_a_line_that_names_its_flag(project: Path) -> None:
     lines = added(write(project.parent / "cells", pairs(255)))
-    flags = ("task", "format", "name", "masks", "mask-suffix", "classes", "background", "ignore", "objects", "split",
-             "group", "channels", "size", "geometry", "suite", "images")  # fmt: skip
+    flags = (
+        *("task", "format", "name", "images", "masks", "empty-masks", "mask-suffix", "classes", "background", "ignore"),
+        *("objects", "split", "group", "channels", "size", "geometry", "suite"),
+    )
     for flag in flags:
         assert any(f"--{flag}" in line for line in lines), flag
 

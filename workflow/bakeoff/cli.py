@@ -100,6 +100,7 @@ def check() -> None:
 @click.option("--background", metavar="NAME", help="The class of the background; none: every class counts.")
 @click.option("--ignore", metavar="VALUE,...", help="What is void; none for nothing.")
 @click.option("--objects/--no-objects", default=None, help="Whether masks are of single objects.")
+@click.option("--empty-masks", type=click.Choice(["drop", "keep"]), help="Images whose masks have no foreground.")
 @click.option("--threshold", type=click.IntRange(1), help="Of smoothed masks, the level that foreground begins with.")
 @click.option("--orientation", type=click.Choice(["as-stored", "upright"]), help="Whether EXIF tags turn images.")
 @click.option("--split", metavar="SOURCE", help="Where the split is from: none, folders, lists, a column; random.")

@@ -49,8 +49,8 @@ def add(path: str, options: Mapping[str, Any], config_file: Path = CONFIG_FILE) 
         As typed.
     options
         By flag, with `_` for `-`: name, task, format, images, masks, mask_suffix, classes, background, ignore,
-        objects, threshold, orientation, split, group, labels, channels, size, geometry, suite, pretrained, dry_run.
-        None where nothing was typed.
+        objects, empty_masks, threshold, orientation, split, group, labels, channels, size, geometry, suite, pretrained,
+        dry_run. None where nothing was typed.
 
     Raises
     ------

@@ -184,11 +184,17 @@ def _mask_entries(reading: Reading, options: Mapping[str, Any], decisions: list[
     decisions.append(Decision("void", void, "pixels without an answer, which count nowhere", ("--ignore",)))
     objects = "told apart" if reading.objects else "not told apart: regions of classes"
     decisions.append(Decision("objects", objects, _why_objects(reading), ("--objects", "--no-objects")))
+    empty = {}
+    if not reading.shapes:
+        empty["empty_masks"] = options["empty_masks"] or "drop"
+        reason = "drop takes their images for not annotated, keep for showing none of the classes"
+        decisions.append(Decision("empty masks", empty["empty_masks"], reason, ("--empty-masks",)))
     return {
         "classes": classes,
         "background": reading.background or NO_BACKGROUND,
         "ignore": list(reading.ignore),
         "objects": reading.objects,
+        **empty,
     }
 
 
@@ -282,7 +288,7 @@ def data_entries(name: str, path: str, size: int, proposal: Proposal) -> list[Ad
     """The data set and its task, as they are written."""
     folder = {"path": path, "size": size, "duplicates": {"distance": DISTANCE}, **proposal.folder}
     order = ("path", "format", "images", "masks", "labels", "size", "channels", "orientation", "classes", "background",
-             "ignore", "threshold", "objects", "split", "group", "duplicates")  # fmt: skip
+             "ignore", "threshold", "objects", "empty_masks", "split", "group", "duplicates")  # fmt: skip
     said = WRITTEN.format(name=name)
     return [
         Addition(
@@ -308,6 +314,7 @@ FOLDER_NOTES = {
     "background": "none: every class counts.",
     "ignore": "Void: pixels without an answer.",
     "objects": "Whether single objects are told apart.",
+    "empty_masks": "drop: images without foreground were not annotated; keep: they show none.",
     "split": "Where the label `split` comes from: none, folders, lists, or a column.",
     "group": "Which images belong together: none, a column, or a regular expression of the path.",
     "duplicates": "In how many of 64 bits the hashes of near-duplicates may differ.",
