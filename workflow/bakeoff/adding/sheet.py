@@ -22,7 +22,6 @@ SIDE, GAP, LINE = 200, 8, 18
 # Of a mask drawn over an image.
 OPACITY = 0.45
 BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
-VOID_COLOUR = (128, 128, 128)
 COLUMNS = 4
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -38,7 +37,7 @@ def write_sheet(path: Path, tree: Tree, reading: Reading, *, upright: bool, thre
         try:
             pixels = decode(image_bytes(tree, entry), channels=3, upright=upright).pixels
             mask = class_mask(tree, reading, entry, *pixels.shape[:2], threshold=threshold)
-            tile = [pixels, _overlaid(pixels, _coloured(mask, reading))]
+            tile = [pixels, _overlaid(pixels, mask, _background(reading))]
         except (Undecodable, ValueError):
             continue
         tiles.append((tile if masks else tile[:1], _caption(entry)))
@@ -62,11 +61,9 @@ def one_of_each(entries: Sequence[Entry], most: int) -> list[Entry]:
 
 def legend(reading: Reading) -> dict[str, tuple[int, int, int]]:
     """Colour of every class, in order; nothing without masks."""
-    colours = class_colours()
+    colours = class_colours(_background(reading))
     found = {name: tuple(map(int, colours[number])) for number, name in enumerate(reading.classes or {})}
-    if reading.background is None and reading.classes:  # black would not be seen on the image
-        found = {name: tuple(map(int, colours[number + 1])) for number, name in enumerate(reading.classes)}
-    return {**found, **({"void": VOID_COLOUR} if reading.ignore else {})}  # type: ignore[dict-item]
+    return {**found, **({"void": tuple(map(int, colours[VOID]))} if reading.ignore else {})}  # type: ignore[dict-item]
 
 
 def class_mask(
@@ -95,16 +92,13 @@ def class_mask(
     return whole
 
 
-def _overlaid(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    colours = class_colours().astype(np.float32)
-    colours[VOID] = VOID_COLOUR
-    blended = pixels * (1 - OPACITY) + colours[mask] * OPACITY
-    return np.where((mask > 0)[..., None], blended, pixels).astype(np.uint8)
+def _overlaid(pixels: np.ndarray, mask: np.ndarray, background: int | None) -> np.ndarray:
+    blended = pixels * (1 - OPACITY) + class_colours(background).astype(np.float32)[mask] * OPACITY
+    return np.where((mask != background)[..., None], blended, pixels).astype(np.uint8)
 
 
-def _coloured(mask: np.ndarray, reading: Reading) -> np.ndarray:
-    """Numbers of colours: where every class counts, the first is not left out."""
-    return mask if reading.background is not None else np.where(mask == VOID, mask, mask + 1)
+def _background(reading: Reading) -> int | None:
+    return None if reading.background is None else 0
 
 
 def _caption(entry: Entry) -> str:

@@ -33,8 +33,15 @@ COLOURS = (
 )
 
 
-def class_colours() -> np.ndarray:
-    """RGB of every class index, uint8 (256, 3): class 0 black, void grey, the others colours that repeat after 22."""
-    palette = np.array(COLOURS, np.uint8)[np.arange(-1, 255) % len(COLOURS)]
-    palette[0], palette[VOID] = BLACK, VOID_GREY
+def class_colours(background: int | None = 0) -> np.ndarray:
+    """RGB of every class index, uint8 (256, 3): a background black, void grey, and colours that repeat after 22.
+
+    Parameters
+    ----------
+    background
+        0, or None where every class counts and the first has a colour too.
+    """
+    first = 0 if background is None else 1
+    palette = np.array(COLOURS, np.uint8)[(np.arange(256) - first) % len(COLOURS)]
+    palette[:first], palette[VOID] = BLACK, VOID_GREY
     return palette

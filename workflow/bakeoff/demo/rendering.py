@@ -25,6 +25,7 @@ SHOWN_SIDE = 640
 def comparison_html(comparison: Comparison) -> str:
     """The HTML of a comparison; the CSS variable `--mask-opacity` sets the opacity of the masks."""
     picture, task = comparison.picture, comparison.task
+    background = task.data.background
     shown = small(picture.shown, SHOWN_SIDE)
     return _template("comparison").render(
         picture={
@@ -33,17 +34,17 @@ def comparison_html(comparison: Comparison) -> str:
             "width": picture.shown.shape[1],
             "height": picture.shown.shape[0],
             "ratio": f"{picture.shown.shape[1]} / {picture.shown.shape[0]}",
-            "mask": None if picture.true_mask is None else overlay_uri(picture.true_mask),
+            "mask": None if picture.true_mask is None else overlay_uri(picture.true_mask, background),
             "label": picture.true_label,
         },
         target=task.target,
         score_name=task.mask_score.title if task.target is None else "",
-        classes=_legend(_mask_classes(comparison)),
+        classes=_legend(_mask_classes(comparison), background),
         out_of_distribution_score=comparison.out_of_distribution_score,
         out_of_distribution=comparison.out_of_distribution,
         note=task.note,
         synthetic=task.data.about["synthetic"],
-        outcomes=[_outcome(each, picture.true_label) for each in comparison.outcomes],
+        outcomes=[_outcome(each, picture.true_label, background) for each in comparison.outcomes],
     )
 
 
@@ -62,11 +63,11 @@ def small(pixels: np.ndarray, side: int) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
-def overlay_uri(mask: np.ndarray) -> str:
-    """Class indices, uint8 (H, W), as a PNG of colours: the background transparent, the others opaque."""
+def overlay_uri(mask: np.ndarray, background: int | None = 0) -> str:
+    """Class indices, uint8 (H, W), as a PNG of colours: a background transparent, the others opaque."""
     image = Image.fromarray(mask, mode="P")
-    image.putpalette(class_colours().tobytes())
-    return _png_uri(image, transparency=0)
+    image.putpalette(class_colours(background).tobytes())
+    return _png_uri(image, **({} if background is None else {"transparency": background}))
 
 
 def indices_uri(mask: np.ndarray) -> str:
@@ -81,12 +82,13 @@ def _mask_classes(comparison: Comparison) -> list[str]:
     return max((each.mask_classes for each in comparison.outcomes), key=len, default=[])
 
 
-def _legend(classes: Sequence[str]) -> list[dict[str, str]]:
-    colours = class_colours()
-    return [{"name": name, "colour": "#" + colours[n].tobytes().hex()} for n, name in enumerate(classes) if n]
+def _legend(classes: Sequence[str], background: int | None) -> list[dict[str, str]]:
+    colours = class_colours(background)
+    shown = [n for n in range(len(classes)) if n != background]
+    return [{"name": classes[n], "colour": "#" + colours[n].tobytes().hex()} for n in shown]
 
 
-def _outcome(outcome: Outcome, true_label: str | None) -> dict[str, Any]:
+def _outcome(outcome: Outcome, true_label: str | None, background: int | None) -> dict[str, Any]:
     answer = outcome.answer
     found = None if answer is None else answer.mask
     return {
@@ -94,7 +96,7 @@ def _outcome(outcome: Outcome, true_label: str | None) -> dict[str, Any]:
         "experiment": outcome.method.experiment,
         "words": outcome.words,
         "time": None if answer is None else milliseconds(1000 * answer.seconds),
-        "mask": None if found is None else overlay_uri(found),
+        "mask": None if found is None else overlay_uri(found, background),
         "areas": [{"name": name, "share": f"{100 * share:.1f} %"} for name, share in outcome.areas.items()],
         "score": None if outcome.score is None else f"{outcome.score:.3f}",
         "bars": [

@@ -264,8 +264,8 @@ def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> 
     mask = resize_mask(answer.mask, len(predictor.mask_classes), picture.height, picture.width)
     path = out / "masks" / f"{picture.name}.png"
     with storage_errors(out):
-        write_mask(path, mask)
-        overlay = write_overlay(out / "overlays", picture.name, outlined(picture.pixels, mask))
+        write_mask(path, mask, predictor.background)
+        overlay = write_overlay(out / "overlays", picture.name, outlined(picture.pixels, mask, predictor.background))
     return {"mask": str(path.relative_to(out)), "overlay": str(overlay.relative_to(out))}
 
 

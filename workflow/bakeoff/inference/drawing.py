@@ -38,14 +38,17 @@ def _stretched(levels: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write class indices, uint8 (H, W), as a palette PNG: its indices are the classes, its colours for the eye."""
+def write_mask(path: Path, mask: np.ndarray, background: int | None = 0) -> None:
+    """Write class indices, uint8 (H, W), as a palette PNG: its indices are the classes, its colours for the eye.
+
+    `background` is as `bakeoff.artefacts.colours.class_colours` takes it.
+    """
     image = Image.fromarray(mask)
-    image.putpalette(class_colours().tobytes())
+    image.putpalette(class_colours(background).tobytes())
     image.save(path)
 
 
-def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def outlined(pixels: np.ndarray, mask: np.ndarray, background: int | None = 0) -> np.ndarray:
     """An image with the inner edge of every region in its class's colour.
 
     Parameters
@@ -54,6 +57,8 @@ def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         uint8, (H, W, 1) or (H, W, 3).
     mask
         Class indices, uint8, (H, W).
+    background
+        As `bakeoff.artefacts.colours.class_colours` takes it.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     drawn = np.broadcast_to(pixels, (*mask.shape, 3)).copy()
     edge = inner_edge(mask, max(1, round(max(mask.shape) / PIXELS_AN_OUTLINE)))
-    drawn[edge] = class_colours()[mask[edge]]
+    drawn[edge] = class_colours(background)[mask[edge]]
     return drawn
 
 

@@ -71,6 +71,8 @@ class Predictor(Protocol):
         The label that is predicted of a whole picture; None for masks alone.
     mask_classes
         Names of the classes of the answers' masks; empty where there are none.
+    background
+        Index of the one of them that is no foreground; None where every class counts.
     size, channels
         Of the pictures that `predict` takes.
     note
@@ -87,6 +89,7 @@ class Predictor(Protocol):
     classes: list[str]
     target: str | None
     mask_classes: list[str]
+    background: int | None
     size: int
     channels: int
     note: str
@@ -135,6 +138,7 @@ class _Known:
     classes: list[str]
     target: str | None
     mask_classes: list[str]
+    background: int | None
     size: int
     channels: int
     seed: int | None
@@ -346,6 +350,11 @@ class _Clone:
         known = constants(SOURCES / entry.source / "__init__.py") if entry else {}
         return medical_note({"patients": known.get("PATIENTS", False)})
 
+    def background(self, dataset: str) -> int | None:
+        """Index of the class of masks that is no foreground; None where every class counts."""
+        folder = self.config.folders.get(dataset)
+        return None if folder and folder.background == "none" else 0
+
     def about(self, dataset: str) -> tuple[list[str], int, int]:
         """Classes, size and channels of a prepared data set."""
         folder = self.project.prepared(dataset)
@@ -371,6 +380,7 @@ def _open_alone(clone: _Clone, name: str, settings: dict[str, Any]) -> Predictor
         "dataset": settings["dataset"],
         "task": settings["task"],
         "note": clone.note(settings["dataset"]),
+        "background": clone.background(settings["dataset"]),
         "seed": clone.seed,
         "fold": clone.fold,
     }
@@ -563,6 +573,7 @@ def _cascade(
         classes=classifier.classes,
         target=classifier.target,
         mask_classes=mask_classes,
+        background=classifier.background,
         size=size,
         channels=channels,
         segmenter=segmenter,

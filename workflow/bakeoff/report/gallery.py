@@ -60,7 +60,7 @@ def _mask_case(task: Task, experiment: Experiment, name: str, row: pd.Series, si
     id_, seed, scored = row["id"], int(row["seed"]), _scored(task, row)
     position = task.test_positions[id_]
     truth, prediction = task.prepared.true_masks()[position], _predicted(experiment, id_, seed)
-    about = f"{id_}, {experiment.label}"
+    about, background = f"{id_}, {experiment.label}", task.prepared.background
     return {
         "title": f"{name}: {scored}",
         "id": id_,
@@ -72,8 +72,12 @@ def _mask_case(task: Task, experiment: Experiment, name: str, row: pd.Series, si
             "alt": f"Outlines of the true and the predicted mask of {about}; {scored}",
         },
         "masks": [
-            {"name": "Truth", "uri": png_uri(mask_picture(truth)), "alt": f"True mask of {id_}"},
-            {"name": "Prediction", "uri": png_uri(mask_picture(prediction)), "alt": f"Predicted mask of {about}"},
+            {"name": "Truth", "uri": png_uri(mask_picture(truth, background)), "alt": f"True mask of {id_}"},
+            {
+                "name": "Prediction",
+                "uri": png_uri(mask_picture(prediction, background)),
+                "alt": f"Predicted mask of {about}",
+            },
         ],
     }
 
@@ -170,7 +174,7 @@ def _disagreement(task: Task, methods: list[tuple[Experiment, int]], id_: str, t
         "masks": [
             {
                 "name": each.label,
-                "uri": png_uri(mask_picture(_predicted(each, id_, seed))),
+                "uri": png_uri(mask_picture(_predicted(each, id_, seed), task.prepared.background)),
                 "alt": f"Mask of {id_} by {each.label}; {_scored(task, row)}",
             }
             for (each, seed), row in zip(methods, rows, strict=True)

@@ -248,7 +248,7 @@ def _pictures(task: Task, side: int) -> dict[str, Any]:
     masks = task.target is None
     return {
         "cases": gallery.cases(task, side) if masks else None,
-        "mask_key": mask_key(task.prepared.classes) if masks else None,
+        "mask_key": mask_key(task.prepared.classes, task.prepared.background) if masks else None,
         "disagreements": gallery.disagreements(task, side) if masks else None,
         "doubtful": gallery.doubtful_masks(task, side) if masks else None,
         "class_disagreements": None if masks else gallery.class_disagreements(task, side),

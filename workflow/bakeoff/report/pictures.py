@@ -81,25 +81,27 @@ def outlines(truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.
     return canvas
 
 
-def mask_picture(mask: np.ndarray) -> np.ndarray:
+def mask_picture(mask: np.ndarray, background: int | None = 0) -> np.ndarray:
     """Class indices as the colours of their classes.
 
     Parameters
     ----------
     mask
         uint8 class indices or `VOID`, (height, width).
+    background
+        As `bakeoff.artefacts.colours.class_colours` takes it.
 
     Returns
     -------
     ndarray
         uint8 RGB, (height, width, 3).
     """
-    return class_colours()[mask]
+    return class_colours(background)[mask]
 
 
-def mask_key(classes: Sequence[str]) -> list[dict[str, str]]:
+def mask_key(classes: Sequence[str], background: int | None = 0) -> list[dict[str, str]]:
     """The colour of `mask_picture`, as `#rrggbb`, of every class by name."""
-    colours = class_colours()
+    colours = class_colours(background)
     return [{"name": name, "colour": "#" + colours[index].tobytes().hex()} for index, name in enumerate(classes)]
 
 
