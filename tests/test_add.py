@@ -16,7 +16,7 @@ from bakeoff.adding.command import add
 from bakeoff.adding.estimate import Machine, duration, estimate
 from bakeoff.adding.flags import parse_classes, parse_ignore
 from bakeoff.adding.listing import said_suites
-from bakeoff.adding.looking import has_colour, read_header
+from bakeoff.adding.looking import has_colour
 from bakeoff.adding.sheet import class_mask
 from bakeoff.adding.suites import choose, read_suites
 from bakeoff.artefacts.errors import BakeoffError
@@ -29,6 +29,7 @@ from bakeoff.config.schema import Folder
 from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.formats import read_folder
 from bakeoff.datasets.formats.reading import Choices
+from bakeoff.datasets.preparation.decode import header
 from bakeoff.weights.at_hand import find_weights
 from click.testing import CliRunner
 from PIL import Image
@@ -38,7 +39,7 @@ SIDE = 48
 FLAGS = (
     *("name", "task", "format", "images", "masks", "mask_suffix", "classes", "background", "ignore", "objects"),
     *("threshold", "orientation", "split", "group", "labels", "channels", "size", "geometry", "suite", "pretrained"),
-    "empty_masks",
+    *("empty_masks", "levels"),
 )
 
 
@@ -412,8 +413,8 @@ def test_classes_are_written_in_three_ways() -> None:
 
 def test_headers_say_depth_and_orientation() -> None:
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 900
-    assert read_header(encoded(deep, "TIFF"))[:4] == (8, 8, "TIFF, I;16", 16)
-    assert read_header(picture(0, side=8)) == (8, 8, "PNG, RGB", 8, 1)
+    assert header(encoded(deep, "TIFF"))[:4] == (8, 8, "TIFF, I;16", 16)
+    assert header(picture(0, side=8)) == (8, 8, "PNG, RGB", 8, 4, 1)
 
 
 def test_colour_is_more_than_the_rounding_of_jpeg() -> None:

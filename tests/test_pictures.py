@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import Undecodable, decode, resize_image
+from bakeoff.datasets.preparation.decode import Undecodable, decode, is_turned, resize_image
 from bakeoff.inference.command import output_names
 from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
-from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
+from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.report.pictures import mask_picture
 from PIL import ExifTags, Image, ImageOps
 
@@ -126,7 +126,7 @@ def test_files_folders_and_patterns_are_found_once(tmp_path: Path, monkeypatch: 
 def test_a_picture_is_turned_where_its_tag_moves_pixels(tmp_path: Path, suffix: str, orientation: int | None) -> None:
     path = save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS), orientation)
     moved = not np.array_equal(open_picture(path, 3), open_picture(path, 3, upright=False))
-    assert is_turned(path) == moved
+    assert is_turned(path.read_bytes()) == moved
 
 
 def test_masks_are_listed_by_name_whatever_their_suffix(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def check() -> None:
 @click.option("--objects/--no-objects", default=None, help="Whether masks are of single objects.")
 @click.option("--empty-masks", type=click.Choice(["drop", "keep"]), help="Images whose masks have no foreground.")
 @click.option("--threshold", type=click.IntRange(1), help="Of smoothed masks, the level that foreground begins with.")
+@click.option("--levels", metavar="LOW,HIGH", help="Of images of more than 8 bits, what becomes black and white.")
 @click.option("--orientation", type=click.Choice(["as-stored", "upright"]), help="Whether EXIF tags turn images.")
 @click.option("--split", metavar="SOURCE", help="Where the split is from: none, folders, lists, a column; random.")
 @click.option("--group", metavar="SOURCE", help="What belongs together: none, a column, or a regular expression.")

@@ -44,7 +44,7 @@ def _folder_faults(config: Config, name: str, project: Project) -> Iterator[str]
     try:
         with open_tree(project.root / settings["path"]) as tree:
             reading = read_folder(tree, Choices.of(name, settings))
-            looked = look(tree, reading.entries)
+            looked = look(tree, reading.entries, config.levels(name), measure=False)
             require_images(looked)
     except BakeoffError as error:
         yield f"folders.{name}: {str(error).removeprefix(f'folders.{name}: ')}"

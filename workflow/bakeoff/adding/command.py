@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.adding.ahead import task_faults
 from bakeoff.adding.estimate import Estimate, Machine, duration, estimate, free_disk_mib, memory_mib, this_machine
-from bakeoff.adding.flags import NONE, flagged, parse_channels, parse_classes, parse_ignore, require_geometry
+from bakeoff.adding.flags import NONE, flagged, parse_channels, parse_classes, parse_ignore, parse_levels, require_geometry
 from bakeoff.adding.looking import Looked, look, require_images
 from bakeoff.adding.proposal import (
     FINDINGS_SHOWN,
@@ -49,8 +49,8 @@ def add(path: str, options: Mapping[str, Any], config_file: Path = CONFIG_FILE) 
         As typed.
     options
         By flag, with `_` for `-`: name, task, format, images, masks, mask_suffix, classes, background, ignore,
-        objects, empty_masks, threshold, orientation, split, group, labels, channels, size, geometry, suite, pretrained,
-        dry_run. None where nothing was typed.
+        objects, empty_masks, threshold, orientation, levels, split, group, labels, channels, size, geometry, suite,
+        pretrained, dry_run. None where nothing was typed.
 
     Raises
     ------
@@ -72,7 +72,8 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
     with open_tree(config_file.parent / path) as tree:
         choices = _choices(name, tree, options)
         reading = read_folder(tree, choices)
-        looked = look(tree, reading.entries)
+        levels = None if options["levels"] is None else parse_levels(options["levels"])
+        looked = look(tree, reading.entries, levels)
         require_images(looked)
         channels = None if options["channels"] is None else parse_channels(options["channels"])
         proposal = propose(name, reading, looked, {**options, "channels": channels})
@@ -86,10 +87,9 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         yield from _said_findings([*tree.findings, *reading.findings])
         chosen, lines = _suite(proposal, reading, looked, options, config)
         yield from lines
-        upright = proposal.folder["orientation"] == "upright"
         if not options["dry_run"]:
             sheet = Path(f"add-{name}.png")
-            shown = write_sheet(sheet, tree, reading, upright=upright, threshold=options["threshold"])
+            shown = write_sheet(sheet, tree, reading, proposal.folder)
             yield f"  examples: {sheet}, {shown} of the images"
     entries = [
         *data_entries(name, _stored_path(path), chosen.size, proposal),

@@ -88,6 +88,24 @@ def parse_channels(text: str) -> int:
     return int(text)
 
 
+def parse_levels(text: str) -> tuple[float, float]:
+    """The levels that become black and white, as `100,4000`.
+
+    Raises
+    ------
+    BakeoffError
+        If these are not two numbers, the lower one first.
+    """
+    low, comma, high = text.partition(",")
+    try:
+        levels = float(low), float(high)
+    except ValueError:
+        levels = 0.0, 0.0
+    if not comma or not levels[0] < levels[1]:
+        raise BakeoffError(f"--levels is '{text}': write the level that becomes black and the one that becomes white.")
+    return levels
+
+
 def require_geometry(text: str) -> None:
     """Refuse geometries that there are not.
 
@@ -127,6 +145,7 @@ FLAGS = (
     "threshold",
     "objects",
     "orientation",
+    "levels",
     "labels",
     "split",
     "group",

@@ -1,14 +1,10 @@
 """What the images of a folder are: sizes, depth, colour and orientation of a sample, read from the files."""
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import tifffile
-from PIL import ExifTags, Image
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.grey_levels import grey
@@ -16,7 +12,8 @@ from bakeoff.datasets.archives.records import Member, Record
 from bakeoff.datasets.formats import image_bytes
 from bakeoff.datasets.formats.reading import Entry, Tree
 from bakeoff.datasets.preparation.audit import groups, near_duplicates, perceptual_hash, thumbnail
-from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
+from bakeoff.datasets.preparation.decode import Header, Undecodable, decode, header
+from bakeoff.datasets.preparation.depth import measure_levels
 
 # Images that are opened, evenly spaced; the pixels of fewer are looked at.
 OPENED, DECODED = 400, 40
@@ -24,29 +21,6 @@ OPENED, DECODED = 400, 40
 DISTANCE = 6
 # Channels that differ by no more than JPEG's rounding are one.
 GREY_TOLERANCE = 6
-DRAWN_ELSEWHERE = ("EPS", "WMF")
-_BITS = {"1": 1, "L": 8, "P": 8, "RGB": 8, "RGBA": 8, "LA": 8, "CMYK": 8, "YCbCr": 8, "LAB": 8, "I;16": 16, "F": 32}
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-class Header(NamedTuple):
-    """What a file says of its picture.
-
-    Attributes
-    ----------
-    kind
-        File format and the mode of its pixels, for example `PNG, RGBA`.
-    bits
-        Of a channel.
-    orientation
-        By the EXIF tag, 1 to 8; 1 is upright.
-    """
-
-    height: int
-    width: int
-    kind: str
-    bits: int
-    orientation: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +37,8 @@ class Looked:
         By name of these, the first image of its group; see `near_groups`.
     undecodable
         Names of images that are none, with the reason.
+    levels
+        Of images of more than 8 bits, the levels that become black and white: as stated, or measured; None of others.
     """
 
     opened: int
@@ -71,6 +47,7 @@ class Looked:
     coloured: int
     group_of: dict[str, str]
     undecodable: dict[str, str]
+    levels: tuple[float, float] | None = None
 
     @property
     def largest_side(self) -> int:
@@ -87,27 +64,40 @@ class Looked:
         return Counter((header.width, header.height) for header in self.headers)
 
 
-def look(tree: Tree, entries: Sequence[Entry]) -> Looked:
-    """Open a sample of the images, and decode fewer."""
+def look(
+    tree: Tree, entries: Sequence[Entry], levels: tuple[float, float] | None = None, *, measure: bool = True
+) -> Looked:
+    """Open a sample of the images, and decode fewer.
+
+    Parameters
+    ----------
+    levels
+        Of images of more than 8 bits, those that become black and white.
+    measure
+        Whether levels are measured where they are not stated.
+    """
     sample = spread(entries, OPENED)
     headers, undecodable = [], {}
     for entry in sample:
         try:
-            headers.append(read_header(image_bytes(tree, entry)))
+            headers.append(header(image_bytes(tree, entry)))
         except Undecodable as error:
             undecodable[entry.image] = str(error)
     coloured = 0
     seen, pictures = [], []
-    for entry in spread([entry for entry in sample if entry.image not in undecodable], DECODED):
+    fewer = spread([entry for entry in sample if entry.image not in undecodable], DECODED)
+    if measure and levels is None and any(each.bits > 8 for each in headers):
+        levels = measure_levels(image_bytes(tree, entry) for entry in fewer)
+    for entry in fewer:
         try:
-            pixels = decode(image_bytes(tree, entry), channels=3).pixels
+            pixels = decode(image_bytes(tree, entry), channels=3, levels=levels).pixels
         except Undecodable as error:
             undecodable[entry.image] = str(error)
             continue
         coloured += has_colour(pixels)
         seen.append(entry)
         pictures.append((thumbnail(grey(pixels)), perceptual_hash(grey(pixels))))
-    return Looked(len(sample), tuple(headers), len(seen), coloured, near_groups(seen, pictures), undecodable)
+    return Looked(len(sample), tuple(headers), len(seen), coloured, near_groups(seen, pictures), undecodable, levels)
 
 
 def near_groups(entries: Sequence[Entry], pixels: Sequence[tuple[np.ndarray, int]]) -> dict[str, str]:
@@ -148,39 +138,6 @@ def require_images(looked: Looked) -> None:
 def spread(entries: Sequence[Entry], most: int) -> Sequence[Entry]:
     """At most so many, evenly spaced."""
     return entries[:: max(1, -(-len(entries) // most))]
-
-
-def read_header(data: bytes) -> Header:
-    """What a file says of its picture, without decoding it.
-
-    Raises
-    ------
-    Undecodable
-        If it is no picture.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format in DRAWN_ELSEWHERE:
-                raise Undecodable(f"it is an {image.format} file, which only another program can draw")
-            deep = image.tag_v2.get(258) if hasattr(image, "tag_v2") else None  # bits a sample
-            bits = max(deep) if isinstance(deep, tuple) else _BITS.get(image.mode, 32 if image.mode == "I" else 8)
-            orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-            return Header(image.height, image.width, f"{image.format}, {image.mode}", bits, orientation)
-    except PILLOW_ERRORS as error:
-        if data[:4] in _TIFF:
-            return _tiff_header(data)
-        raise Undecodable(str(error).split(" <_io")[0]) from None
-
-
-def _tiff_header(data: bytes) -> Header:
-    """Of a TIFF that Pillow does not open, as those of 16 bits a colour."""
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages.first
-            height, width, kind = page.imagelength, page.imagewidth, f"TIFF, {page.samplesperpixel} channels"
-            return Header(height, width, kind, page.dtype.itemsize * 8 if page.dtype else 8, 1)
-    except (tifffile.TiffFileError, ValueError, IndexError) as error:
-        raise Undecodable(str(error)) from None
 
 
 def has_colour(pixels: np.ndarray) -> bool:

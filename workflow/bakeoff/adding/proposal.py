@@ -11,6 +11,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.entries import Addition, flow
 from bakeoff.config.restricting import WRITTEN
 from bakeoff.datasets.formats.reading import NO_BACKGROUND, Reading
+from bakeoff.datasets.preparation.depth import HIGH, LOW
 
 # Shares of a split that is drawn.
 TRAIN, VALIDATION, TEST = 0.7, 0.15, 0.15
@@ -82,7 +83,7 @@ def propose(name: str, reading: Reading, looked: Looked, options: Mapping[str, A
         folder |= _mask_entries(reading, options, decisions)
     else:
         folder["classes"] = sorted({entry.labels["class"] for entry in reading.entries})
-    folder |= {"orientation": orientation}
+    folder |= {"orientation": orientation, **_levels(looked, options["levels"], decisions)}
     folder |= _label_entries(reading, options)
     if options["threshold"] is not None:
         folder["threshold"] = options["threshold"]
@@ -166,6 +167,18 @@ def _orientation(kind: str, reading: Reading, looked: Looked, stated: str | None
     chosen = stated or "upright"
     decisions.append(Decision("orientation", chosen, seen, ("--orientation",)))
     return chosen
+
+
+def _levels(looked: Looked, stated: str | None, decisions: list[Decision]) -> dict[str, Any]:
+    deep = sum(header.bits > 8 for header in looked.headers)
+    if looked.levels is None or not deep:
+        return {}
+    low, high = looked.levels
+    reason = (
+        "as typed" if stated else f"percentiles {LOW} and {HIGH} of {deep} images opened that have more than 8 bits"
+    )
+    decisions.append(Decision("levels", f"{low:g} becomes black, {high:g} white", reason, ("--levels",)))
+    return {"levels": [int(level) if float(level).is_integer() else level for level in looked.levels]}
 
 
 def _mask_entries(reading: Reading, options: Mapping[str, Any], decisions: list[Decision]) -> dict[str, Any]:
@@ -287,8 +300,8 @@ def training_images(proposal: Proposal, reading: Reading) -> int:
 def data_entries(name: str, path: str, size: int, proposal: Proposal) -> list[Addition]:
     """The data set and its task, as they are written."""
     folder = {"path": path, "size": size, "duplicates": {"distance": DISTANCE}, **proposal.folder}
-    order = ("path", "format", "images", "masks", "labels", "size", "channels", "orientation", "classes", "background",
-             "ignore", "threshold", "objects", "empty_masks", "split", "group", "duplicates")  # fmt: skip
+    order = ("path", "format", "images", "masks", "labels", "size", "channels", "orientation", "levels", "classes",
+             "background", "ignore", "threshold", "objects", "empty_masks", "split", "group", "duplicates")  # fmt: skip
     said = WRITTEN.format(name=name)
     return [
         Addition(
@@ -309,6 +322,7 @@ FOLDER_NOTES = {
     "labels": "The table of labels, and its columns.",
     "size": "Side in pixels of the square that images become.",
     "channels": "1 for grey levels, 3 for RGB.",
+    "levels": "Of images of more than 8 bits, the levels that become black and white.",
     "orientation": "as-stored, or upright: turned as the EXIF tag says.",
     "classes": "Names, in order; of masks with what stands for each in the files, which may be a list.",
     "background": "none: every class counts.",

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,17 +27,18 @@ COLUMNS = 4
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def write_sheet(path: Path, tree: Tree, reading: Reading, *, upright: bool, threshold: int | None) -> int:
+def write_sheet(path: Path, tree: Tree, reading: Reading, settings: Mapping[str, Any]) -> int:
     """Write a PNG of examples; how many it shows.
 
-    An image that cannot be decoded is left out: it is counted elsewhere.
+    `settings` is the entry of `folders`: of its keys `orientation`, `levels` and `threshold` are looked at. An image that cannot be decoded is left out: it is counted elsewhere.
     """
     masks = reading.classes is not None
+    upright, levels = settings["orientation"] == "upright", settings.get("levels")
     tiles = []
     for entry in spread(reading.entries, PAIRS) if masks else one_of_each(reading.entries, CLASSES):
         try:
-            pixels = decode(image_bytes(tree, entry), channels=3, upright=upright).pixels
-            mask = class_mask(tree, reading, entry, *pixels.shape[:2], threshold=threshold)
+            pixels = decode(image_bytes(tree, entry), channels=3, upright=upright, levels=levels).pixels
+            mask = class_mask(tree, reading, entry, *pixels.shape[:2], threshold=settings.get("threshold"))
             tile = [pixels, _overlaid(pixels, mask, _background(reading))]
         except (Undecodable, ValueError):
             continue

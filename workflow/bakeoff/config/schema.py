@@ -216,6 +216,7 @@ class Dataset(ByProfile[DatasetSize]):
 
 
 Level = Annotated[int, Field(ge=0, le=255)]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
 # In a mask a level, or a colour as "#rrggbb"; in an annotation file the name of a label; null: what nothing covers.
 ClassValue = int | str | list[int | str] | None
 
@@ -292,6 +293,10 @@ class Folder(Section):
         `keep`, there is nothing to mark.
     orientation
         `as-stored`, or `upright`: images are turned as their EXIF tag says.
+    levels
+        Of images of more than 8 bits, the levels that become black and white, as in `[100, 4000]`; levels beyond them
+        become these. They are the same for all images, so that brightness can be compared. Null: the depth of each
+        image (8 to 16 bits, of whole numbers alone). Images of 8 bits stay as they are.
     labels
         A table of labels, of which columns can also give the split and the group.
     split
@@ -319,6 +324,7 @@ class Folder(Section):
     objects: bool = False
     empty_masks: Literal["drop", "keep"] = "drop"
     orientation: Literal["as-stored", "upright"] = "as-stored"
+    levels: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
     labels: Table | None = None
     split: str = "none"
     group: str = "none"
@@ -344,6 +350,8 @@ class Folder(Section):
             raise ValueError(f"'{missing[0]}' is missing, which format {self.format} needs: state it")
         if self.background not in (None, "none") and list(self.classes or ())[:1] != [self.background]:
             raise ValueError("'background' must be the first of 'classes', or none")
+        if self.levels is not None and self.levels[0] >= self.levels[1]:
+            raise ValueError("'levels' must be the level that becomes black, then the higher one that becomes white")
         return self
 
 
@@ -585,6 +593,11 @@ class Config(Section):
         """What the profile says of a data set."""
         size: DatasetSize = getattr(self.datasets[name], self.profile)
         return size
+
+    def levels(self, dataset: str) -> tuple[float, float] | None:
+        """The levels of deep images that become black and white, of a folder that states them; see `Folder`."""
+        stated = self.folders[dataset].levels if dataset in self.folders else None
+        return None if stated is None else (stated[0], stated[1])
 
     def dataset_names(self) -> list[str]:
         """Names of all data sets that are not derived, those of archives first."""

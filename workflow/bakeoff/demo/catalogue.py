@@ -64,6 +64,8 @@ class DemoTask:
         Whether any of them predicts a mask.
     note
         To be shown with every prediction; or "".
+    levels
+        Of uploaded images of more than 8 bits, those that become black and white; None: by their depth.
     """
 
     name: str
@@ -77,6 +79,7 @@ class DemoTask:
     ranked: bool
     masks: bool
     note: str
+    levels: tuple[float, float] | None = None
 
     @property
     def title(self) -> str:
@@ -179,6 +182,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
         ranked=set(own) <= set(labels),
         masks=settings.target is None or any(each["segmenter"] for each in own.values()),
         note=medical_note(data.about),
+        levels=config.levels(settings.dataset),
     )
 
 

@@ -114,7 +114,7 @@ def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
         If the file is no image that can be used.
     """
     try:
-        pixels = open_picture(path, task.channels)
+        pixels = open_picture(path, task.channels, levels=task.levels)
     except Undecodable as error:
         reason = str(error).rstrip(".")
         raise BakeoffError(

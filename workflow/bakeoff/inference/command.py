@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from bakeoff.artefacts.atomic import storage_errors, write_text
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import Undecodable, resize_classes, resize_image
+from bakeoff.datasets.preparation.decode import Undecodable, is_turned, resize_classes, resize_image
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
 from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
-from bakeoff.inference.pictures import find_pictures, is_turned, masks_by_stem, open_mask, open_picture
+from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
 
 log = logging.getLogger(__name__)
@@ -189,8 +189,8 @@ def _read(
     numbered = zip(files, output_names(files), strict=True)
     for path, name in tqdm(numbered, total=len(files), desc=predictor.experiment, unit="image", disable=None):
         try:
-            pixels = open_picture(path, predictor.channels, upright=upright)
-            if truths is not None and upright and is_turned(path):
+            pixels = open_picture(path, predictor.channels, upright=upright, levels=predictor.levels)
+            if truths is not None and upright and is_turned(path.read_bytes()):
                 raise Undecodable("its EXIF tag turns the image and not its mask: use --as-stored")
             truth = None if truths is None else _truth(truths[path], pixels.shape[:2], predictor)
         except Undecodable as error:

@@ -5,27 +5,31 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, Undecodable, decode
+from bakeoff.datasets.preparation.decode import decode
 from bakeoff.datasets.preparation.mask_files import MaskReader
+from bakeoff.datasets.preparation.samples import Undecodable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
 
 
-def open_picture(path: Path, channels: int, *, upright: bool = True) -> np.ndarray:
+def open_picture(
+    path: Path, channels: int, *, upright: bool = True, levels: tuple[float, float] | None = None
+) -> np.ndarray:
     """Pixels of an image file, as those of the data sets were read.
 
     Parameters
     ----------
     path
-        A file of any format that Pillow reads; see `bakeoff.datasets.preparation.decode.decode` for modes and depths.
+        A file of any format that is read; see `bakeoff.datasets.preparation.decode.decode` for modes and depths.
     channels
         1 for grey levels, 3 for RGB.
     upright
         Turn the picture as its EXIF tag says. The data sets were not turned: to get the prediction that an evaluation
         recorded for a file with such a tag, leave it as stored.
+    levels
+        Of a picture of more than 8 bits, those that become black and white; None: by its depth.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def open_picture(path: Path, channels: int, *, upright: bool = True) -> np.ndarr
     Undecodable
         If the file cannot be read, or holds no usable picture.
     """
-    return np.ascontiguousarray(decode(_content(path), channels, upright=upright).pixels)
+    return np.ascontiguousarray(decode(_content(path), channels, upright=upright, levels=levels).pixels)
 
 
 def open_mask(path: Path, classes: int) -> np.ndarray:
@@ -57,22 +61,6 @@ def open_mask(path: Path, classes: int) -> np.ndarray:
     except ValueError as error:
         reason = str(error).partition(":")[0]
         raise Undecodable(f"{reason}: class numbers 0 to {classes - 1} are wanted, as predicted masks have") from error
-
-
-def is_turned(path: Path) -> bool:
-    """Whether a picture's EXIF tag turns or mirrors it; Pillow itself turns a TIFF when it reads it.
-
-    Raises
-    ------
-    Undecodable
-        If the file cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-    except PILLOW_ERRORS as error:
-        raise Undecodable(str(error)) from error
 
 
 def _content(path: Path) -> bytes:

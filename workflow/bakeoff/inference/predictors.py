@@ -75,6 +75,8 @@ class Predictor(Protocol):
         Index of the one of them that is no foreground; None where every class counts.
     size, channels
         Of the pictures that `predict` takes.
+    levels
+        Of image files of more than 8 bits, those that become black and white in these pictures; None: by their depth.
     note
         To be shown with every prediction, such as that this is no medical device; or "".
     seed, fold
@@ -92,6 +94,7 @@ class Predictor(Protocol):
     background: int | None
     size: int
     channels: int
+    levels: tuple[float, float] | None
     note: str
     seed: int | None
     fold: int | None
@@ -135,6 +138,7 @@ class _Known:
     dataset: str
     task: str
     note: str
+    levels: tuple[float, float] | None
     classes: list[str]
     target: str | None
     mask_classes: list[str]
@@ -381,6 +385,7 @@ def _open_alone(clone: _Clone, name: str, settings: dict[str, Any]) -> Predictor
         "task": settings["task"],
         "note": clone.note(settings["dataset"]),
         "background": clone.background(settings["dataset"]),
+        "levels": clone.config.levels(settings["dataset"]),
         "seed": clone.seed,
         "fold": clone.fold,
     }
@@ -568,6 +573,7 @@ def _cascade(
         dataset=classifier.dataset,
         task=classifier.task,
         note=classifier.note,
+        levels=classifier.levels,
         seed=classifier.seed,
         fold=classifier.fold,
         classes=classifier.classes,

@@ -28,7 +28,6 @@ from bakeoff.datasets.preparation.decode import (
     Undecodable,
     decode,
     header,
-    is_turned,
     nearest_classes,
     resize_classes,
     resize_image,
@@ -40,8 +39,7 @@ log = logging.getLogger(__name__)
 
 # Memory that files being decoded may take together, as estimated from their headers. A larger one is decoded alone.
 DECODING_BYTES = 512 << 20
-# Bytes a pixel takes: in Pillow, by mode; and in the arrays that are made from it.
-PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+# Bytes a pixel takes in the arrays that are made from it.
 ARRAY_BYTES = 5
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -115,6 +113,8 @@ class Coding:
     upright
         Whether images are turned as their orientation tag says, which is a finding either way; None: tags are not
         looked at, and images are as stored.
+    levels
+        Of images of more than 8 bits, those that become black and white; None: by the depth of each image.
     """
 
     size: int
@@ -128,6 +128,7 @@ class Coding:
     objects: bool = False
     object_a_file: bool = False
     upright: bool | None = None
+    levels: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -327,14 +328,16 @@ def _memory(work: _Work) -> int:
 
 def _decoding_bytes(content: bytes) -> int:
     try:
-        width, height, mode = header(content)
+        seen = header(content)
     except Undecodable:
         return 0
-    return width * height * (PILLOW_BYTES.get(mode, 4) + ARRAY_BYTES)
+    return seen.width * seen.height * (seen.bytes + ARRAY_BYTES)
 
 
 def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
-    pixels, converted = decode(work.contents[0], coding.channels, upright=bool(coding.upright))
+    pixels, converted, orientation = decode(
+        work.contents[0], coding.channels, upright=bool(coding.upright), levels=coding.levels
+    )
     prepared = resize_image(pixels, coding.size)
     into.images[work.row] = prepared
     levels = grey(prepared)
@@ -348,7 +351,7 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
     # Of size and pixels; processors have instructions for this one.
     digest = sha256(struct.pack("<2Q", height, width))
     digest.update(np.ascontiguousarray(pixels).data)
-    turned = _TURNED[coding.upright] if coding.upright is not None and is_turned(work.contents[0]) else ""
+    turned = _TURNED[coding.upright] if coding.upright is not None and orientation in range(2, 9) else ""
     return Picture(height, width, digest.digest(), perceptual_hash(levels), converted, turned)
 
 
@@ -377,8 +380,8 @@ def _read_mask(content: bytes, coding: Coding) -> MaskPixels:
     if coding.read_mask:
         return coding.read_mask(content)
     assert coding.classes_of is not None  # one of the two is given
-    pixels, converted = decode(content, 1)
-    return MaskPixels(coding.classes_of(pixels[..., 0]), converted=converted)
+    mask = decode(content, 1)
+    return MaskPixels(coding.classes_of(mask.pixels[..., 0]), converted=mask.converted)
 
 
 def _united(layers: Sequence[MaskPixels]) -> MaskPixels:

@@ -3,16 +3,17 @@
 import io
 import struct
 import zlib
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bakeoff.artefacts.void import VOID
+from bakeoff.datasets.preparation.samples import MAXIMUM_PIXELS, Samples, Scale, Undecodable, scale_of_depth, shown
+from bakeoff.datasets.preparation.tiff import is_tiff, read_tiff, tiff_header
 
-# A larger picture is refused: it would take gigabytes.
-MAXIMUM_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS  # Pillow warns above this, and refuses twice as many
 # What is read, in Pillow's words. All others are refused, whatever a file is called: some run an external program (EPS,
 # and WMF on Windows), some are stubs, and no image analysis needs the rest.
@@ -43,72 +44,152 @@ PILLOW_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-
-
-class Undecodable(Exception):
-    """A file that holds no usable picture; the message says why."""
+# Bits of a sample by Pillow's mode, where they are not 8; bytes that a pixel takes in Pillow, where they are not 4.
+BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
+PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+# Pillow's modes of pictures that are made of samples.
+_MODES = {"rgb": "RGB", "cmyk": "CMYK", "ycbcr": "YCbCr", "lab": "LAB"}
+GREY, RGB = 1, 3
 
 
 class Decoded(NamedTuple):
-    """Pixels, uint8 (height, width, channels), and what had to be converted to get them, in words, or ""."""
+    """Pixels, uint8 (height, width, channels); what had to be converted to get them, in words, or ""; orientation.
+
+    The orientation is what the file's tag says, 1 to 8, whether or not the pixels were turned; 1 is upright.
+    """
 
     pixels: np.ndarray
     converted: str
+    orientation: int = 1
 
 
 class Header(NamedTuple):
-    """What a file says of itself before its pixels are read."""
+    """What a file says of itself before its pixels are read.
+
+    Attributes
+    ----------
+    kind
+        File format and the mode of its pixels, for example `PNG, RGBA`.
+    bits
+        Of a sample.
+    bytes
+        That a pixel takes when it is read.
+    orientation
+        By the EXIF tag, 1 to 8; 1 is upright.
+    """
 
     width: int
     height: int
-    mode: str
+    kind: str
+    bits: int
+    bytes: int
+    orientation: int
 
 
 def header(data: bytes) -> Header:
-    """Size and mode of an image file.
+    """What an image file says of itself.
 
     Raises
     ------
     Undecodable
         If the bytes are no image, or one of `MAXIMUM_PIXELS` or more.
     """
+    if is_tiff(data):
+        tiff = tiff_header(data)
+        bytes_ = tiff.samples * -(-tiff.bits // 8)
+        return Header(tiff.width, tiff.height, f"TIFF, {tiff.mode}", tiff.bits, bytes_, tiff.orientation)
     with opened(data) as image:
-        return Header(*image.size, image.mode)
+        deep = is_deep_png(data)
+        bits = 16 if deep else BITS.get(image.mode, 8)
+        bytes_ = 16 if deep else PILLOW_BYTES.get(image.mode, 4)
+        return Header(*image.size, f"{image.format}, {image.mode}", bits, bytes_, _orientation(image))
 
 
 def is_turned(data: bytes) -> bool:
-    """Whether the EXIF tag of an image file turns or mirrors it; a TIFF is turned when it is read.
+    """Whether the tag of an image file turns or mirrors it.
 
     Raises
     ------
     Undecodable
         If the bytes are no image.
     """
+    if is_tiff(data):
+        return tiff_header(data).orientation in range(2, 9)
     with opened(data) as image:
-        return image.format != "TIFF" and _orientation(image) in range(2, 9)
+        try:
+            image.load()  # a tag may follow the pixels
+        except PILLOW_ERRORS as error:
+            raise Undecodable(reason_of(error)) from error
+        return _orientation(image) in range(2, 9)
 
 
-def decode(data: bytes, channels: int, *, upright: bool = False) -> Decoded:
-    """First frame of an image file as grey levels (`channels` 1) or RGB (3).
+def decode(data: bytes, channels: int, *, upright: bool = False, levels: Sequence[float] | None = None) -> Decoded:
+    """First image of a file as grey levels (`channels` 1) or RGB (3).
 
     Colour becomes luminance (ITU-R 601), which leaves colour pictures of grey levels exactly as they are; whatever is
-    transparent lies on black. Deeper grey levels are scaled linearly from the smallest bit depth, 8 to 16, that holds
-    the brightest one, so that 12 bits in a 16-bit file do not come out black. Orientation tags are ignored, as the
-    masks are drawn on the stored pixels, unless `upright` asks for the picture to be turned as they say.
+    transparent lies on black. A picture of 8 bits stays as it is. Of deeper ones `levels` become 0 and 255; where they
+    are not stated, 0 and the highest level of the smallest bit depth, 8 to 16, that holds the brightest one do, so that
+    12 bits in a 16-bit file do not come out black. Orientation tags are ignored, as the masks are drawn on the stored
+    pixels, unless `upright` asks for the picture to be turned as they say.
+
+    Parameters
+    ----------
+    levels
+        Those that become black and white, as the file shows them: where its zero is white, counted from its highest.
 
     Raises
     ------
     Undecodable
-        If the bytes are no image, a broken one, one of a mode without meaning here, or a very large one.
+        If the bytes are no image, a broken one, one of a kind without meaning here, or a very large one; or if it has
+        floating-point levels and `levels` is None.
     """
+    scale = None if levels is None else Scale(*levels)
+    try:
+        if (samples := read_samples(data)) is not None:
+            decoded = _of_samples(samples, channels, scale)
+        else:
+            with opened(data) as image:
+                converted = _conversions(image, "L" if channels == GREY else "RGB")
+                image.load()
+                decoded = Decoded(_pixels(image, channels), converted, _orientation(image))
+    except PILLOW_ERRORS as error:
+        raise Undecodable(reason_of(error)) from error
+    return decoded._replace(pixels=_turned(decoded.pixels, decoded.orientation)) if upright else decoded
+
+
+def read_samples(data: bytes) -> Samples | None:
+    """Samples of a TIFF and of pictures of more than 8 bits; None for a picture that Pillow reads whole.
+
+    Raises
+    ------
+    Undecodable
+        If the bytes are no image, or a broken one.
+    """
+    if is_tiff(data):
+        return read_tiff(data)
     with opened(data) as image:
         try:
-            converted = _conversions(image, "L" if channels == 1 else "RGB")
-            image.load()
-            pixels = _pixels(image, channels)
-            return Decoded(_turned(pixels, _orientation(image)) if upright else pixels, converted)
+            if is_deep_png(data):
+                pixels = deep_png(data)
+                alpha = pixels.shape[2] == RGB + 1
+                mode = f"RGB{'A' * alpha} of 16 bits"
+                return Samples(
+                    pixels,
+                    "rgb",
+                    mode,
+                    16,
+                    int(alpha),
+                    "straight" if alpha else "",
+                    orientation=_orientation(image),
+                    notes=_frames(image),
+                )
+            if image.mode.startswith("I") or image.mode == "F":
+                image.load()
+                pixels, bits = np.asarray(image)[..., None], BITS.get(image.mode, 16)
+                return Samples(pixels, "grey", image.mode, bits, orientation=_orientation(image), notes=_frames(image))
         except PILLOW_ERRORS as error:
             raise Undecodable(reason_of(error)) from error
+    return None
 
 
 def resize_image(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -163,14 +244,23 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
-def deep_png(data: bytes) -> np.ndarray | None:
-    """Samples, uint16 (H, W, 3 or 4), of a PNG with 16 bits a colour, of which Pillow keeps 8; None of any other."""
-    if data[:4] != b"\x89PNG" or data[24] != 16 or data[25] == 0:  # bits a sample; 0: grey, which Pillow keeps whole
-        return None
+def deep_png(data: bytes) -> np.ndarray:
+    """Samples, uint16 (H, W, 3 or 4), of a PNG with 16 bits a colour, of which Pillow keeps 8.
+
+    Raises
+    ------
+    Undecodable
+        If it is damaged.
+    """
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
         raise Undecodable("a damaged PNG")
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def is_deep_png(data: bytes) -> bool:
+    """Whether it is a PNG with 16 bits a colour; grey ones of 16 bits Pillow reads whole."""
+    return data[:4] == b"\x89PNG" and data[24] == 16 and data[25] != 0  # bits of a sample; 0: grey
 
 
 def reason_of(error: Exception) -> str:
@@ -188,37 +278,107 @@ def _unknown(data: bytes) -> str:
 
 
 def _conversions(image: Image.Image, expected: str) -> str:
-    notes = []
-    if image.mode != expected:
-        notes.append(f"{image.mode} to {expected}")
+    notes = [] if image.mode == expected else [f"{image.mode} to {expected}"]
     if image.has_transparency_data:
         notes.append("transparency on black")
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"first of {image.n_frames} frames")  # type: ignore[attr-defined]
-    return ", ".join(notes)
+    return ", ".join([*notes, *_frames(image)])
+
+
+def _frames(image: Image.Image) -> tuple[str, ...]:
+    count = getattr(image, "n_frames", 1)
+    return (f"first of {count} frames",) if count > 1 else ()
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
-    if image.mode == "F":
-        raise Undecodable("the range of floating-point grey levels is unknown")
-    if image.mode == ("L" if channels == 1 else "RGB") and not image.has_transparency_data:
+    if image.mode == ("L" if channels == GREY else "RGB") and not image.has_transparency_data:
         return np.asarray(image).reshape(image.height, image.width, channels)
-    deep = image.mode.startswith("I")
-    white = _white(image) if deep else 255
     pixels = np.empty((image.height, image.width, channels), np.uint8)
-    rows = max(1, STRIP_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        levels = _scaled(strip, white) if deep else _eight_bit(strip, channels)
-        pixels[top : top + rows] = levels.reshape(*levels.shape[:2], -1)
+    for rows in _strips(image.height, image.width):
+        strip = image.crop((0, rows.start, image.width, rows.stop))
+        pixels[rows] = _eight_bit(strip, channels)
     return pixels
 
 
-def _orientation(image: Image.Image) -> int:
-    """What a loaded file says of its orientation, 1 to 8; 1, as it should be, where it says nothing valid.
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of a picture, some at a time."""
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
 
-    Of a TIFF Pillow has turned the pixels and dropped the tag when it loaded them.
-    """
+
+def _of_samples(samples: Samples, channels: int, scale: Scale | None) -> Decoded:
+    colours = shown(samples)
+    of_three = samples.kind == "grey" and colours.shape[2] == RGB == channels
+    expected = {"grey": 1, "palette": 1, "cmyk": 4}.get(samples.kind, RGB)
+    if colours.shape[2] > expected and samples.kind == "grey" and not of_three:
+        raise Undecodable(f"it has {colours.shape[2]} channels, and the configuration's channels is {channels}")
+    if scale is None and samples.deep:
+        scale = Scale(*samples.window) if samples.window else scale_of_depth(colours[..., :expected])
+    if samples.deep and scale and scale.low == 0 and colours.dtype.kind == "i" and colours.min() < 0:
+        samples = samples._replace(notes=("levels below 0 as black", *samples.notes))
+    pixels = np.empty((*colours.shape[:2], channels), np.uint8)
+    for rows in _strips(*colours.shape[:2]):
+        strip = colours[rows] if of_three else colours[rows, :, :expected]
+        levels = scale.of(strip) if samples.deep and scale else _of_few_bits(strip, samples)
+        alpha = samples.pixels[rows, :, expected] if samples.alpha == "straight" else None
+        if alpha is not None and samples.deep:
+            alpha = scale_of_depth(np.array((1 << samples.bits) - 1)).of(alpha)
+        pixels[rows] = _eight_bit(_image(levels, samples, alpha), channels)
+    return Decoded(pixels, _said(samples, channels, scale, of_three=of_three), samples.orientation)
+
+
+def _of_few_bits(strip: np.ndarray, samples: Samples) -> np.ndarray:
+    """Samples of at most 8 bits as they are; one bit as black and white, and 2 and 4 spread over 8 bits."""
+    if samples.kind == "palette" or samples.bits == 8:
+        return strip.astype(np.uint8)
+    return strip.astype(np.uint8) * np.uint8(255 // ((1 << samples.bits) - 1))
+
+
+def _image(levels: np.ndarray, samples: Samples, alpha: np.ndarray | None) -> Image.Image:
+    """A picture of 8-bit samples, in a mode of Pillow that can be converted."""
+    if samples.palette is not None:
+        levels = samples.palette[np.minimum(levels[..., 0], len(samples.palette) - 1)]
+    if samples.kind == "lab":
+        return _of_lab(levels)
+    mode = _MODES.get(samples.kind, "RGB" if levels.shape[2] == RGB else "L")
+    image = Image.fromarray(levels if levels.shape[2] > 1 else levels[..., 0])
+    if image.mode != mode:
+        image = Image.frombytes(mode, image.size, np.ascontiguousarray(levels).tobytes())
+    if alpha is not None:
+        image = image if mode in ("L", "RGB") else image.convert("RGB")
+        image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
+    return image
+
+
+def _of_lab(levels: np.ndarray) -> Image.Image:
+    """RGB of CIE L*a*b* with 8 bits, of which a* and b* have a sign. Source: TIFF 6.0, section 23."""
+    from PIL import ImageCms
+
+    lab = Image.frombytes("LAB", levels.shape[1::-1], np.ascontiguousarray(levels).tobytes())
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(lab, *profiles, outputMode="RGB")
+    assert converted is not None  # it is not converted in place
+    return converted
+
+
+def _said(samples: Samples, channels: int, scale: Scale | None, *, of_three: bool) -> str:
+    expected = "L" if channels == GREY else "RGB"
+    notes = [] if samples.mode == expected else [f"{samples.mode} to {expected}"]
+    if of_three:
+        notes.append("three channels as red, green and blue")
+    if samples.white_is_zero:
+        notes.append("0 is white")
+    if samples.alpha:
+        notes.append("transparency on black")
+    if left := samples.extra - bool(samples.alpha) - (RGB - 1 if of_three else 0):
+        notes.append(f"{left} further channel{'s' * (left > 1)} left out")
+    if samples.deep and scale and (scale.low or samples.bits > 16 or samples.window):
+        notes.append(f"levels {scale.low:g} to {scale.high:g}")
+    return ", ".join([*notes, *samples.notes])
+
+
+def _orientation(image: Image.Image) -> int:
+    """What a loaded file says of its orientation, 1 to 8; 1, as it should be, where it says nothing valid."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except PILLOW_ERRORS:  # the tag is damaged, the picture is not
@@ -236,22 +396,12 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
-def _white(image: Image.Image) -> int:
-    """Brightest level of the smallest bit depth, at least 8, that holds the image's brightest."""
-    _, brightest = cast(tuple[int, int], image.getextrema())  # there is one band
-    return (1 << max(8, brightest.bit_length())) - 1
-
-
-def _scaled(strip: Image.Image, white: int) -> np.ndarray:
-    levels = np.clip(np.asarray(strip), 0, None).astype(np.float32)
-    return np.rint(levels * np.float32(255 / white)).astype(np.uint8)
-
-
 def _eight_bit(strip: Image.Image, channels: int) -> np.ndarray:
+    """A strip as (rows, width, channels)."""
     if strip.has_transparency_data:
         strip = strip.convert("RGBA")
         strip = Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip)
     # Through RGB, since some modes (CMYK, palettes of one colour) cannot be converted to grey levels directly.
     if channels == 1 and strip.mode not in ("L", "1", "RGB"):
         strip = strip.convert("RGB")
-    return np.asarray(strip.convert("L" if channels == 1 else "RGB"))
+    return np.asarray(strip.convert("L" if channels == GREY else "RGB")).reshape(strip.height, strip.width, channels)

@@ -11,15 +11,9 @@ import numpy as np
 from PIL import Image
 
 from bakeoff.artefacts.void import VOID
-from bakeoff.datasets.preparation.decode import (
-    MAXIMUM_PIXELS,
-    PILLOW_ERRORS,
-    Undecodable,
-    deep_png,
-    opened,
-    reason_of,
-)
-from bakeoff.datasets.preparation.tiff import TiffError, is_tiff, read_tiff
+from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, deep_png, is_deep_png, opened, reason_of
+from bakeoff.datasets.preparation.samples import Undecodable
+from bakeoff.datasets.preparation.tiff import is_tiff, read_tiff
 
 # What stands for a class: a level, a colour as "#rrggbb", several of these, or None for nothing.
 Value = int | str | Sequence[int | str] | None
@@ -104,7 +98,8 @@ def stored(data: bytes) -> Stored:
             lossy = image.format in ("JPEG", "MPO")
             frames = getattr(image, "n_frames", 1)
             note = f"first of {frames} frames" if frames > 1 else ""
-            if (deep := deep_png(data)) is not None:
+            if is_deep_png(data):
+                deep = deep_png(data)
                 return _of_samples(deep, _alpha_of(deep))._replace(note=note)
             alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "PA", "RGBA") else None
             palette = _palette(image) if image.mode in ("P", "PA") else None
@@ -260,18 +255,13 @@ def is_smoothed(mask: Stored) -> bool:
 
 
 def _of_tiff(data: bytes) -> Stored:
-    try:
-        page = read_tiff(data, MAXIMUM_PIXELS)
-    except TiffError as error:
-        raise Undecodable(str(error)) from error
-    samples = page.samples
-    colours = samples.shape[2] - (page.extra if page.alpha else 0)
-    alpha = samples[..., colours] if page.alpha else None
-    samples = samples[..., :colours]
+    page = read_tiff(data)
+    samples = page.colours
+    alpha = page.pixels[..., samples.shape[2]] if page.alpha else None
     if page.bits == 1:
-        samples = np.where(samples == (page.kind != "miniswhite"), np.uint8(255), np.uint8(0))
-    notes = [f"first of {page.pages} pages"] if page.pages > 1 else []
-    if page.kind == "miniswhite" and page.bits > 1:
+        samples = np.where(samples != page.white_is_zero, np.uint8(255), np.uint8(0))
+    notes = list(page.notes)
+    if page.white_is_zero and page.bits > 1:
         notes.append("levels as stored, though the file says that 0 is white")
     return _of_samples(samples, alpha)._replace(palette=page.palette, note=", ".join(notes))
 

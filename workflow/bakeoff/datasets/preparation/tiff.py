@@ -1,53 +1,36 @@
-"""The pixels of a TIFF as they are stored: any depth, any number of samples, the first image of a stack."""
+"""TIFF, OME-TIFF and ImageJ stacks: the samples of the first image as they are stored."""
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bakeoff.datasets.preparation.samples import MAXIMUM_PIXELS, Samples, Undecodable
+
 # What a TIFF begins with: either order of bytes, and BigTIFF.
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KINDS = {
+    **{"MINISBLACK": "grey", "MINISWHITE": "grey", "RGB": "rgb", "PALETTE": "palette", "SEPARATED": "cmyk"},
+    **{"YCBCR": "ycbcr", "CIELAB": "lab"},
+}
+_COLOURS = {"grey": 1, "palette": 1, "rgb": 3, "ycbcr": 3, "lab": 3, "cmyk": 4}
+_MODES = {"palette": "P", "rgb": "RGB", "cmyk": "CMYK", "ycbcr": "YCbCr", "lab": "LAB"}
+_ALPHA = {1: "premultiplied", 2: "straight"}
+_ORIENTATION = 274
 # A colour map has 16 bits.
 _TO_8_BITS = 257
+# What JPEG has packed is RGB as soon as it is unpacked.
 _OF_JPEG = ("OJPEG", "JPEG", "JPEG_LOSSY")
 
 
-class TiffError(Exception):
-    """A TIFF that cannot be read; the message says why."""
+class TiffHeader(NamedTuple):
+    """What a TIFF says of its first image; see `Samples`."""
 
-
-class TiffPage(NamedTuple):
-    """The first image of a TIFF.
-
-    Attributes
-    ----------
-    samples
-        As stored, (H, W, samples); the channels that a stack has on pages of their own are samples too.
-    kind
-        What the samples are, in tifffile's words: `minisblack`, `miniswhite`, `rgb`, `palette`, `separated` (CMYK),
-        `ycbcr`, `cielab`, ... What JPEG has packed is `rgb` as soon as it is unpacked.
-    extra
-        How many samples at the end are neither a colour nor a grey level.
-    alpha
-        Whether the first of these is the transparency: `assocalpha` (colours are multiplied by it), `unassalpha`, or ""
-        if it is not.
-    palette
-        RGB by index, uint8 (n, 3); None without a palette.
-    pages
-        How many images there are, of which this is the first.
-    bits
-        Of a sample.
-    orientation
-        By its tag, 1 to 8; 1 is upright.
-    """
-
-    samples: np.ndarray
-    kind: str
-    extra: int
-    alpha: str
-    palette: np.ndarray | None
-    pages: int
+    width: int
+    height: int
+    samples: int
     bits: int
+    mode: str
     orientation: int
 
 
@@ -56,74 +39,119 @@ def is_tiff(data: bytes) -> bool:
     return data[:4] in STARTS
 
 
-def read_tiff(data: bytes, most_pixels: int) -> TiffPage:
-    """Read the first image of a TIFF, or of an OME-TIFF or an ImageJ stack.
+def tiff_header(data: bytes) -> TiffHeader:
+    """Read what a TIFF says of its first image.
 
     Raises
     ------
-    TiffError
-        If it is damaged, of `most_pixels` or more, or packed in a way that is not read.
+    Undecodable
+        As for `read_tiff`.
     """
+    return _read(data, _header)
+
+
+def read_tiff(data: bytes) -> Samples:
+    """Read the first image of a TIFF; the channels that a stack has on pages of their own are samples too.
+
+    Raises
+    ------
+    Undecodable
+        If it is damaged, of `MAXIMUM_PIXELS` or more, or of a kind that is not read.
+    """
+    return _read(data, _first)
+
+
+def _read(data: bytes, read: Any) -> Any:
     try:
         import tifffile
     except ImportError:
-        raise TiffError("TIFF needs two more packages: pip install tifffile imagecodecs") from None
+        raise Undecodable("TIFF needs two more packages: pip install tifffile imagecodecs") from None
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            return _first(file.series[0], most_pixels)
-    except TiffError:
+            return read(file.series[0])
+    except Undecodable:
         raise
     # Neither library lists what a damaged file raises, and what it raises is not of one kind.
     except Exception as error:
-        raise TiffError(f"a damaged TIFF: {str(error).strip() or type(error).__name__}") from error
+        raise Undecodable(f"a damaged TIFF: {str(error).strip() or type(error).__name__}") from error
 
 
-def _first(series, most_pixels: int) -> TiffPage:  # type: ignore[no-untyped-def]  # tifffile's are untyped here
+def _header(series: Any) -> TiffHeader:
     page = series.keyframe
-    height, width = page.imagelength, page.imagewidth
-    if height * width >= most_pixels:
-        raise TiffError(f"{width} x {height} pixels, above the limit of {most_pixels / 1e6:.0f} million")
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    channels = sizes.get("C", 1) if page.samplesperpixel == 1 else 1
-    samples = np.concatenate([_plane(series, number) for number in _channel_pages(sizes, channels)], axis=2)
-    across = [count for axis, count in sizes.items() if axis not in "YXSC"]
-    kind = page.photometric.name.lower()
+    if page.imagewidth * page.imagelength >= MAXIMUM_PIXELS:
+        raise Undecodable(
+            f"{page.imagewidth} x {page.imagelength} pixels, above the limit of {MAXIMUM_PIXELS / 1e6:.0f} million"
+        )
+    samples = page.samplesperpixel * len(_channel_pages(series))
+    return TiffHeader(page.imagewidth, page.imagelength, samples, page.bitspersample, _mode(page), _orientation(page))
+
+
+def _first(series: Any) -> Samples:
+    header, page = _header(series), series.keyframe
+    planes = [_plane(series, number) for number in _channel_pages(series)]
+    kind = _kind(page)
     extras = [int(each) for each in page.extrasamples]
-    return TiffPage(
-        samples=samples,
-        kind="rgb" if kind == "ycbcr" and page.compression.name in _OF_JPEG else kind,
-        extra=len(extras),
-        alpha={1: "assocalpha", 2: "unassalpha"}.get(extras[0], "") if extras else "",
+    pages = int(np.prod([count for axis, count in _sizes(series).items() if axis not in "YXSC"], dtype=np.int64))
+    return Samples(
+        pixels=planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2),
+        kind=kind,
+        mode=header.mode,
+        bits=header.bits,
+        extra=header.samples - _COLOURS[kind],
+        alpha=_ALPHA.get(extras[0], "") if extras else "",
         palette=None if page.colormap is None else (page.colormap.T // _TO_8_BITS).astype(np.uint8),
-        pages=int(np.prod(across, dtype=np.int64)),
-        bits=page.bitspersample,
-        orientation=int(page.tags.valueof(274, 1)),
+        white_is_zero=page.photometric.name == "MINISWHITE",
+        orientation=header.orientation,
+        notes=(f"first of {pages} pages",) if pages > 1 else (),
     )
 
 
-def _channel_pages(sizes: dict[str, int], channels: int) -> list[int]:
+def _kind(page: Any) -> str:
+    name = page.photometric.name
+    kind = _KINDS.get(name)
+    if kind is None or page.samplesperpixel < _COLOURS[kind]:
+        raise Undecodable(f"a TIFF with {page.samplesperpixel} samples of the kind {name}, which is not read")
+    return "rgb" if kind == "ycbcr" and page.compression.name in _OF_JPEG else kind
+
+
+def _mode(page: Any) -> str:
+    kind, alpha = _kind(page), bool(page.extrasamples) and int(page.extrasamples[0]) in _ALPHA
+    if kind != "grey":
+        depth = f" of {page.bitspersample} bits" if page.bitspersample > 8 else ""
+        return _MODES[kind] + ("A" if alpha else "") + depth
+    if page.dtype is not None and page.dtype.kind == "f":
+        return "F"
+    grey = {1: "1", 8: "L", 16: "I;16"}.get(page.bitspersample, f"{page.bitspersample} bits")
+    return ("LA" if grey == "L" else f"{grey} with transparency") if alpha else grey
+
+
+def _orientation(page: Any) -> int:
+    return int(page.tags.valueof(_ORIENTATION, default=1))
+
+
+def _sizes(series: Any) -> dict[str, int]:
+    return dict(zip(series.axes, series.shape, strict=True))
+
+
+def _channel_pages(series: Any) -> list[int]:
     """Numbers of the pages of the channels, where all other axes are at their beginning."""
+    sizes = _sizes(series)
+    if series.keyframe.samplesperpixel > 1 or "C" not in sizes:
+        return [0]
     axes = [axis for axis in sizes if axis not in "YXS"]
-    after = axes[axes.index("C") + 1 :] if channels > 1 else []
-    step = int(np.prod([sizes[axis] for axis in after], dtype=np.int64))
-    return [channel * step for channel in range(channels)]
+    step = int(np.prod([sizes[axis] for axis in axes[axes.index("C") + 1 :]], dtype=np.int64))
+    return [channel * step for channel in range(sizes["C"])]
 
 
-def _plane(series, number: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _plane(series: Any, number: int) -> np.ndarray:
     """A page as (H, W, samples)."""
     page = series.pages[number]
     if page is None:
-        raise TiffError("a page of it is missing")
+        raise Undecodable("a page of the TIFF is missing")
     plane = page.asarray()
-    key = series.keyframe
     if plane.ndim == 2:
         return plane[..., None]
-    if (
-        plane.ndim == 3
-        and plane.shape[0] == key.samplesperpixel
-        and plane.shape[1:] == (key.imagelength, key.imagewidth)
-    ):
-        return np.moveaxis(plane, 0, 2)  # a plane for each sample
-    if plane.ndim == 3:
-        return plane
-    raise TiffError(f"pixels of {plane.ndim} dimensions")
+    if plane.ndim != 3:
+        raise Undecodable(f"a TIFF with pixels of {plane.ndim} dimensions")
+    planes = series.keyframe.planarconfig.name == "SEPARATE"
+    return np.moveaxis(plane, 0, 2) if planes else plane
