@@ -417,6 +417,23 @@ def test_headers_say_depth_and_orientation() -> None:
     assert header(picture(0, side=8)) == (8, 8, "PNG, RGB", 8, 4, 1)
 
 
+def test_deep_images_get_levels_that_are_measured_or_typed(project: Path) -> None:
+    images = {}
+    for number in range(8):
+        pixels = np.random.default_rng(number).integers(1000, 3000, (SIDE, SIDE), np.uint16)
+        images |= {f"images/{number}.tif": encoded(pixels, "TIFF"), f"masks/{number}.png": mask(255)}
+    path = write(project.parent / "deep", images)
+    said = "\n".join(added(path))
+    low, high = folder_of("deep").levels or (0, 0)
+    assert (1000 <= low < 1010, 2990 < high <= 3000) == (True, True)
+    assert "percentiles 0.1 and 99.9 of 8 images opened that have more than 8 bits) [--levels]" in said
+    CliRunner().invoke(main, ["remove", "deep"])
+    added(path, levels="0,4095")
+    assert folder_of("deep").levels == [0, 4095]
+    CliRunner().invoke(main, ["remove", "deep"])
+    assert "--levels is '5': write the level that becomes black" in refused(path, levels="5")
+
+
 def test_colour_is_more_than_the_rounding_of_jpeg() -> None:
     grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1) * 4, 3, axis=2)
     with Image.open(io.BytesIO(encoded(grey, "JPEG"))) as image:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from bakeoff.artefacts.prepared import VOID, Prepared, open_prepared
 from bakeoff.config.schema import Folder
 from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.folders.prepare import prepare_folder
 from bakeoff.datasets.formats import read_folder, recognised
 from bakeoff.datasets.formats.reading import Choices, Reading
+from bakeoff.datasets.preparation.decode import Undecodable, decode
 from bakeoff.datasets.splits.splitting import split_table
 from PIL import Image
 
@@ -203,3 +205,34 @@ def test_system_folders_and_classes_of_one_image_are_passed_over(unpacked: Unpac
     data = prepared(folder, read(folder), tmp_path)
     assert data.about["counts"] == {"listed": 21, "used": 20, "dropped": 1, "by_label": {"class": {"a": 10, "b": 10}}}
     assert findings(data) == {"system file": 1, "class passed over": 1, "small images": 1}
+
+
+def test_where_zero_is_white_images_are_read_as_shown(unpacked: Unpacked, tmp_path: Path) -> None:
+    folder = unpacked("white-is-zero-16bit")
+    data = prepared(folder, read(folder), tmp_path, size=72, channels=1, levels=[0, 65535])
+    inverted = 0
+    for row, source in enumerate(data.index["source"]):
+        with tifffile.TiffFile(folder / source) as file:
+            page = file.pages.first
+            levels = page.asarray().astype(np.float64)
+            if page.photometric.name == "MINISWHITE":
+                inverted += 1
+                levels = 65535 - levels
+        # The height is that of the file; the width is shrunk, which keeps the mean.
+        assert data.images[row].mean() == pytest.approx(levels.mean() / 257, abs=0.5)
+    assert inverted == 6
+    assert findings(data)["wrong mode"] == 12
+
+
+def test_sixteen_bits_a_colour_are_not_black(unpacked: Unpacked, tmp_path: Path) -> None:
+    folder = unpacked("rgb16")
+    data = prepared(folder, read(folder), tmp_path)
+    for row, source in enumerate(data.index["source"]):
+        expected = np.rint(tifffile.imread(folder / source) * (255 / 4095))
+        assert np.array_equal(data.images[row], expected)
+
+
+def test_a_drawing_named_jpg_is_one_sentence(unpacked: Unpacked) -> None:
+    file = next(path for path in unpacked("eps-named-jpg").rglob("*.jpg") if path.read_bytes().startswith(b"%!PS"))
+    with pytest.raises(Undecodable, match="it is an EPS file, which only another program can draw: export it as PNG"):
+        decode(file.read_bytes(), 3)

@@ -75,7 +75,7 @@ def prepared_from(tmp_path: Path, raw: Path, size: int = 16) -> tuple[Path, pd.D
 
 
 def test_grey_levels_pass_unchanged() -> None:
-    pixels, converted = decode(encoded(noise(0)), 1)
+    pixels, converted, _ = decode(encoded(noise(0)), 1)
     assert np.array_equal(pixels[..., 0], noise(0))
     assert converted == ""
 
@@ -83,7 +83,7 @@ def test_grey_levels_pass_unchanged() -> None:
 def test_grey_pictures_in_colour_modes_pass_unchanged() -> None:
     grey = Image.fromarray(noise(0))
     for mode in ("RGB", "RGBA", "LA", "P"):
-        pixels, converted = decode(encoded(grey.convert(mode)), 1)
+        pixels, converted, _ = decode(encoded(grey.convert(mode)), 1)
         assert np.array_equal(pixels[..., 0], noise(0)), mode
         assert converted.startswith(f"{mode} to L")
 
@@ -140,7 +140,7 @@ def test_tall_pictures_are_converted_strip_by_strip(monkeypatch: pytest.MonkeyPa
         (b"", "empty"),
         (b"Thumbs.db is no picture", "no picture of a format that is read"),
         (encoded(noise(0))[:900], "truncated"),
-        (encoded(np.zeros((4, 4), np.float32), "TIFF"), "range of floating-point"),
+        (encoded(np.zeros((4, 4), np.float32), "TIFF"), "floating-point numbers: state levels"),
     ],
     ids=["empty", "no image", "truncated", "floating point"],
 )

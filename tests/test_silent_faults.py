@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.artefacts.mask_score import mask_score
 from bakeoff.artefacts.void import VOID
 from bakeoff.config import read_config, set_values
+from bakeoff.datasets.preparation.decode import decode
 from bakeoff.datasets.preparation.mask_files import stored
 from bakeoff.datasets.preparation.mask_kinds import inspect_masks
 from bakeoff.evaluation import classification, scores
@@ -298,3 +300,29 @@ def test_beyond_the_edges_of_a_moved_picture_there_is_no_class(background: int |
     _, moved = warp(torch.zeros((1, 1, 4, 4)), masks, right, objective.outside)
     assert moved is not None
     assert moved[0].tolist() == [[1, 1, corner, corner]] * 4
+
+
+# Cost: of colours with 16 bits the lower 8 were cut off, so that twelve bits in sixteen came out black; and images of
+# which the file says that 0 is white came out as negatives.
+def test_deep_colours_are_not_cut_off_and_a_white_zero_is_no_negative() -> None:
+    twelve_bits = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.dstack([twelve_bits] * 3), photometric="rgb")
+    assert decode(buffer.getvalue(), 3).pixels.mean() == pytest.approx(127.5)
+    shades = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, shades, photometric="miniswhite")
+    assert np.array_equal(decode(buffer.getvalue(), 1).pixels[..., 0], 255 - shades)
+
+
+# Cost: each image of 16 bits was scaled by its own brightest level, so that a dark plate looked like a bright one.
+def test_levels_of_a_data_set_keep_images_comparable() -> None:
+    dark, bright = (np.full((4, 4), level, np.uint16) for level in (255, 4095))
+    shown = [decode(deep_tiff(image), 1, levels=(0, 4095)).pixels.max() for image in (dark, bright)]
+    assert shown == [16, 255]
+
+
+def deep_tiff(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, image)
+    return buffer.getvalue()

@@ -30,7 +30,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def write_sheet(path: Path, tree: Tree, reading: Reading, settings: Mapping[str, Any]) -> int:
     """Write a PNG of examples; how many it shows.
 
-    `settings` is the entry of `folders`: of its keys `orientation`, `levels` and `threshold` are looked at. An image that cannot be decoded is left out: it is counted elsewhere.
+    `settings` is the entry of `folders`: of its keys `orientation`, `levels` and `threshold` are looked at. An
+    image that cannot be decoded is left out: it is counted elsewhere.
     """
     masks = reading.classes is not None
     upright, levels = settings["orientation"] == "upright", settings.get("levels")

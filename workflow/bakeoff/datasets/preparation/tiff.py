@@ -17,8 +17,6 @@ _COLOURS = {"grey": 1, "palette": 1, "rgb": 3, "ycbcr": 3, "lab": 3, "cmyk": 4}
 _MODES = {"palette": "P", "rgb": "RGB", "cmyk": "CMYK", "ycbcr": "YCbCr", "lab": "LAB"}
 _ALPHA = {1: "premultiplied", 2: "straight"}
 _ORIENTATION = 274
-# A colour map has 16 bits.
-_TO_8_BITS = 257
 # What JPEG has packed is RGB as soon as it is unpacked.
 _OF_JPEG = ("OJPEG", "JPEG", "JPEG_LOSSY")
 
@@ -99,11 +97,16 @@ def _first(series: Any) -> Samples:
         bits=header.bits,
         extra=header.samples - _COLOURS[kind],
         alpha=_ALPHA.get(extras[0], "") if extras else "",
-        palette=None if page.colormap is None else (page.colormap.T // _TO_8_BITS).astype(np.uint8),
+        palette=None if page.colormap is None else _palette(page.colormap),
         white_is_zero=page.photometric.name == "MINISWHITE",
         orientation=header.orientation,
         notes=(f"first of {pages} pages",) if pages > 1 else (),
     )
+
+
+def _palette(colours: np.ndarray) -> np.ndarray:
+    """A colour map of 16 bits as RGB of 8; some programs write 8 bits into it."""
+    return (colours.T >> (8 if colours.max() > 255 else 0)).astype(np.uint8)
 
 
 def _kind(page: Any) -> str:
