@@ -270,6 +270,7 @@ def test_memory_of_measured_levels_is_bounded() -> None:
     import tracemalloc
 
     data = tiff(RNG.integers(0, 4096, (1000, 1000), np.uint16))
+    measure_levels([data])  # which imports what is needed
     tracemalloc.start()
     measure_levels(data for _ in range(20))
     _, most = tracemalloc.get_traced_memory()

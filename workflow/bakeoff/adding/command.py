@@ -8,7 +8,15 @@ from typing import Any
 
 from bakeoff.adding.ahead import task_faults
 from bakeoff.adding.estimate import Estimate, Machine, duration, estimate, free_disk_mib, memory_mib, this_machine
-from bakeoff.adding.flags import NONE, flagged, parse_channels, parse_classes, parse_ignore, parse_levels, require_geometry
+from bakeoff.adding.flags import (
+    NONE,
+    flagged,
+    parse_channels,
+    parse_classes,
+    parse_ignore,
+    parse_levels,
+    require_geometry,
+)
 from bakeoff.adding.looking import Looked, look, require_images
 from bakeoff.adding.proposal import (
     FINDINGS_SHOWN,
