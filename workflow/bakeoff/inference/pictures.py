@@ -11,7 +11,12 @@ from bakeoff.datasets.preparation.decode import decode
 from bakeoff.datasets.preparation.mask_files import MaskReader
 from bakeoff.datasets.preparation.samples import Undecodable
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
+SUFFIXES = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif"),
+        *(".jp2", ".j2k", ".jpx", ".pgm", ".ppm", ".dcm"),
+    }
+)
 
 
 def open_picture(

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bakeoff.artefacts.void import VOID
+from bakeoff.datasets.preparation.dicom import dicom_size, is_dicom, read_dicom
 from bakeoff.datasets.preparation.samples import MAXIMUM_PIXELS, Samples, Scale, Undecodable, scale_of_depth, shown
 from bakeoff.datasets.preparation.tiff import is_tiff, read_tiff, tiff_header
 
@@ -98,6 +99,8 @@ def header(data: bytes) -> Header:
         tiff = tiff_header(data)
         bytes_ = tiff.samples * -(-tiff.bits // 8)
         return Header(tiff.width, tiff.height, f"TIFF, {tiff.mode}", tiff.bits, bytes_, tiff.orientation)
+    if is_dicom(data):
+        return Header(*dicom_size(data), "DICOM", 16, 8, 1)
     with opened(data) as image:
         deep = is_deep_png(data)
         bits = 16 if deep else BITS.get(image.mode, 8)
@@ -115,6 +118,8 @@ def is_turned(data: bytes) -> bool:
     """
     if is_tiff(data):
         return tiff_header(data).orientation in range(2, 9)
+    if is_dicom(data):
+        return False
     with opened(data) as image:
         try:
             image.load()  # a tag may follow the pixels
@@ -158,7 +163,7 @@ def decode(data: bytes, channels: int, *, upright: bool = False, levels: Sequenc
 
 
 def read_samples(data: bytes) -> Samples | None:
-    """Samples of a TIFF and of pictures of more than 8 bits; None for a picture that Pillow reads whole.
+    """Samples of a TIFF, of DICOM, and of pictures of more than 8 bits; None for a picture that Pillow reads whole.
 
     Raises
     ------
@@ -167,6 +172,8 @@ def read_samples(data: bytes) -> Samples | None:
     """
     if is_tiff(data):
         return read_tiff(data)
+    if is_dicom(data):
+        return read_dicom(data)
     with opened(data) as image:
         try:
             if is_deep_png(data):

@@ -19,12 +19,13 @@ def measure_levels(images: Iterable[bytes]) -> tuple[float, float] | None:
     Parameters
     ----------
     images
-        Contents of files, of a sample where there are many. Those of 8 bits and damaged ones are passed over.
+        Contents of files, of a sample where there are many. Those of 8 bits, those with a window of their own (DICOM)
+        and damaged ones are passed over.
 
     Returns
     -------
     tuple or None
-        The two levels, as the images show them; None if no image has more than 8 bits. Of a single level, it and the
+        The two levels, as the images show them; None if there is no other image. Of a single level, it and the
         next.
     """
     kept = []
@@ -33,7 +34,7 @@ def measure_levels(images: Iterable[bytes]) -> tuple[float, float] | None:
             samples = read_samples(data)
         except Undecodable:
             continue
-        if samples is None or not samples.deep:
+        if samples is None or not samples.deep or samples.window is not None:
             continue
         levels = shown(samples).ravel()
         levels = levels[:: -(-levels.size // MOST_SAMPLES)]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.decode import PILLOW_ERRORS, deep_png, is_deep_png, opened, reason_of
+from bakeoff.datasets.preparation.dicom import is_dicom, read_dicom
 from bakeoff.datasets.preparation.samples import Undecodable
 from bakeoff.datasets.preparation.tiff import is_tiff, read_tiff
 
@@ -93,6 +94,8 @@ def stored(data: bytes) -> Stored:
     """
     if is_tiff(data):
         return _of_tiff(data)
+    if is_dicom(data):
+        return _of_samples(read_dicom(data).pixels, None)
     with opened(data) as image:
         try:
             lossy = image.format in ("JPEG", "MPO")
