@@ -12,9 +12,9 @@ from bakeoff.adding.looking import Looked, look, require_images
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.config.schema import Classical, Config, Task
-from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.formats import read_folder
 from bakeoff.datasets.formats.reading import Choices, Reading
+from bakeoff.datasets.preparation.volumes import open_folder
 from bakeoff.datasets.splits.splitting import split_table
 from bakeoff.weights.at_hand import missing_weights
 
@@ -42,7 +42,7 @@ def _folder_faults(config: Config, name: str, project: Project) -> Iterator[str]
     if config.folders[name].class_values is not None:
         settings["classes"] = config.folders[name].class_values
     try:
-        with open_tree(project.root / settings["path"]) as tree:
+        with open_folder(project.root / settings["path"]) as tree:
             reading = read_folder(tree, Choices.of(name, settings))
             looked = look(tree, reading.entries, config.levels(name), measure=False)
             require_images(looked)

@@ -35,12 +35,13 @@ from bakeoff.config.entries import Addition, change_entries, changed_text
 from bakeoff.config.own_names import wrong_name, wrong_path
 from bakeoff.config.schema import CONFIG_FILE, Config, Task
 from bakeoff.datasets.archives.records import Finding
-from bakeoff.datasets.archives.tree import Tree, open_tree
+from bakeoff.datasets.archives.tree import Tree
 from bakeoff.datasets.formats import FORMATS, read_folder, recognised
 from bakeoff.datasets.formats.layout import layouts
 from bakeoff.datasets.formats.names import is_picture
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading
 from bakeoff.datasets.formats.tables import find_table
+from bakeoff.datasets.preparation.volumes import open_folder
 from bakeoff.weights.at_hand import find_weights
 
 # Two formats that are this near in certainty are two answers.
@@ -77,7 +78,7 @@ def add(path: str, options: Mapping[str, Any], config_file: Path = CONFIG_FILE) 
 
 
 def _add(name: str, path: str, options: Mapping[str, Any], config: Config, config_file: Path) -> Iterator[str]:
-    with open_tree(config_file.parent / path) as tree:
+    with open_folder(config_file.parent / path) as tree:
         choices = _choices(name, tree, options)
         reading = read_folder(tree, choices)
         levels = None if options["levels"] is None else parse_levels(options["levels"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, Member, Record
-from bakeoff.datasets.archives.tree import Tree, open_tree
+from bakeoff.datasets.archives.tree import Tree
 from bakeoff.datasets.formats import image_bytes, read_folder
 from bakeoff.datasets.formats.layout import shared_folders
 from bakeoff.datasets.formats.patterns import without_suffix
@@ -17,6 +17,7 @@ from bakeoff.datasets.formats.shapes import draw
 from bakeoff.datasets.preparation.arrays import Coding
 from bakeoff.datasets.preparation.mask_files import MaskPixels, MaskReader
 from bakeoff.datasets.preparation.prepare import prepare_listing
+from bakeoff.datasets.preparation.volumes import open_folder
 
 # With more classes than this, scores are not broken down by class.
 MOST_STRATA = 12
@@ -58,7 +59,7 @@ def prepare_folder(name: str, settings: Mapping[str, Any], folder: Path) -> None
         raise BakeoffError(
             f"folders.{name}.path: there is no folder {settings['path']}: correct the path or remove the entry."
         )
-    with open_tree(path) as tree:
+    with open_folder(path) as tree:
         reading = read_folder(tree, Choices.of(name, settings))
         listing = listing_of(reading, tree.findings, path.name, keep_empty=settings["empty_masks"] == "keep")
         entries = dict(zip((record.id for record in listing.records), reading.entries, strict=True))

@@ -13,10 +13,13 @@ A format is a module of this package with
 """
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Tree
+from bakeoff.datasets.preparation.volumes import SlicedTree
 
 # In the order in which they are tried and named.
 FORMATS: tuple[str, ...] = (
@@ -61,7 +64,21 @@ def read_folder(tree: Tree, choices: Choices) -> Reading:
     if choices.format not in FORMATS:
         known = ", ".join(FORMATS)
         raise BakeoffError(f"folders.{choices.name}.format is '{choices.format}': name one of {known}.")
-    return importlib.import_module(f"{__name__}.{choices.format}").read(tree, choices)
+    reading: Reading = importlib.import_module(f"{__name__}.{choices.format}").read(tree, choices)
+    return _by_volume(reading, tree.volumes) if isinstance(tree, SlicedTree) else reading
+
+
+def _by_volume(reading: Reading, volumes: Mapping[str, str]) -> Reading:
+    """The same with the slices of a volume in a group, where the folder says of none."""
+    entries = [replace(each, group=each.group or volumes.get(each.image)) for each in reading.entries]
+    return replace(
+        reading,
+        entries=tuple(entries),
+        details=(
+            *reading.details,
+            f"The slices of {len(set(volumes.values()))} volumes are images, and a volume is a group.",
+        ),
+    )
 
 
 def image_bytes(tree: Tree, entry: Entry) -> bytes:
