@@ -93,7 +93,7 @@ def test_volumes_with_masks_are_a_data_set_and_each_a_group(tmp_path: Path) -> N
     assert len(data.index) == 15
     assert data.index["group"].nunique() == 3
     for row, source in enumerate(data.index["source"]):
-        number, volume = int(source[-10:-7]) if False else int(source.split("slice")[1][:3]), int(source[-5])
+        number, volume = int(source.split("slice")[1][:3]), int(source[-5])
         expected = np.clip((written[volume][..., number].T + 160.0) * (255 / 400), 0, 255)
         # The 18 columns are shrunk to 16, which keeps the mean.
         assert data.images[row].mean() == pytest.approx(np.rint(expected).mean(), abs=0.6)
@@ -108,8 +108,6 @@ def test_damage_and_a_missing_package_are_one_sentence(tmp_path: Path, monkeypat
     with open_folder(tmp_path) as tree, pytest.raises(Undecodable, match="it is damaged, or no picture"):
         decode(tree.read("slice000_cut.tif"), 1)
     monkeypatch.setitem(sys.modules, "nibabel", None)
-    with (
-        pytest.raises(BakeoffError, match=r"p0\.nii\.gz needs another package: pip install bakeoff\[nifti\]"),
-        open_folder(tmp_path / "images"),
-    ):
+    words = r"p0\.nii\.gz needs another package: pip install bakeoff\[nifti\]"
+    with pytest.raises(BakeoffError, match=words), open_folder(tmp_path / "images"):
         pass

@@ -258,7 +258,8 @@ def _task(
         shares = f"{TRAIN:.0%} train, {VALIDATION:.0%} validate, {TEST:.0%} test"
         decisions.append(Decision("split", f"drawn: {shares}", "the folder gives none that is used", ("--split",)))
     groups = {entry.group for entry in reading.entries} - {None}
-    said = f"{len(groups)} groups, by {reading.choices.get('group')}" if groups else "none but near-duplicates"
+    by = reading.choices.get("group")
+    said = f"{len(groups)} groups, by {by if by and by != NONE else 'volume'}" if groups else "none but near-duplicates"
     if not at_random:
         decisions.append(Decision("groups", said, "never on two sides of the split", ("--group",)))
     return task

@@ -71,14 +71,8 @@ def read_folder(tree: Tree, choices: Choices) -> Reading:
 def _by_volume(reading: Reading, volumes: Mapping[str, str]) -> Reading:
     """The same with the slices of a volume in a group, where the folder says of none."""
     entries = [replace(each, group=each.group or volumes.get(each.image)) for each in reading.entries]
-    return replace(
-        reading,
-        entries=tuple(entries),
-        details=(
-            *reading.details,
-            f"The slices of {len(set(volumes.values()))} volumes are images, and a volume is a group.",
-        ),
-    )
+    said = f"The slices of {len(set(volumes.values()))} volumes are images, and those of a volume are a group."
+    return replace(reading, entries=tuple(entries), details=(*reading.details, said))
 
 
 def image_bytes(tree: Tree, entry: Entry) -> bytes:

@@ -31,8 +31,8 @@ class _Slice(NamedTuple):
 class SlicedTree(Tree):
     """A tree in which every NIfTI volume is its slices along the last axis of space, as TIFFs.
 
-    `images/a.nii.gz` becomes `images/slice000_a.tif`, `images/slice001_a.tif`, ... so that what follows the number pairs
-    an image with its mask as the names of files do. Of several volumes in a file (times, echoes) the first counts.
+    `images/a.nii.gz` becomes `images/slice000_a.tif`, `images/slice001_a.tif`, ... so that names still pair an image
+    with its mask. Of several volumes in a file (times, echoes) the first counts.
 
     Attributes
     ----------
