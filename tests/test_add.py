@@ -195,6 +195,22 @@ def test_class_folders_are_a_classification_whatever_they_are_called(project: Pa
     assert config.recipe("digits-scratch")["class_weights"] == "balanced"
 
 
+def test_classes_can_be_joined_and_left_out(project: Path) -> None:
+    path = write(project.parent / "birds", classes("owl", "hawk", "duck", "map"))
+    lines = added(path, classes="prey=duck,raptor=owl+hawk")
+    assert folder_of("birds").classes == {"prey": "duck", "raptor": ["owl", "hawk"]}
+    assert any("2 classes: prey = duck, raptor = [owl, hawk] (as typed)" in line for line in lines)
+    added(path, classes="owl,hawk", name="two")
+    assert folder_of("two").classes == ["hawk", "owl"]
+    assert CliRunner().invoke(main, ["keep", "birds", "two"]).exit_code == 0
+    assert checked() == ""
+
+
+def test_names_alone_are_levels_of_masks(project: Path) -> None:
+    added(write(project.parent / "cells", pairs(1, 2)), classes="background,nucleus,cell")
+    assert folder_of("cells").classes == {"background": 0, "nucleus": 1, "cell": 2}
+
+
 def test_a_split_of_the_folder_is_the_tasks(project: Path) -> None:
     files = {**classes("a", "b", folder="train/"), **classes("a", "b", folder="val/", count=3)}
     lines = added(write(project.parent / "two", files))

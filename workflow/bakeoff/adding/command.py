@@ -47,6 +47,9 @@ from bakeoff.weights.at_hand import find_weights
 # Two formats that are this near in certainty are two answers.
 NEAR = 0.05
 PICTURES_TRIED = 20
+# Formats whose masks are files, in which names alone stand for the levels 0, 1, ...; in others for labels.
+BY_LEVEL = ("pairs", "voc")
+BACKGROUND = "background"
 
 
 def add(path: str, options: Mapping[str, Any], config_file: Path = CONFIG_FILE) -> Iterator[str]:
@@ -85,11 +88,12 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         looked = look(tree, reading.entries, levels)
         require_images(looked)
         channels = None if options["channels"] is None else parse_channels(options["channels"])
-        proposal = propose(name, reading, looked, {**options, "channels": channels})
+        proposal = propose(name, reading, looked, {**options, "channels": channels, "classes": choices.classes})
         task = Task.model_validate(proposal.task)
         for fault in task_faults(name, task, proposal.task["split"], reading, looked):
             raise BakeoffError(fault)
-        yield f"{path}: {len(reading.entries)} images, format {reading.format} [--format]; as '{name}' [--name]"
+        rather = _others(tree, reading.format)
+        yield f"{path}: {len(reading.entries)} images, format {reading.format}{rather} [--format]; as '{name}' [--name]"
         yield from (f"  {detail}" for detail in reading.details)
         yield from _said_images(looked, len(reading.entries))
         yield from (decision.line() for decision in proposal.decisions)
@@ -128,16 +132,19 @@ def _stored_path(path: str) -> str:
 def _choices(name: str, tree: Tree, options: Mapping[str, Any]) -> Choices:
     labels = _table(tree, options["labels"])
     format_ = options["format"] or _format(tree, otherwise="table" if labels else None)
+    background = options["background"]
     classes = None if options["classes"] is None else parse_classes(options["classes"])
     if isinstance(classes, list):
-        named_so = format_ in ("classes", "table") or format_ not in ("pairs",)
-        classes = {each: each if named_so else level for level, each in enumerate(classes)}
+        classes = {
+            each: level if format_ in BY_LEVEL else None if each == (background or BACKGROUND) else each
+            for level, each in enumerate(classes)
+        }
     return Choices(
         name=name,
         format=format_,
         **_patterns(tree, options),
         classes=classes,
-        background=options["background"],
+        background=background,
         ignore=None if options["ignore"] is None else parse_ignore(options["ignore"]),
         objects=options["objects"],
         threshold=options["threshold"],
@@ -165,6 +172,18 @@ def _format(tree: Tree, otherwise: str | None) -> str:
     if others and surest - others[0][1] < NEAR:
         raise BakeoffError(f"The folder may be read as {first} or as {others[0][0]}: say which with --format.")
     return first
+
+
+def _others(tree: Tree, chosen: str) -> str:
+    """What else a folder might have been read as, and what it looks like and cannot be read as."""
+    found = recognised(tree)
+    others = [name for name in found.formats if name != chosen]
+    return "".join(
+        [
+            f", surer than {' and '.join(others)}" if others else "",
+            *(f"; {reason}" for reason in found.reasons.values()),
+        ]
+    )
 
 
 def _why_none(tree: Tree, reasons: Sequence[str]) -> str:

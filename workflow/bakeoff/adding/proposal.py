@@ -82,7 +82,14 @@ def propose(name: str, reading: Reading, looked: Looked, options: Mapping[str, A
     if kind == SEGMENTATION:
         folder |= _mask_entries(reading, options, decisions)
     else:
-        folder["classes"] = sorted({entry.labels["class"] for entry in reading.entries})
+        # Names alone where each is called so in the folder.
+        typed = options["classes"] or {}
+        used = sorted({entry.labels["class"] for entry in reading.entries})
+        renamed = any(level != name for name, level in typed.items())
+        folder["classes"] = dict(typed) if renamed else used
+        listed = ", ".join(f"{name} = {flow(typed[name])}" if renamed else name for name in used)
+        reason = "as typed" if typed else "after their folders, or the table"
+        decisions.append(Decision(f"{len(used)} classes", listed, reason, ("--classes",)))
     folder |= {"orientation": orientation, **_levels(looked, options["levels"], decisions)}
     folder |= _label_entries(reading, options)
     if options["threshold"] is not None:
