@@ -467,12 +467,14 @@ def test_the_mask_of_an_example_is_the_readings(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_images_take_seconds_and_little_memory(project: Path) -> None:
-    folder = project.parent / "many"
-    image, annotation = picture(0, side=64), mask(255, side=64)
-    for kind, content in (("images", image), ("masks", annotation)):
-        write(folder, {f"{kind}/00000.png": content})
-        for number in range(1, 10_000):
-            (folder / kind / f"{number:05}.png").hardlink_to(folder / kind / "00000.png")
+    folder, different = project.parent / "many", 61
+    for number in range(different):
+        write(
+            folder, {f"images/{number:05}.png": picture(number, side=64), f"masks/{number:05}.png": mask(255, side=64)}
+        )
+    for number in range(different, 10_000):
+        for kind in ("images", "masks"):
+            (folder / kind / f"{number:05}.png").hardlink_to(folder / kind / f"{number % different:05}.png")
     tracemalloc.start()
     began = time.process_time()
     lines = added(folder)
