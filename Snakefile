@@ -1,5 +1,6 @@
 # When and where. What each stage runs, reads and writes stands in dvc.yaml; DVC remembers what was computed.
 import sys
+import time
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -20,7 +21,8 @@ try:
 except BakeoffError as error:
     raise WorkflowError(str(error))
 stages = Stages(workflow)
-for left in leftovers(Project(Path(workflow.basedir)), settings.tasks_of_experiments()):
+project, began = Project(Path(workflow.basedir)), time.time()
+for left in leftovers(project, settings.tasks_of_experiments()):
     print(
         f"{left} belongs to no experiment of params.yaml: delete the folder to take it out of the comparison.",
         file=sys.stderr,
@@ -38,6 +40,12 @@ onstart:
 
 onsuccess:
     drop_recorded(Path(workflow.basedir))
+    from bakeoff.report.ending import ending
+
+    for task in settings.tasks:
+        page = project.report / f"{task}.html"
+        if page.exists() and page.stat().st_mtime >= began:
+            print(*ending(task, Project()), sep="\n", file=sys.stderr)
 
 
 onerror:

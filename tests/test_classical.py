@@ -410,7 +410,7 @@ def test_one_class_alone_cannot_be_told_apart(project: Project) -> None:
 
 
 def test_what_does_not_fit_the_data_is_not_predicted_with(project: Project) -> None:
-    with pytest.raises(BakeoffError, match="models holds no classifier of mine: run the stage that fits"):
+    with pytest.raises(BakeoffError, match="models holds no classifier of mine: run `dvc repro"):
         project.predict()
     project.fit(entry("svm"))
     project.draw(draw(BREEDS * 20, channels=1))
@@ -421,7 +421,7 @@ def test_what_does_not_fit_the_data_is_not_predicted_with(project: Project) -> N
     with pytest.raises(BakeoffError, match=r"seed0.skops was fitted for other classes than .*prepared has"):
         project.predict()
     (project.models / "seed0.skops").unlink()
-    with pytest.raises(BakeoffError, match=r"seed0.skops is missing: run the stage that fits"):
+    with pytest.raises(BakeoffError, match=r"seed0.skops is missing: run `dvc repro"):
         project.predict()
     assert not project.results.exists()
 

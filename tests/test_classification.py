@@ -420,7 +420,7 @@ class TestProbabilities:
             write_probabilities(tmp_path / "new", table)
         assert not (tmp_path / "new").exists()
         table.to_csv(tmp_path / "predictions.csv", index=False)
-        with pytest.raises(BakeoffError, match=rf"predictions\.csv {message}.*: run the stage that predicts again"):
+        with pytest.raises(BakeoffError, match=rf"predictions\.csv {message}.*: run `dvc repro --force"):
             read_probabilities(tmp_path)
 
     def test_an_image_may_validate_in_several_folds_and_is_tested_in_one(self, tmp_path: Path) -> None:
@@ -454,7 +454,7 @@ class TestProbabilities:
         write_probabilities(tmp_path, two_images().assign(p_NA=0.33333, p_cat=0.66666))
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(BakeoffError, match=r"predictions\.csv is missing: run the stage that predicts"):
+        with pytest.raises(BakeoffError, match=r"predictions\.csv is missing: run `dvc repro"):
             read_probabilities(tmp_path)
 
 
@@ -560,7 +560,7 @@ def test_predictions_of_another_split_are_refused(scored: Path, tmp_path: Path, 
 
 def test_what_calibration_needs_is_asked_for(scored: Path, tmp_path: Path) -> None:
     shutil.copy(scored / "results" / "predictions.csv", tmp_path)
-    with pytest.raises(BakeoffError, match=r"validation\.csv is missing: run the stage that predicts first"):
+    with pytest.raises(BakeoffError, match=r"validation\.csv is missing: run `dvc repro"):
         score("x", "diagnosis", scored / "prepared", scored / "split.csv", tmp_path, tmp_path, resamples=200)
     validation = pd.read_csv(scored / "results" / "validation.csv")
     validation[validation["seed"] == 0].to_csv(tmp_path / "validation.csv", index=False)

@@ -501,7 +501,7 @@ def test_a_network_of_other_classes_is_refused_and_what_was_there_stays(
 
 def test_a_network_that_is_missing_is_named(project: Project, trainings: list[Training]) -> None:
     write_network("seed0-fold0", 1)
-    with pytest.raises(BakeoffError, match=r"models/seed0-fold1\.safetensors is missing: run the stage that fits"):
+    with pytest.raises(BakeoffError, match=r"models/seed0-fold1\.safetensors is missing: run `dvc repro train@"):
         run()
     assert not project.prepared("cells-predicted").exists()
 

@@ -222,6 +222,34 @@ def test_a_configuration_of_thresholds_alone_runs_in_a_fresh_clone(fresh: Clone,
     assert clone.executed(*SNAKEMAKE) == set()
 
 
+def test_outputs_dated_in_the_future_do_not_hide_a_change(clone: Clone) -> None:
+    later = time.time() + 10 * 24 * 3600
+    for path in [*(clone.root / "results").rglob("*"), *(clone.root / "data").rglob("*")]:
+        os.utime(path, (later, later))
+    clone.set(f"{OTSU}.foreground=bright")
+    assert clone.executed(*SNAKEMAKE) == {"baselines@lungs", *FOLLOWING}
+    clone.assert_clean()
+    assert "Nothing to be done" in clone.run(*SNAKEMAKE)
+
+
+def test_a_dry_run_after_a_dry_run_writes_nothing(clone: Clone) -> None:
+    clone.set(f"{OTSU}.foreground=bright")
+    stamp = clone.root / ".snakemake" / "dvc-says-changed"
+    clone.run(*SNAKEMAKE, "--dry-run")
+    before = stamp.read_text()
+    assert "baselines" in clone.run(*SNAKEMAKE, "--dry-run")
+    assert stamp.read_text() == before
+
+
+def test_a_run_says_what_it_does_and_what_it_found(clone: Clone) -> None:
+    clone.set("recipes.from-scratch.sample.epochs=2", "recipes.from-scratch.sample.patience=2")
+    said = clone.run(*SNAKEMAKE)
+    assert "train lungs-unet: Train a network" in said
+    assert re.search(r"lungs-unet.*epoch 1/2 .* left$", said, flags=re.MULTILINE), said
+    assert re.search(r"^results/report/lungs.html: .+ of 3 methods", said, flags=re.MULTILINE), said
+    assert re.search(r"^Use it: bakeoff predict lungs-\S+ YOUR-IMAGES --out ANSWERS$", said, flags=re.MULTILINE), said
+
+
 FOLLOWING = {"evaluate@lungs", "report@lungs", "index"}
 OTSU = "experiments.baselines.lungs.methods.lungs-otsu"
 

@@ -6,8 +6,8 @@ dependencies and outputs say of themselves; it takes no lock and changes nothing
 
 DVC alone decides what is out of date. It compares contents, where Snakemake compares timestamps, and a cache that
 restores files changes those. So the inputs of a stage that is up to date are `ancient` to Snakemake, and a stage that
-has changed, with everything below it, gets a stamp from this very moment among its inputs. Run Snakemake with
-`--rerun-triggers mtime` (in the default profile), the trigger that this steers.
+has changed, with everything below it, gets a stamp among its inputs that is younger than every output. Run Snakemake
+with `--rerun-triggers mtime` (in the default profile), the trigger that this steers.
 
 An output of a stage may interpolate `${key}` and `${item.NAME}`, which become the wildcards `{key}` and `{NAME}`. An
 output whose name has no suffix is a directory.
@@ -31,6 +31,7 @@ from snakemake.io import ancient, directory, report
 STAMP = ".snakemake/dvc-says-changed"
 # Tells jobs that run in processes of their own what was forced.
 FORCED = "BAKEOFF_FORCED"
+_SECOND = 10**9
 _OUTPUT_KINDS = ("outs", "metrics", "plots")
 _INTERPOLATION = re.compile(r"\$\{(?:item\.)?(\w+)\}")
 
@@ -88,6 +89,12 @@ class Stages:
             return [*paths, STAMP] if name in self.changed else [ancient(path) for path in paths]
 
         return of
+
+    def message(self, group: str) -> str:
+        """What a stage of a group does, in a line for the terminal."""
+        template = self._templates[group]
+        description = template.get("do", template)["desc"]
+        return f"{group}{' {wildcards.key}' if 'foreach' in template else ''}: {description}"
 
     def repro(self, group: str) -> Callable[[Any], str]:
         """The shell command of a group: DVC runs this one stage, or restores what it remembers of it."""
@@ -171,11 +178,31 @@ class Stages:
         graph = self._repo.index.graph  # edges point from a stage to what it depends on
         below = {follower for stage in changed for follower in nx.ancestors(graph, stage)}
         if changed:
-            stamp = self._root / STAMP
-            stamp.parent.mkdir(exist_ok=True)
-            # New contents each time: Snakemake takes a small file of the same checksum for unchanged.
-            stamp.write_text(f"{time.time_ns()}\n")
+            self._renew_stamp()
         return frozenset(stage.name for stage in [*changed, *below])
+
+    def _renew_stamp(self) -> None:
+        """Make the stamp younger than every output; one that already is stays as it is, after a dry run for example.
+
+        Outputs dated in the future (a copied tree, a clock set back) get the present time, since Snakemake refuses a
+        stamp from there.
+        """
+        stamp, now = self._root / STAMP, time.time_ns()
+        dated = [each for paths in self._outputs.values() for path in paths for each in _dated(self._root / path)]
+        for path in dated:
+            if path.stat().st_mtime_ns > now:
+                os.utime(path, ns=(now - _SECOND, now - _SECOND))
+        newest = max((path.stat().st_mtime_ns for path in dated), default=0)
+        if stamp.exists() and newest < stamp.stat().st_mtime_ns <= now:
+            return
+        stamp.parent.mkdir(exist_ok=True)
+        # New contents each time: Snakemake takes a small file of the same checksum for unchanged.
+        stamp.write_text(f"{now}\n")
+
+
+def _dated(output: Path) -> list[Path]:
+    """What Snakemake takes an output's time from."""
+    return [path for path in (output, output / ".snakemake_timestamp") if path.exists()]
 
 
 def _forced_words(settings: Any) -> list[str]:

@@ -31,6 +31,15 @@ class _Sentences(click.Group):
             ctx.exit(1)
 
 
+class _WithFiles(click.Command):
+    """Takes a word that begins with a dash for a file where there is one of this name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(
+            ctx, [f"./{arg}" if arg.startswith("-") and Path(arg).exists() else arg for arg in args]
+        )
+
+
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="bakeoff")
 def main() -> None:
@@ -173,7 +182,7 @@ def exports(names: tuple[str, ...], best: bool) -> None:
     click.echo(f"params.yaml exports {', '.join(chosen) or 'nothing'}: run the pipeline to write them.")
 
 
-@main.command()
+@main.command(cls=_WithFiles)
 @click.argument("experiment", required=False)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for masks, outlines and the table.")

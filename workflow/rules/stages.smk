@@ -76,6 +76,8 @@ for group, needs in GROUPS.items():
             stages.inputs(group),
         output:
             stages.outputs(group, IN_REPORT),
+        message:
+            stages.message(group)
         log:
             f"{stages.log(group)}.log",
         benchmark:
@@ -92,5 +94,6 @@ for group, needs in GROUPS.items():
             runtime=needs.get("runtime", 30),
         params:
             repro=stages.repro(group),
+        # The log has everything; lines of progress, which say how much time is left, reach the terminal too.
         shell:
-            "{params.repro} > {log} 2>&1"
+            "{params.repro} 2>&1 | tee {log} | sed -un '/ left$/p' >&2"

@@ -1,6 +1,7 @@
 """What a method costs beside its quality: the figures of `cost.json`, the same for every family."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -92,5 +93,6 @@ def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
 
 
 def write_cost(folder: Path, cost: Mapping[str, Any]) -> None:
-    """Write `cost.json` of an experiment, with the manifest of what found it out."""
-    write_text(folder / "cost.json", json.dumps({**cost, "manifest": manifest()}, indent=2) + "\n")
+    """Write `cost.json` of an experiment, with the load of the machine and the manifest of what found it out."""
+    busy = {"load": os.getloadavg()[0], "cores": os.cpu_count()} if hasattr(os, "getloadavg") else {}
+    write_text(folder / "cost.json", json.dumps({**cost, **busy, "manifest": manifest()}, indent=2) + "\n")

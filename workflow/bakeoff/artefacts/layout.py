@@ -124,6 +124,31 @@ class Project:
         return {folder.name: folder for folder in _experiments(self.task(task))}
 
 
+def making(path: Path, *, force: bool = False) -> str:
+    """The command that makes a file of an experiment, or makes it again.
+
+    Parameters
+    ----------
+    path
+        A file or folder as the stage `train` or `baselines` writes it; of any other the command is for the whole run.
+    force
+        Whether it is there, but wrong.
+
+    Examples
+    --------
+    >>> making(Path("results/lungs/lungs-unet/predictions/predictions.csv"))
+    'dvc repro train@lungs-unet'
+    >>> making(Path("results/lungs/baselines/lungs-otsu/predictions"), force=True)
+    'dvc repro --force --single-item baselines@lungs'
+    """
+    parts, stage = path.parts, ""
+    if BASELINES in parts[1:]:
+        stage = f"baselines@{parts[parts.index(BASELINES) - 1]}"
+    elif folder := next((part for part in ("models", "predictions") if part in parts[1:]), None):
+        stage = f"train@{parts[parts.index(folder) - 1]}"
+    return " ".join(["dvc repro", *(["--force"] * force), *(["--single-item"] * bool(force and stage)), stage]).strip()
+
+
 def leftovers(project: Project, experiments: Mapping[str, str]) -> list[Path]:
     """Folders of experiments that the configuration does not have, or has in another task.
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import making
 
 # How far the probabilities of one image may add up to something else than 1: rounding, not a mistake.
 SUM_TOLERANCE = 1e-4
@@ -100,17 +101,17 @@ def read_predictions(folder: Path) -> Predictions:
     """
     path = folder / "predictions.csv"
     if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run the stage that predicts first.")
+        raise BakeoffError(f"{path} is missing: run `{making(path)}`.")
     table = pd.read_csv(path, dtype={"id": str, "thresholds": str, "foreground": str}, keep_default_na=False)
     if table.empty:
-        raise BakeoffError(f"{path} has no rows: run the stage that predicts again.")
+        raise BakeoffError(f"{path} has no rows: run `{making(path, force=True)}`.")
     seeds = sorted(table["seed"].unique().tolist())
     predictions = Predictions(table, {seed: _read_masks(folder / f"seed{seed}" / "masks.npy") for seed in seeds})
     for seed, masks in predictions.masks.items():
         ids = table.loc[table["seed"] == seed, "id"].tolist()
         if ids != predictions.ids or len(ids) != len(masks):
             raise BakeoffError(
-                f"{path} and seed{seed}/masks.npy do not hold the same images: run the stage that predicts again."
+                f"{path} and seed{seed}/masks.npy do not hold the same images: run `{making(path, force=True)}`."
             )
     return predictions
 
@@ -121,11 +122,11 @@ def _foreground_fraction(masks: np.ndarray) -> np.ndarray:
 
 def _read_masks(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run the stage that predicts again.")
+        raise BakeoffError(f"{path} is missing: run `{making(path, force=True)}`.")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:  # cut short, or not an array of plain numbers
-        raise BakeoffError(f"{path} cannot be read ({error}): run the stage that predicts again.") from error
+        raise BakeoffError(f"{path} cannot be read ({error}): run `{making(path, force=True)}`.") from error
 
 
 @dataclass(frozen=True)
@@ -237,10 +238,10 @@ def read_probabilities(folder: Path, part: Part = "test") -> Probabilities:
     """
     path = folder / PROBABILITY_FILES[part]
     if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run the stage that predicts first.")
+        raise BakeoffError(f"{path} is missing: run `{making(path)}`.")
     table = pd.read_csv(path, dtype={"id": str, "label": str}, keep_default_na=False, float_precision="round_trip")
     if mistake := _mistake(table, part):
-        raise BakeoffError(f"{path} {mistake}: run the stage that predicts again.")
+        raise BakeoffError(f"{path} {mistake}: run `{making(path, force=True)}`.")
     return Probabilities(table, _class_names(table))
 
 

@@ -142,7 +142,7 @@ def open_images(data: Prepared, folder: Path | None, fold: int) -> np.ndarray:
         return data.images
     path = next((each for each in (folder / f"fold{fold}.npy", folder / "images.npy") if each.is_file()), None)
     if path is None:
-        raise BakeoffError(f"{folder} holds no pictures: run the stage that makes them.")
+        raise BakeoffError(f"{folder} holds no pictures: run `snakemake --cores 8 {folder}`.")
     images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     if len(images) != len(data.images):
         raise BakeoffError(f"{path} is of other images than {data.folder}: make it again.")
@@ -211,7 +211,7 @@ def open_prepared(folder: Path) -> Prepared:
     """
     for name in ("images.npy", "histograms.npy", "index.csv", "dataset.json"):
         if not (folder / name).is_file():
-            raise BakeoffError(f"{folder / name} is missing: run `dvc repro prepare`.")
+            raise BakeoffError(f"{folder / name} is missing: run `snakemake --cores 8 {folder}`.")
     masks = folder / "masks.npy"
     return Prepared(
         folder=folder,

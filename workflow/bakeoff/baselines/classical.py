@@ -22,6 +22,7 @@ from sklearn.svm import SVC
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.grey_levels import grey
+from bakeoff.artefacts.layout import making
 
 # What a model card calls the methods, and whom it cites.
 NAME = {
@@ -319,7 +320,7 @@ def load_classifier(path: Path) -> Classifier:
         If the file is missing, damaged, or holds other types than the classifiers here are made of.
     """
     if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run the stage that fits first.")
+        raise BakeoffError(f"{path} is missing: run `{making(path)}`.")
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 

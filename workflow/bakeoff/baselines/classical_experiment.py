@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from bakeoff.artefacts.atomic import atomic_folder
 from bakeoff.artefacts.cost import cost_of_trainings, latency_ms, write_cost
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import making
 from bakeoff.artefacts.predictions import PROBABILITY_FILES, Part, probability_table, write_probabilities
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, run_name
 from bakeoff.artefacts.provenance import manifest, thread_count
@@ -127,7 +128,7 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     classes = data.targets(target)
     seeds = sorted({json.loads(path.read_text())["seed"] for path in models.glob("seed*.json")})
     if not seeds:
-        raise BakeoffError(f"{models} holds no classifier of {name}: run the stage that fits first.")
+        raise BakeoffError(f"{models} holds no classifier of {name}: run `{making(models)}`.")
 
     predicted: dict[Part, list[tuple[int, int, np.ndarray, np.ndarray]]] = {part: [] for part in PROBABILITY_FILES}
     speeds: list[float] = []

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
 from bakeoff.artefacts.atomic import atomic_folder
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import write_settings
 from bakeoff.artefacts.layout import BASELINES, ExperimentFolder, Project
 
@@ -34,8 +36,14 @@ def run_baselines(task: str, methods: Mapping[str, Mapping[str, Any]], seeds: in
             folder = ExperimentFolder(beside / name)
             folder.predictions.mkdir(parents=True)
             # A process of its own: the system knows the most memory that a process took, not a method.
-            with ProcessPoolExecutor(1, mp_context=get_context("fork")) as process:
-                process.submit(_run, name, settings, seeds, project, folder).result()
+            try:
+                with ProcessPoolExecutor(1, mp_context=get_context("fork")) as process:
+                    process.submit(_run, name, settings, seeds, project, folder).result()
+            except BrokenProcessPool:
+                raise BakeoffError(
+                    f"{name}: its process was killed, most likely because memory ran out: free memory and run the same "
+                    "command again, or make the data set's 'size' smaller."
+                ) from None
             write_settings(folder.predictions, name, settings)
 
 

@@ -209,7 +209,7 @@ class DatasetSize(Section):
 
 
 class Dataset(ByProfile[DatasetSize]):
-    """A data set that a package of `bakeoff.datasets` reads from its archives."""
+    """A data set that a package of `bakeoff.datasets.sources` reads from its archives."""
 
     source: str
     duplicates: Duplicates

@@ -59,7 +59,7 @@ def _converted_modes(data: Prepared) -> dict[str, str]:
     """The mode that a file was converted from, by file."""
     path = data.folder / "audit.csv"
     if not path.is_file():
-        raise BakeoffError(f"{path} is missing: run `dvc repro prepare@{data.folder.name}`.")
+        raise BakeoffError(f"{path} is missing: run `snakemake --cores 8 {data.folder}`.")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table = table[table["finding"] == "wrong mode"]
     return dict(zip(table["file"], table["detail"], strict=True))

@@ -66,6 +66,10 @@ def _notes(task: Task) -> list[dict[str, str]]:
             notes.setdefault(note, []).append(experiment.label)
         elif experiment.entry.get("pictures"):
             notes.setdefault("without the cost of making its pictures", []).append(experiment.label)
+        # What the method itself computes with is at most all cores.
+        if experiment.cost.get("load", 0) > experiment.cost.get("cores", 1) + 0.5:
+            busy = "times measured while other work had the machine busy: alone, it is faster"
+            notes.setdefault(busy, []).append(experiment.label)
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)
     return [{"methods": wording.listed(methods), "note": note} for note, methods in notes.items()]

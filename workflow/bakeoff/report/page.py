@@ -103,13 +103,17 @@ def index_page(profile: str, tasks: list[Task], datasets: list[Dataset], effects
     effects
         Leakage effects between tasks, as `bakeoff.leakage.effects.leakage_effects` returns them.
     """
-    values = {"title": "Bakeoff", "menu": _menu(tasks, datasets), **_index(profile, tasks, datasets, effects)}
+    # Nobody claims anything of one's own images.
+    published = any(dataset.prepared.about["source"] for dataset in datasets)
+    menu = {"menu": _menu(tasks, datasets), "published": published}
+    values = {"title": "Bakeoff", **menu, **_index(profile, tasks, datasets, effects)}
     return _page("index.html", profile, values)
 
 
 def claims_page(profile: str, tasks: list[Task], datasets: list[Dataset], claimed: pd.DataFrame) -> str:
     """The page on published claims, as HTML; `claimed` is `claims.csv`."""
-    return _page("claims.html", profile, {"menu": _menu(tasks, datasets), **_claims(tasks, datasets, claimed)})
+    menu = {"menu": _menu(tasks, datasets), "published": True}
+    return _page("claims.html", profile, {**menu, **_claims(tasks, datasets, claimed)})
 
 
 def _largest(profile: str) -> int:
@@ -278,6 +282,7 @@ def _page(template: str, profile: str, values: Mapping[str, Any]) -> str:
         "truth_colour": TRUTH_COLOUR,
         "prediction_colour": PREDICTION_COLOUR,
         "menu": [],
+        "published": False,
     }
     return _environment().get_template(template).render(**{**shared, **values})
 

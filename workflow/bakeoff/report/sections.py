@@ -345,10 +345,15 @@ def _learning_words(experiment: Experiment) -> str:
     said = " ".join(
         f"Seed {fit['seed']}{', fold ' + str(fit.get('fold', 0)) if folds else ''}: best validation "
         f"{_chosen_by(experiment)} {wording.score(fit['best_validation_score'])} at epoch {fit['best_epoch']} of "
-        f"{fit['epochs_run']}."
+        f"{fit['epochs_run']}{', its last: it stopped while still improving' if _unfinished(fit) else ''}."
         for fit in experiment.fits
     )
     return f"{said} The curves are those of fold 0." if folds else said
+
+
+def _unfinished(fit: Mapping[str, Any]) -> bool:
+    """Whether the last epoch was the best one: more epochs may have given a better network."""
+    return bool(fit["best_epoch"] == fit["epochs_run"])
 
 
 def _first_fold(experiment: Experiment) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bakeoff.evaluation.comparison import image_means
 from bakeoff.report import wording
+from bakeoff.report.ending import use
 from bakeoff.report.reading import Experiment, Task, mean_by_seed
 from bakeoff.report.sections import random_starts, strata_values
 
@@ -25,6 +26,7 @@ def answer(task: Task) -> dict[str, Any]:
     return {
         "best": best.label,
         "experiment": best.name,
+        "use": use(best.name),
         "score_title": task.measure.title.capitalize(),
         "score": wording.score(best.row[f"{headline}_mean"]),
         "interval": wording.span(best.row, headline),

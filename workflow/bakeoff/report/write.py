@@ -7,6 +7,7 @@ from typing import Any
 
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.layout import Project
+from bakeoff.report.ending import ending
 from bakeoff.report.page import dataset_page, task_page
 from bakeoff.report.reading import read_dataset, read_task
 
@@ -32,7 +33,8 @@ def write_task_page(task: str, entry: Mapping[str, Any], profile: str, project: 
     """
     path = project.report / f"{task}.html"
     write_page(path, task_page(profile, read_task(task, entry, project, margin=margin)))
-    log.info("The page is %s: open it in a browser.", path)
+    for line in ending(task, project):
+        log.info("%s", line)
 
 
 def write_data_card(dataset: str, profile: str, project: Project) -> None:

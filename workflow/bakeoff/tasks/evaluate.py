@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -126,8 +127,14 @@ def _each(function: Any, items: Iterable[Any]) -> list[Any]:
     processes = min(thread_count(), len(items))
     if processes < 2:
         return [function(item) for item in items]
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork"), initializer=_with_one_thread) as pool:
-        return list(pool.map(function, items))
+    try:
+        with ProcessPoolExecutor(processes, mp_context=get_context("fork"), initializer=_with_one_thread) as pool:
+            return list(pool.map(function, items))
+    except BrokenProcessPool:
+        raise BakeoffError(
+            "A process of the evaluation was killed, most likely because memory ran out: set OMP_NUM_THREADS=1, which "
+            "scores one method at a time, and run the same command again."
+        ) from None
 
 
 def _with_one_thread() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.layout import CLASS_SCORES, PIXEL_CONFUSION
+from bakeoff.artefacts.layout import CLASS_SCORES, PIXEL_CONFUSION, making
 from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.predictions import (
     PROBABILITY_FILES,
@@ -167,7 +167,7 @@ def _score_classes(
     _check_same_classes(predictions, data, target, folds, source, "test")
     _check_same_classes(validation, data, target, folds, source, "validation")
     if validation.seeds != predictions.seeds:
-        raise BakeoffError(f"{source} holds other seeds in validation.csv: run the stage that predicts again.")
+        raise BakeoffError(f"{source} holds other seeds in validation.csv: run `{making(source, force=True)}`.")
     index = data.index.iloc[tested_rows(folds)]
 
     classes, truth = np.array(predictions.classes), predictions.truth
@@ -216,7 +216,7 @@ def _check_same_images(predictions: Predictions, data: Prepared, ids: list[str],
     if predictions.ids != ids or shapes != {data.images.shape[1:3]}:
         raise BakeoffError(
             f"{folder / 'predictions.csv'} was made from another test split or size than {data.folder} has: "
-            "run the stage that predicts again."
+            f"run `{making(folder, force=True)}`."
         )
 
 
@@ -226,7 +226,7 @@ def _check_same_classes(
     path = folder / PROBABILITY_FILES[part]
     if predictions.classes != [str(value) for value in data.targets(target)]:
         raise BakeoffError(
-            f"{path} has other classes than {data.folder} has of '{target}': run the stage that predicts again."
+            f"{path} has other classes than {data.folder} has of '{target}': run `{making(path, force=True)}`."
         )
     table = predictions.of_seed(predictions.seeds[0])
     # In the order of the index, and of one image in that of the folds.
@@ -241,5 +241,5 @@ def _check_same_classes(
         if table[column].tolist() != values:
             raise BakeoffError(
                 f"{path} was made from another split than {data.folder} has: "
-                f"its column '{column}' differs; run the stage that predicts again."
+                f"its column '{column}' differs; run `{making(path, force=True)}`."
             )

@@ -298,7 +298,7 @@ def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:
     try:
         architecture(model).load_encoder(network, load_file(path))
     except FileNotFoundError:
-        raise BakeoffError(f"{path} is missing: run the stage that provides weights first.") from None
+        raise BakeoffError(f"{path} is missing: run `dvc repro weights@{folder.name}`.") from None
     except (RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BakeoffError(

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bakeoff.artefacts.cost import cost_of_trainings, latency_ms, write_cost
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import making
 from bakeoff.artefacts.predictions import (
     PROBABILITY_FILES,
     Part,
@@ -102,7 +103,7 @@ class Run:
 def _seeds(models: Path, name: str) -> list[int]:
     seeds = sorted({json.loads(path.read_text())["seed"] for path in models.glob("seed*.json")})
     if not seeds:
-        raise BakeoffError(f"{models} holds no trained network of {name}: run the stage that fits first.")
+        raise BakeoffError(f"{models} holds no trained network of {name}: run `{making(models)}`.")
     return seeds
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.layout import making
 from bakeoff.training.preprocessing import output_count
 
 
@@ -128,7 +129,7 @@ def load_network(path: Path) -> tuple[nn.Module, Description]:
             description = Description(**json.loads(file.metadata()["bakeoff"]))
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:
-        raise BakeoffError(f"{path} is missing: run the stage that fits first.") from None
+        raise BakeoffError(f"{path} is missing: run `{making(path)}`.") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise BakeoffError(f"{path} is no network of Bakeoff ({error}): delete it and fit again.") from None
     return restored(weights, description, str(path)), description

@@ -158,7 +158,9 @@ def open_archive(path: Path, remedy: str = "delete it and fetch the official arc
     try:
         file = path.open("rb")
     except OSError as error:
-        raise BakeoffError(f"{path} cannot be opened ({error.strerror}): run `dvc repro download`.") from None
+        raise BakeoffError(
+            f"{path} cannot be opened ({error.strerror}): run `dvc repro -f download@{path.parent.name}`."
+        ) from None
     with file:
         start = file.read(2)
         try:

@@ -65,7 +65,7 @@ def prepare(dataset: str, source: str, raw: Path, folder: Path, *, size: int, di
     provenance = _read_provenance(raw / "source.json")
     listing = facts.listing(raw)
     if not listing.records:
-        raise BakeoffError(f"{raw} has no usable image of {facts.TITLE}: run `dvc repro -f download`.")
+        raise BakeoffError(f"{raw} has no usable image of {facts.TITLE}: run `dvc repro -f download@{dataset}`.")
     coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of)
     about = {"name": dataset, "source": source, "provenance": provenance}
     findings = _miscounts(listing, facts, provenance)
@@ -180,7 +180,9 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BakeoffError(f"{path} cannot be read ({error}): run `dvc repro -f download`.") from None
+        raise BakeoffError(
+            f"{path} cannot be read ({error}): run `dvc repro -f download@{path.parent.name}`."
+        ) from None
 
 
 def _audit(
