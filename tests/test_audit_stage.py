@@ -98,6 +98,7 @@ def test_a_clean_segmentation(prepared: Path) -> None:
     assert {"metadata: hospital", "metadata: diagnosis", "brightness: foreground area (quarters)"} <= set(table.index)
     # Pictures of one hospital are drawn brighter.
     assert table.loc["brightness: hospital", "verdict"] == "warn"
+    assert table.loc["brightness: foreground area (quarters)", "verdict"] == "pass", "the sign of the mask itself"
     assert float(table.loc["brightness: hospital", "chance"]) == 0.5
 
 

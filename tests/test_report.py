@@ -170,7 +170,7 @@ def test_ids_are_unique_and_links_lead_somewhere(pages: dict[str, str], name: st
     assert "#main" in links
     for link in links:
         file, _, anchor = link.partition("#")
-        if file == "summary.md":
+        if file == "summary.md" or re.fullmatch(r"\.\./evaluation/lungs/experiments/[\w-]+/card\.md", file):
             continue
         assert anchor in ["", *Page(pages[file or name]).ids], link
 

@@ -25,7 +25,9 @@ from typing import Any
 import networkx as nx
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from dvc.scm import SCMError
 from ruamel.yaml import YAML
+from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, directory, report
 
 STAMP = ".snakemake/dvc-says-changed"
@@ -48,8 +50,8 @@ class Stages:
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
         self._root = Path(workflow.basedir)
-        self._repo = Repo(str(self._root))
         self._templates: dict[str, Any] = YAML(typ="safe").load((self._root / "dvc.yaml").read_text())["stages"]
+        self._repo = _repository(self._root)
         self._stages: dict[str, Any] = {stage.name: stage for stage in self._repo.index.stages}
         self._pull = "--pull " if self._repo.config["core"].get("remote") else ""
 
@@ -198,6 +200,15 @@ class Stages:
         stamp.parent.mkdir(exist_ok=True)
         # New contents each time: Snakemake takes a small file of the same checksum for unchanged.
         stamp.write_text(f"{now}\n")
+
+
+def _repository(root: Path) -> Repo:
+    try:
+        return Repo(str(root))
+    except SCMError:
+        raise WorkflowError(
+            f"{root} is no git repository, which DVC needs: run `git init && git add --all && git commit -m start`."
+        ) from None
 
 
 def _dated(output: Path) -> list[Path]:

@@ -85,11 +85,14 @@ class Committed:
         self.name = name
         self._root = root
         if self._run("git", "rev-parse", "--git-dir") is None or not (root / ".dvc").is_dir():
-            raise BakeoffError(f"DVC cannot open revision '{name}' of this folder: it is no repository of git and DVC.")
+            raise BakeoffError(
+                f"DVC cannot open revision '{name}' of this folder: it is no repository of git and DVC; "
+                "run `git init && dvc init`."
+            )
         if self._run("git", "rev-parse", "--verify", f"{name}^{{commit}}") is None:
             raise BakeoffError(
                 f"There is no revision '{name}': name a commit, a tag or a branch that `git log` knows, and run "
-                "`git fetch` first if it is someone else's."
+                "`git fetch` first if it is someone else's, or `git add --all && git commit` if there is no commit yet."
             )
 
     def md5(self, path: str) -> str | None:

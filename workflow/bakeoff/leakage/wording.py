@@ -122,6 +122,7 @@ _OF_MASKS = (
     "by group."
 )
 # By whether the label is predicted above chance, and whether it is what methods are to predict.
+OF_AREA = "An image with more of the foreground may be brighter or darker for that reason: this is no shortcut."
 METADATA_MEANS = {
     (True, True): (
         "A method may reach this score without looking at what the image shows: resized images keep traces of their "
