@@ -69,6 +69,8 @@ def test_figures_of_trainings_are_means_and_memory_the_highest(tmp_path: Path) -
     write_cost(tmp_path, cost_of_trainings(records, [10.0, 30.0], latency_ms=1.5, device="cpu", note="means"))
     cost = json.loads((tmp_path / "cost.json").read_text())
     assert set(cost.pop("manifest")) >= {"revision", "packages", "cpu"}
+    assert cost.pop("load") >= 0
+    assert cost.pop("cores") >= 1
     assert cost == {
         "parameters": 10,
         "training_seconds": 2.0,
