@@ -279,6 +279,24 @@ def test_a_mask_at_the_prepared_size_is_the_recorded_one(clone: Path, tmp_path: 
     assert all(np.array_equal(a.mask, b) for a, b in zip(answers, expected.values(), strict=True))
 
 
+def test_deep_images_are_read_with_the_levels_of_their_data_set(clone: Path, tmp_path: Path) -> None:
+    id_, file = next(iter(files_tested(clone).items()))
+    with Image.open(file) as image:
+        deep = np.asarray(image.convert("L")).astype(np.uint16) * 2 + 1000
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    before = (clone / "params.yaml").read_text()
+    config = yaml.safe_load(before)
+    config["folders"]["cells"]["levels"] = [1000, 1510]
+    (clone / "params.yaml").write_text(yaml.safe_dump(config))
+    try:
+        rows = ask(clone, tmp_path / "out", "cells-otsu", [str(file), str(tmp_path / "deep.png")])
+    finally:
+        (clone / "params.yaml").write_text(before)
+    masks = [np.asarray(Image.open(tmp_path / "out" / row["mask"])) for row in rows]
+    assert np.array_equal(*masks), "what is 8 bits at these levels is the same image"
+    assert json.loads((tmp_path / "out" / "about.json").read_text())["levels"] == [1000, 1510]
+
+
 def test_masks_are_as_large_as_their_images_and_upright(clone: Path, tmp_path: Path) -> None:
     turned = clone / "mine" / "images" / "dark" / "000.png"
     stored = open_picture(turned, 1, upright=False).shape[:2]

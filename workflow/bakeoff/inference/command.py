@@ -351,6 +351,7 @@ def _about(
         "fold": predictor.fold,
         "orientation": "as stored" if as_stored else "upright",
         "size": predictor.size,
+        "levels": predictor.levels,
         "channels": predictor.channels,
         "classes": predictor.classes,
         "mask_classes": predictor.mask_classes,
