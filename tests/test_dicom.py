@@ -10,8 +10,9 @@ from bakeoff.datasets.preparation.decode import Undecodable, decode, header
 from bakeoff.datasets.preparation.depth import measure_levels
 from bakeoff.datasets.preparation.mask_files import stored
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_windowing
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLosslessSV1, generate_uid
 
 LEVELS = np.array([[0, 24, 1024, 1064, 2047, 4095]], np.uint16)
 
@@ -107,6 +108,15 @@ def test_what_cannot_be_read_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         decode(dicom()[:-4], 1)
     with pytest.raises(Undecodable, match="a DICOM file without a picture"):
         decode(bytes(128) + b"DICM", 1)
+    packed = dataset()
+    packed.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    packed.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    packed["PixelData"].VR = "OB"
+    buffer = io.BytesIO()
+    packed.save_as(buffer, enforce_file_format=True)
+    with pytest.raises(Undecodable, match=r"packed as JPEG Lossless, .*, cannot be read: .* requires ") as caught:
+        decode(buffer.getvalue(), 1)
+    assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(Undecodable, match=r"DICOM needs another package: pip install bakeoff\[dicom\]"):
         decode(dicom_before_it_is_gone, 1)

@@ -280,7 +280,7 @@ def test_a_mask_at_the_prepared_size_is_the_recorded_one(clone: Path, tmp_path: 
 
 
 def test_deep_images_are_read_with_the_levels_of_their_data_set(clone: Path, tmp_path: Path) -> None:
-    id_, file = next(iter(files_tested(clone).items()))
+    file = next(iter(files_tested(clone).values()))
     with Image.open(file) as image:
         deep = np.asarray(image.convert("L")).astype(np.uint16) * 2 + 1000
     Image.fromarray(deep).save(tmp_path / "deep.png")

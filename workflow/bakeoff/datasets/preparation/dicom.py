@@ -84,7 +84,7 @@ def _pixels(dataset: Any) -> np.ndarray:
         return pixel_array(dataset, index=0)
     except Exception as error:
         packed = getattr(getattr(dataset.file_meta, "TransferSyntaxUID", None), "name", "an unknown way")
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__  # one line, also of a list of packages
         raise Undecodable(f"its pixels, packed as {packed}, cannot be read: {reason}") from error
 
 
