@@ -61,6 +61,8 @@ def test_a_mask_lies_in_its_rectangle() -> None:
     assert rows(drawn(read("labelme", one(mask)), 4, 6).classes) == ["......", "..1...", "..11..", "......"]
     damaged = {**mask, "mask": "no base64"}
     assert "(a mask that cannot be read" in refused("labelme", one(damaged))
+    drawing = {**mask, "mask": base64.b64encode(b"%!PS-Adobe-3.0 EPSF-3.0").decode()}
+    assert "it is an EPS file, which only another program can draw" in refused("labelme", one(drawing))
 
 
 def test_shapes_of_one_label_and_group_are_one_object() -> None:

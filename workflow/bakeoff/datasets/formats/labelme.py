@@ -9,12 +9,10 @@ Shapes of one label and one `group_id` are parts of one object. Later shapes of 
 
 import base64
 import binascii
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.formats.annotations import Annotated, numbered
@@ -23,6 +21,8 @@ from bakeoff.datasets.formats.names import split_of
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Shape, Tree
 from bakeoff.datasets.formats.runs import from_mask
 from bakeoff.datasets.formats.shapes import ellipse, outline, rectangle
+from bakeoff.datasets.preparation.mask_files import stored
+from bakeoff.datasets.preparation.samples import Undecodable
 
 _WORDS = (b'"shapes"', b'"imagePath"')
 IGNORED = "__ignore__"
@@ -109,10 +109,9 @@ def _mask(shape: dict[str, Any], size: tuple[Any, Any]) -> dict[str, Any]:
     try:
         height, width = map(int, size)
         (left, top), _ = ((round(x), round(y)) for x, y in shape["points"])
-        with Image.open(io.BytesIO(base64.b64decode(shape["mask"], validate=True))) as opened:
-            inside = np.asarray(opened.convert("L")) > 0
+        inside = stored(base64.b64decode(shape["mask"], validate=True)).values > 0
         mask = np.zeros((height, width), bool)
         mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, Undecodable) as error:
         raise ValueError(f"a mask that cannot be read ({error})") from None
     return {"runs": from_mask(mask)}
