@@ -249,6 +249,16 @@ def test_grey_images_have_one_channel(project: Path) -> None:
 # What is asked
 
 
+def test_masks_whose_values_are_not_named_are_refused_there_and_in_check(project: Path) -> None:
+    path = write(project.parent / "cells", pairs(1, 2))
+    said = refused(path, classes="background=0,cell=1")
+    assert said.startswith("--classes: 10 of 10 masks looked at cannot be used, the first masks/0.png (")
+    assert said.endswith("name all values, or list some in --ignore.")
+    added(path, classes="background=0,cell=1", ignore="2")
+    assert CliRunner().invoke(main, ["keep", "cells"]).exit_code == 0
+    assert "10 of 10 masks looked at cannot be used" in checked("folders.cells.ignore=[]")
+
+
 def test_a_level_far_above_the_others_may_be_void_or_a_class(project: Path) -> None:
     path = write(project.parent / "scenes", pairs(1, 2, 11))
     sentence = refused(path)

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bakeoff.adding.looking import Looked, look, require_images
+from bakeoff.adding.looking import Looked, look, require_images, spread
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.config.schema import Classical, Config, Task
 from bakeoff.datasets.formats import read_folder
-from bakeoff.datasets.formats.reading import Choices, Reading
+from bakeoff.datasets.formats.reading import Choices, Reading, Tree
+from bakeoff.datasets.preparation.decode import Undecodable
+from bakeoff.datasets.preparation.mask_files import MaskReader
 from bakeoff.datasets.preparation.volumes import open_folder
 from bakeoff.datasets.splits.splitting import split_table
 from bakeoff.weights.at_hand import missing_weights
 
 # A class needs an image to train, one to choose and one to test.
 FEWEST_IMAGES = 3
+# Images whose masks are read.
+MASKS_READ = 20
 
 
 def faults(config: Config, project: Project) -> Iterator[str]:
@@ -46,12 +50,45 @@ def _folder_faults(config: Config, name: str, project: Project) -> Iterator[str]
             reading = read_folder(tree, Choices.of(name, settings))
             looked = look(tree, reading.entries, config.levels(name), measure=False)
             require_images(looked)
+            require_masks(name, tree, reading, config.folders[name].threshold)
     except BakeoffError as error:
         yield f"folders.{name}: {str(error).removeprefix(f'folders.{name}: ')}"
         return
     for task, entry in config.tasks.items():
         if entry.dataset == name:
             yield from task_faults(task, entry, config.task(task)["split"], reading, looked)
+
+
+def require_masks(name: str, tree: Tree, reading: Reading, threshold: int | None) -> None:
+    """Read some of the mask files.
+
+    Raises
+    ------
+    BakeoffError
+        If the values of the classes make no sense, or the masks of more than half of the images cannot be used: then
+        `prepare-folder` would fail.
+    """
+    if reading.classes is None or reading.shapes:
+        return
+    numbers = any(entry.objects in entry.masks for entry in reading.entries)
+    try:
+        reader = MaskReader(reading.classes, reading.ignore, threshold=threshold, numbers=numbers)
+    except ValueError as error:
+        raise BakeoffError(f"folders.{name}.classes: {error}.") from None
+    sample = spread(reading.entries, MASKS_READ)
+    faults: dict[str, str] = {}
+    for entry in sample:
+        for mask in entry.masks[:1]:
+            try:
+                reader(tree.read(mask))
+            except (ValueError, Undecodable) as error:
+                faults[mask] = str(error)
+    if len(faults) > len(sample) / 2:
+        mask, reason = next(iter(faults.items()))
+        raise BakeoffError(
+            f"folders.{name}.classes: {len(faults)} of {len(sample)} masks looked at cannot be used, the first {mask} "
+            f"({reason}): name all values, or list some in folders.{name}.ignore."
+        )
 
 
 def task_faults(name: str, task: Task, split: Mapping[str, Any], reading: Reading, looked: Looked) -> Iterator[str]:

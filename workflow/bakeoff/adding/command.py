@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bakeoff.adding.ahead import task_faults
+from bakeoff.adding.ahead import require_masks, task_faults
 from bakeoff.adding.estimate import Estimate, Machine, duration, estimate, free_disk_mib, memory_mib, this_machine
 from bakeoff.adding.flags import (
     NONE,
@@ -89,6 +89,8 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         require_images(looked)
         channels = None if options["channels"] is None else parse_channels(options["channels"])
         proposal = propose(name, reading, looked, {**options, "channels": channels, "classes": choices.classes})
+        if proposal.kind == "segmentation":
+            require_masks(name, tree, reading, options["threshold"])
         task = Task.model_validate(proposal.task)
         for fault in task_faults(name, task, proposal.task["split"], reading, looked):
             raise BakeoffError(fault)
@@ -197,7 +199,8 @@ def _why_none(tree: Tree, reasons: Sequence[str]) -> str:
     looked = look(tree, [Entry(name) for name in pictures[:PICTURES_TRIED]])
     if len(looked.undecodable) == looked.opened:
         name, reason = next(iter(looked.undecodable.items()))
-        return f"{name} is no image that can be read ({reason}): convert it to PNG or TIFF."
+        advice = "" if ": " in reason else ": convert it to PNG or TIFF"
+        return f"{name} is no image that can be read ({reason}){advice}."
     if (table := find_table(tree, pictures)) is not None:
         file = table["file"]
         return f"{file} names the images, and does not say which column is the class: say it, --labels {file}:COLUMN."
