@@ -147,7 +147,7 @@ def test_own_networks_are_trained_as_written_at_every_profile(project: Path, pro
     set_values([f"profile={profile}"])
     added(write(project.parent / "cells", pairs(255)))
     recipe = read_config().recipe("cells-scratch")
-    assert (recipe["epochs"], recipe["patience"], recipe["class_weights"]) == (90, 36, "none")
+    assert (recipe["epochs"], recipe["patience"], recipe["class_weights"]) == (75, 30, "none")
     assert not read_config().shortens("cells")
     assert read_config().shortens("lungs") == (profile != "full")
 
@@ -523,7 +523,7 @@ def test_every_suite_is_written_and_valid(project: Path) -> None:
 def test_epochs_follow_from_the_number_of_images() -> None:
     methods = read_suites().suites["quick"].segmentation
     assert methods is not None
-    assert [methods.passes(images) for images in (1, 50, 100, 10_000)] == [90, 72, 36, 3]
+    assert [methods.passes(images) for images in (1, 50, 100, 10_000)] == [75, 60, 30, 3]
 
 
 def test_the_estimate_grows_with_images_pixels_and_seeds_and_shrinks_with_threads() -> None:
