@@ -18,9 +18,9 @@ from snakemake.exceptions import WorkflowError
 
 try:
     settings = read_config(Path(workflow.basedir) / "params.yaml")
+    stages = Stages(workflow)
 except BakeoffError as error:
     raise WorkflowError(str(error))
-stages = Stages(workflow)
 project, began = Project(Path(workflow.basedir)), time.time()
 for left in leftovers(project, settings.tasks_of_experiments()):
     print(

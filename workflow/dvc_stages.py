@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+from bakeoff.artefacts.errors import BakeoffError
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
-from dvc.scm import SCMError
 from ruamel.yaml import YAML
-from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, directory, report
 
 STAMP = ".snakemake/dvc-says-changed"
@@ -203,12 +202,11 @@ class Stages:
 
 
 def _repository(root: Path) -> Repo:
-    try:
-        return Repo(str(root))
-    except SCMError:
-        raise WorkflowError(
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        raise BakeoffError(
             f"{root} is no git repository, which DVC needs: run `git init && git add --all && git commit -m start`."
-        ) from None
+        )
+    return Repo(str(root))
 
 
 def _dated(output: Path) -> list[Path]:
