@@ -53,6 +53,11 @@ class Kind:
     strata: tuple[str, ...]
 
     @property
+    def heading(self) -> str:
+        """The title as a heading has it: "Mean Dice", "Accuracy"."""
+        return self.title[:1].upper() + self.title[1:]
+
+    @property
     def binary(self) -> bool:
         """Whether an image is right or wrong, rather than scored by degree."""
         return self.headline == "accuracy"

@@ -176,7 +176,7 @@ def ranking(task: Task) -> dict[str, Any]:
     shown = [name for name in task.measure.others if f"{name}_mean" in task.experiments[0].row]
     return {
         "rows": [_ranking_row(task, experiment, shown) for experiment in task.experiments],
-        "score_title": task.measure.title.capitalize(),
+        "score_title": task.measure.heading,
         "scores": [SCORES[name][0] for name in shown],
         "csv_uri": f"data:text/csv;base64,{encoded}",
         "figure": inline(
@@ -198,7 +198,7 @@ def intervals(task: Task, shown: Sequence[str]) -> list[str]:
     """Which column's 95 % interval is made how, a sentence a way; `shown` are scores beside the headline."""
     means = [name for name in shown if name in task.experiments[0].scores or name in ("log_loss", "log_loss_scaled")]
     over_all = [name for name in shown if name not in means]
-    headline = task.measure.title[:1].upper() + task.measure.title[1:]
+    headline = task.measure.heading
     by_image = [*([] if task.measure.binary else [headline]), *(SCORES[name][0] for name in means)]
     ways = [
         ("Wilson's, for as many independent images as the images are worth", [headline] if task.measure.binary else []),

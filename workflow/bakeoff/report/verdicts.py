@@ -27,7 +27,7 @@ def answer(task: Task) -> dict[str, Any]:
         "best": best.label,
         "experiment": best.name,
         "use": use(best.name),
-        "score_title": task.measure.title.capitalize(),
+        "score_title": task.measure.heading,
         "score": wording.score(best.row[f"{headline}_mean"]),
         "interval": wording.span(best.row, headline),
         "images": int(best.row["images"]),
