@@ -326,3 +326,12 @@ def deep_tiff(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, image)
     return buffer.getvalue()
+
+
+# Cost: levels of 8 bits with a sign, or beyond 255 once rescaled, wrapped around: -1 became white.
+def test_signed_levels_of_eight_bits_do_not_wrap_around() -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.array([[-128, -1, 0, 127]], np.int8))
+    found = decode(buffer.getvalue(), 1, levels=(-128, 127)).pixels[0, :, 0]
+    assert found.tolist() == [0, 127, 128, 255]
+    assert (np.diff(decode(buffer.getvalue(), 1).pixels[0, :, 0].astype(int)) >= 0).all()

@@ -62,8 +62,8 @@ class Samples(NamedTuple):
 
     @property
     def deep(self) -> bool:
-        """Whether the samples have more than 8 bits."""
-        return self.bits > 8
+        """Whether the samples are anything but levels from 0 to 255: deeper, with a sign, or of floating point."""
+        return self.bits > 8 or self.pixels.dtype.kind in "if"
 
 
 class Scale(NamedTuple):
