@@ -167,7 +167,7 @@ def pretrained(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cl
     )
     source = "{from: random, seed: 0}"
     clone.set(
-        f"weights.resnet50={{sample: {source}, small: {source}, full: {source}}}",
+        f"weights.resnet50={{network: resnet50, sample: {source}, small: {source}, full: {source}}}",
         f"experiments.networks.lungs-deeplabv3plus={entry}",
     )
     return clone, clone.executed(*SNAKEMAKE)
