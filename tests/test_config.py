@@ -529,3 +529,10 @@ def test_the_command_line_prints_one_sentence_and_no_traceback(tmp_path: Path, m
     result = CliRunner().invoke(main, ["check"])
     assert result.exit_code == 1
     assert result.output == "bakeoff: params.yaml is missing: run bakeoff from the repository's root.\n"
+
+
+def test_thresholds_in_a_task_that_scores_several_classes_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text((ROOT / "params.yaml").read_text().replace("    score: {class: pet}\n", ""))
+    with pytest.raises(BakeoffError, match=r"methods\.pets-\S+: a threshold tells one class from the background"):
+        read_config(file)

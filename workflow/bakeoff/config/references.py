@@ -19,6 +19,8 @@ from bakeoff.config.schema import (
     Network,
     PredictedMasks,
     Recipe,
+    Task,
+    Threshold,
     Training,
 )
 
@@ -88,6 +90,16 @@ def _classes(config: Config, dataset: str) -> tuple[str, ...]:
     return classes
 
 
+def _scores_several(config: Config, task: Task) -> bool:
+    """Whether a segmentation is scored by several classes, as far as the configuration says which there are."""
+    if task.dataset in config.datasets and config.datasets[task.dataset].source not in _sources():
+        return False  # said of the data set
+    folder = config.folders.get(task.dataset)
+    if folder and folder.background == "none":
+        return True
+    return not isinstance(task.score, ClassScore) and len(_classes(config, task.dataset)) > 2
+
+
 def _wrong_data(config: Config) -> Iterable[str]:
     for name, dataset in config.datasets.items():
         yield from _unknown(f"datasets.{name}.source", dataset.source, _sources(), "data source")
@@ -153,6 +165,11 @@ def _wrong_experiments(config: Config) -> Iterable[str]:
                 yield (
                     f"{key}.methods.{name} is a method of {kind}, and task '{task}' is a {config.tasks[task].kind}: "
                     "name one of that kind."
+                )
+            elif isinstance(method, Threshold) and _scores_several(config, config.tasks[task]):
+                yield (
+                    f"{key}.methods.{name}: a threshold tells one class from the background, and task '{task}' scores "
+                    "several classes: take it out, or let the task's score name one class."
                 )
     for name, network in config.networks.items():
         if name == BASELINES:
