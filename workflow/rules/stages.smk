@@ -12,11 +12,10 @@ OWN = {
 }
 
 
-def unless_small(most, least):
-    """`most` of a resource, `least` at the sample profile; a function of Snakemake's wildcards."""
-    return lambda wildcards: least if SAMPLE and wildcards.key not in OWN else most
-
-
+# `most` of a resource, `least` at the sample profile; a function of Snakemake's wildcards.
+unless_small = lambda most, least: lambda wildcards: (
+    least if SAMPLE and wildcards.key not in OWN else most
+)
 NETWORK = dict(
     threads=unless_small(8, 1),
     gpu=unless_small(1, 0),
@@ -76,8 +75,6 @@ for group, needs in GROUPS.items():
             stages.inputs(group),
         output:
             stages.outputs(group, IN_REPORT),
-        message:
-            stages.message(group)
         log:
             f"{stages.log(group)}.log",
         benchmark:
@@ -94,6 +91,8 @@ for group, needs in GROUPS.items():
             runtime=needs.get("runtime", 30),
         params:
             repro=stages.repro(group),
+        message:
+            stages.message(group)
         # The log has everything; lines of progress, which say how much time is left, reach the terminal too.
         shell:
-            "{params.repro} 2>&1 | tee {log} | sed -un '/ left$/p' >&2"
+            "{params.repro} 2>&1 | tee {log} | sed -un '\\| left$|p' >&2"
