@@ -11,16 +11,17 @@ from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.objects import (
     OBJECT_SCORES,
     THRESHOLDS,
-    Separation,
     choose_separation,
-    iou_matrix,
     match,
-    matched,
     object_scores,
 )
+from bakeoff.evaluation.separation import Separation
 from bakeoff.tasks.evaluate import evaluate
 from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build
+from label_images import IMAGES, TABLE, label_images
 from skimage.measure import label
+
+CONNECTED = Separation(None, (1,))
 
 # Two true objects of 4 pixels; the first is found whole, of the second 3 pixels and 1 beside it, and one is false.
 TRUE = np.array([[1, 1, 0, 2, 2, 0], [1, 1, 0, 2, 2, 0], [0, 0, 0, 0, 0, 0]])
@@ -32,90 +33,129 @@ def of_one_class(numbers: np.ndarray) -> np.ndarray:
 
 
 def scores(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    return match(true, of_one_class(true), found, of_one_class(found))
+    return match(true, of_one_class(true), found, of_one_class(found), (1,))
+
+
+def connected_scores(truth: list[list[int]], objects: list[list[int]], prediction: list[list[int]]) -> dict[str, float]:
+    """Of one image whose connected regions are its predicted objects."""
+    arrays = (np.array([truth], np.uint8), np.array([objects], np.uint16), np.array([prediction], np.uint8))
+    return {str(name): float(value) for name, value in object_scores(*arrays, CONNECTED).iloc[0].items()}
 
 
 def test_an_image_of_three_found_and_two_true_objects() -> None:
-    overlaps = iou_matrix(TRUE, of_one_class(TRUE), FOUND, of_one_class(FOUND))
-    assert overlaps.tolist() == [[1, 0, 0], [0, 3 / 5, 0]]
     found = scores(TRUE, FOUND)
     # At .5, .55 and .6 both match and one is false; from .65 on one matches, one is missed and two are false.
     assert found["object_f1"] == 4 / 5
     assert found["object_ap"] == pytest.approx((3 * 2 / 3 + 7 * 1 / 4) / 10)
     assert found["object_pq"] == pytest.approx((1 + 3 / 5) / (2 + 1 / 2))
-    assert (found["count_error"], found["count_off"], found["objects"]) == (1, 1, 2)
+    assert [found[name] for name in ("count_error", "count_off", "objects", "predicted_objects")] == [1, 1, 2, 3]
 
 
 def test_nothing_and_everything() -> None:
     nothing = np.zeros_like(TRUE)
-    assert scores(nothing, nothing) | {"objects": 0} == {
+    assert scores(nothing, nothing) == {
         **dict.fromkeys(("object_f1", "object_ap", "object_pq"), 1.0),
         **dict.fromkeys(("count_error", "count_off", "objects", "predicted_objects"), 0),
     }
     assert [scores(TRUE, nothing)[name] for name in ("object_f1", "object_ap", "object_pq")] == [0, 0, 0]
     assert scores(TRUE, nothing)["count_error"] == -2
+    assert [scores(nothing, TRUE)[name] for name in ("object_f1", "object_ap", "object_pq")] == [0, 0, 0]
+    assert scores(nothing, TRUE)["count_error"] == 2
     full = np.ones_like(TRUE)
     assert scores(full, full)["object_ap"] == 1
 
 
-def test_the_most_matches_come_before_the_best_one() -> None:
-    overlaps = np.array([[0.9, 0.6], [0.6, 0.0]])
-    assert matched(overlaps, 0.5).tolist() == [[0, 1], [1, 0]]
-    assert matched(overlaps, 0.7).tolist() == [[0, 0]]
+def test_numbers_may_be_any() -> None:
+    assert scores(TRUE * 32_000, FOUND * 20_000) == scores(TRUE, FOUND)
+    assert scores(np.where(TRUE, TRUE, 7), FOUND) == scores(np.where(TRUE, TRUE, 3), FOUND)
 
 
-def test_objects_of_another_class_do_not_match_and_void_is_no_object() -> None:
+@pytest.mark.parametrize(("true", "found"), [([1, 1, 1, 1], [1, 1, 2, 2]), ([1, 1, 2, 2], [1, 1, 1, 1])])
+def test_of_two_exact_halves_one_matches(true: list[int], found: list[int]) -> None:
+    halves = scores(np.array([true]), np.array([found]))
+    assert halves["object_f1"] == 2 / 3
+    assert halves["object_ap"] == pytest.approx(1 / 2 / 10)
+    assert halves["object_pq"] == pytest.approx(0.5 / 1.5)
+
+
+def test_objects_of_another_class_do_not_match() -> None:
     classes = np.where(TRUE == 2, 2, of_one_class(TRUE)).astype(np.uint8)
-    assert match(TRUE, classes, TRUE, of_one_class(TRUE))["object_f1"] == 1 / 2
-    void = of_one_class(TRUE).copy()
-    void[TRUE == 2] = VOID
-    assert match(np.where(TRUE == 1, 1, 0), void, TRUE, of_one_class(TRUE))["object_f1"] == 1
+    found = match(TRUE, classes, TRUE, of_one_class(TRUE), (1, 2))
+    assert found["object_f1"] == 1 / 2
+    assert found["count_error"] == 0
 
 
-def reference_matching(true: np.ndarray, found: np.ndarray, threshold: float) -> tuple[float, float, float]:
-    """F1, tp / (tp + fp + fn) and panoptic quality by the published definition.
-
-    Above one half an object overlaps at most one other so far (Kirillov et al., 2019, section 4), so that no assignment
-    is needed.
-    """
-    tp, total = 0, 0.0
-    true_numbers, found_numbers = (set(np.unique(each)) - {0} for each in (true, found))
-    for one in true_numbers:
-        for other in found_numbers:
-            both = np.count_nonzero((true == one) & (found == other))
-            iou = both / np.count_nonzero((true == one) | (found == other))
-            if iou >= threshold:
-                tp, total = tp + 1, total + iou
-    fn, fp = len(true_numbers) - tp, len(found_numbers) - tp
-    if tp + fn + fp == 0:
-        return 1.0, 1.0, 1.0
-    return 2 * tp / (2 * tp + fp + fn), tp / (tp + fp + fn), total / (tp + fp / 2 + fn / 2)
+def test_objects_of_classes_that_are_not_scored_are_not_missed() -> None:
+    classes = np.where(TRUE == 2, 2, of_one_class(TRUE)).astype(np.uint8)
+    found = object_scores([classes], [TRUE], [classes], CONNECTED)
+    assert found[["object_f1", "count_error", "objects", "predicted_objects"]].iloc[0].tolist() == [1, 0, 1, 1]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_equals_the_published_definition_on_random_objects(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    true = np.kron(rng.integers(0, 6, (4, 4)), np.ones((5, 5), int))
-    found = np.where(rng.random(true.shape) < 0.25, rng.integers(0, 6, true.shape), true)
-    ours = scores(true, found)
-    assert ours["object_f1"] == pytest.approx(reference_matching(true, found, 0.5)[0])
-    assert ours["object_pq"] == pytest.approx(reference_matching(true, found, 0.5)[2])
-    assert ours["object_ap"] == pytest.approx(np.mean([reference_matching(true, found, t)[1] for t in THRESHOLDS]))
+def test_an_object_is_of_the_class_that_most_of_its_answered_pixels_have() -> None:
+    """At outlines a pixel may be of another class than its object; void is no class."""
+    truth = np.array([[1, 1, 2, VOID, VOID, VOID, VOID]], np.uint8)
+    objects, found = np.ones_like(truth), (truth == 1).astype(np.uint8)
+    assert match(objects, truth, found, found, (1, 2))["object_f1"] == 1
+    assert match(objects, truth, found, 2 * found, (1, 2))["object_f1"] == 0
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_stardist(seed: int) -> None:
-    matching = pytest.importorskip(
-        "stardist.matching", reason="OBJECTS ARE NOT COMPARED WITH STARDIST: it is not installed"
-    ).matching
-    rng = np.random.default_rng(seed)
-    true = np.kron(rng.integers(0, 6, (4, 4)), np.ones((5, 5), int))
-    found = np.where(rng.random(true.shape) < 0.25, rng.integers(0, 6, true.shape), true)
-    theirs = [matching(true, found, thresh=threshold) for threshold in THRESHOLDS]
-    ours = scores(true, found)
-    assert ours["object_f1"] == pytest.approx(theirs[0].f1)
-    assert ours["object_pq"] == pytest.approx(theirs[0].panoptic_quality)
-    assert ours["object_ap"] == pytest.approx(np.mean([each.accuracy for each in theirs]))
+def test_void_cuts_no_predicted_object_and_is_left_out_of_its_iou() -> None:
+    truth, objects = [[1, 1, VOID, 1, 1, 0]], [[1, 1, 0, 1, 1, 0]]
+    found = connected_scores(truth, objects, [[1, 1, 1, 1, 1, 0]])
+    assert found["object_ap"] == 1
+    assert found["predicted_objects"] == 1
+
+
+def test_a_predicted_object_without_a_match_that_lies_mostly_in_void_is_not_counted() -> None:
+    truth = [[1, 1, 0, VOID, VOID, 0, 0, VOID, 0]]
+    objects = [[1, 1, 0, 0, 0, 0, 0, 0, 0]]
+    mostly = connected_scores(truth, objects, [[1, 1, 0, 1, 1, 1, 0, 0, 0]])
+    assert (mostly["object_ap"], mostly["count_error"]) == (1, 0)
+    half = connected_scores(truth, objects, [[1, 1, 0, 0, 0, 0, 1, 1, 0]])
+    assert (half["object_f1"], half["count_error"]) == (2 / 3, 1)
+    # What matches is counted, and where the IoU is too low for a match it is not, as at .75 and above here.
+    matches = connected_scores([[1, 1, 1, VOID, VOID, VOID]], [[1, 1, 1, 0, 0, 0]], [[0, 1, 1, 1, 1, 1]])
+    assert (matches["object_f1"], matches["count_error"]) == (1, 0)
+    assert matches["object_ap"] == pytest.approx(4 / 10)
+    missed = connected_scores([[1, 1, 1, VOID, VOID, VOID]], [[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 1, 1]])
+    assert (missed["object_f1"], missed["count_error"]) == (0, -1)
+
+
+def test_an_object_in_a_crowd_of_its_class_is_not_counted() -> None:
+    """A crowd is of its class and of no object: nobody said how many are in it."""
+    truth, objects = [[1, 1, 0, 1, 1, 1, 0, 2, 2]], [[1, 1, 0, 0, 0, 0, 0, 0, 0]]
+    assert connected_scores(truth, objects, [[1, 1, 0, 1, 0, 1, 0, 0, 0]])["count_error"] == 0
+    assert connected_scores(truth, objects, [[1, 1, 0, 1, 0, 0, 0, 0, 0]])["object_f1"] == 1
+    of_another = connected_scores(truth, objects, [[1, 1, 0, 0, 0, 0, 0, 1, 1]])
+    assert (of_another["object_f1"], of_another["count_error"]) == (2 / 3, 1)
+
+
+@pytest.mark.parametrize("number", range(IMAGES))
+def test_equals_stardist_and_cellpose(number: int) -> None:
+    """With what they answered, recorded in a table that tells their versions."""
+    recorded = pd.read_csv(TABLE, comment="#").query("image == @number")
+    assert recorded["threshold"].tolist() == list(THRESHOLDS)
+    ours, at_half = scores(*label_images(number)), recorded.iloc[0]
+    assert (ours["objects"], ours["predicted_objects"]) == (at_half["true"], at_half["predicted"])
+    assert ours["object_f1"] == pytest.approx(at_half["f1"], abs=1e-6)
+    assert ours["object_pq"] == pytest.approx(at_half["pq"], abs=1e-6)
+    assert ours["object_ap"] == pytest.approx(recorded["accuracy"].mean(), abs=1e-6)
+    assert ours["object_ap"] == pytest.approx(recorded["average_precision"].mean(), abs=2e-6)
+
+
+@pytest.mark.parametrize("distance", [None, 1, 3])
+def test_every_pixel_belongs_to_an_object_of_its_class(distance: int | None) -> None:
+    """Parts that touch at a corner too: none is lost, and none goes to an object of the class before."""
+    corner = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 0], [2, 0, 0, 0, 0]], np.uint8)
+    found = Separation(distance, (1, 2)).objects(corner)
+    assert (found > 0).tolist() == (corner > 0).tolist()
+    assert found[4, 0] == found.max() == np.count_nonzero(np.unique(found))
+    for seed in range(100):
+        mask = np.random.default_rng(seed).integers(0, 3, (9, 7)).astype(np.uint8)
+        numbers = Separation(distance, (1, 2)).objects(mask)
+        assert ((numbers > 0) == (mask > 0)).all()
+        assert all(len(np.unique(mask[numbers == each])) == 1 for each in range(1, numbers.max() + 1))
+    assert Separation(distance, (1,)).objects(np.ones((6, 8), np.uint8)).max() == 1
 
 
 def touching_discs(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -132,10 +172,10 @@ def test_discs_that_touch_come_apart_by_the_watershed() -> None:
     masks, objects = touching_discs()
     separation = choose_separation(masks, objects, (1,))
     assert separation.distance is not None
-    table = object_scores(masks, objects, masks, separation, (1,))
+    table = object_scores(masks, objects, masks, separation)
     assert table["count_error"].tolist() == [0] * len(masks)
     assert table["object_ap"].min() > 0.9
-    whole = object_scores(masks, objects, masks, Separation(None), (1,))
+    whole = object_scores(masks, objects, masks, CONNECTED)
     assert whole["count_error"].tolist() == [-1] * len(masks)
 
 
@@ -146,8 +186,15 @@ def test_regions_apart_are_left_as_they_are() -> None:
         image[2:8, 2:26], image[12:28, 3:6] = 1, 2  # long ones, which a watershed would cut
         image[14, 20 + rng.integers(3)] = 3
     masks = (objects > 0).astype(np.uint8)
-    assert choose_separation(masks, objects, (1,)) == Separation(None)
-    assert choose_separation(np.zeros_like(masks), np.zeros_like(objects), (1,)) == Separation(None)
+    assert choose_separation(masks, objects, (1,)) == CONNECTED
+    assert choose_separation(np.zeros_like(masks), np.zeros_like(objects), (1,)) == CONNECTED
+
+
+def test_void_between_objects_does_not_take_them_apart() -> None:
+    """No method predicts void: that it parts the true objects says nothing on predicted ones."""
+    masks, objects = touching_discs()
+    masks[:, :, 27:30], objects[:, :, 27:30] = np.where(masks[:, :, 27:30] > 0, VOID, 0), 0
+    assert choose_separation(masks, objects, (1,)).distance is not None
 
 
 def test_a_task_of_objects_is_scored_by_them_too(tmp_path: Path) -> None:
@@ -160,7 +207,7 @@ def test_a_task_of_objects_is_scored_by_them_too(tmp_path: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps({**about, "objects": True}))
     evaluate("lungs", TASKS["lungs"], EXPERIMENTS, Project(tmp_path), resamples=RESAMPLES, margin=MARGIN)
     evaluated = tmp_path / "results" / "evaluation" / "lungs"
-    assert json.loads((evaluated / "separation.json").read_text()) == {"distance": None}
+    assert json.loads((evaluated / "separation.json").read_text()) == {"distance": None, "classes": [1]}
     scored = pd.read_csv(evaluated / "experiments" / "lungs-unet" / "scores.csv")
     assert set(OBJECT_SCORES) < set(scored)
     assert (scored["objects"] == 2).all()

@@ -1,8 +1,9 @@
-"""Single objects: how a class mask comes apart into them, and how well predicted objects match the true ones.
+"""Single objects: by which separation a task's masks come apart, and how well predicted objects match the true ones.
 
-A predicted object matches a true one of its class where their IoU reaches a threshold. Each takes part in one match at
-most: the assignment with the most matches, and of these the one with the highest sum of IoUs. At each threshold there
-are found objects (tp), false ones (fp) and missed ones (fn).
+A predicted object matches a true one of its class where their IoU reaches a threshold. Objects are disjoint, so that
+above one half there is at most one such object for each (Kirillov et al., section 4.1); of two exact halves of an
+object, each of IoU .5, one matches. At each threshold there are found objects (tp), false ones (fp) and missed ones
+(fn).
 
 | score | of an image |
 |---|---|
@@ -13,72 +14,38 @@ are found objects (tp), false ones (fp) and missed ones (fn).
 
 Without true and predicted objects the first three are 1.
 
+Void pixels of the truth are left out of IoUs. A predicted object without a match is not counted where more than half of
+it lies in void, or in a crowd of its class: pixels of a class whose objects nobody told apart (Kirillov et al., section
+4.2).
+
 References
 ----------
 Kirillov et al. (2019), "Panoptic segmentation", CVPR, arXiv:1801.00868. Average precision is as StarDist (`accuracy` of
 `stardist.matching`) and Cellpose (`average_precision`) have it.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
-from skimage.feature import peak_local_max
-from skimage.measure import label
-from skimage.segmentation import watershed
+from scipy.ndimage import distance_transform_edt
 
 from bakeoff.artefacts.void import VOID
+from bakeoff.evaluation.separation import Separation
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 # Distances between the middles of objects that are tried, in typical radii.
 TRIED_RADII = (0.25, 0.5, 0.75, 1.0, 1.5)
 OBJECT_SCORES = ("object_f1", "object_ap", "object_pq", "count_error", "count_off")
-# Images on which a separation is chosen, at most.
-MOST_CHOSEN_ON = 200
 
 
-class Separation(NamedTuple):
-    """How regions come apart into objects.
-
-    Attributes
-    ----------
-    distance
-        The least distance in pixels between two peaks of the distance transform, from which a watershed floods; None
-        where every connected region is an object.
-    """
-
-    distance: int | None
-
-    def objects(self, mask: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-        """Numbers of the objects of some classes, int32 (H, W), 0 elsewhere, of class indices uint8 (H, W)."""
-        numbers = np.zeros(mask.shape, np.int32)
-        for index in classes:
-            region = mask == index
-            found = label(region, connectivity=2) if self.distance is None else _flooded(region, self.distance)
-            numbers[region] = found[region] + numbers.max()
-        return numbers
-
-
-def _flooded(region: np.ndarray, distance: int) -> np.ndarray:
-    depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    parts = label(region, connectivity=2)
-    peaks = peak_local_max(depth, min_distance=distance, labels=parts, exclude_border=False)
-    markers = np.zeros(region.shape, np.int32)
-    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    return watershed(-depth, markers, mask=region)
-
-
-def choose_separation(masks: np.ndarray, objects: np.ndarray, classes: Sequence[int]) -> Separation:
+def choose_separation(masks: Sequence[np.ndarray], objects: Sequence[np.ndarray], classes: Sequence[int]) -> Separation:
     """The separation that best takes true class masks apart into their true objects, by mean average precision.
 
     Parameters
     ----------
     masks, objects
-        Of training images: uint8 class indices and numbers of objects, (n, H, W) each; the first `MOST_CHOSEN_ON` are
-        taken.
+        Of training images: uint8 class indices or `VOID`, and numbers of objects, (H, W) each.
     classes
         Whose objects these are.
 
@@ -87,57 +54,63 @@ def choose_separation(masks: np.ndarray, objects: np.ndarray, classes: Sequence[
     Separation
         Connected regions where nothing does better.
     """
-    masks, objects = masks[:MOST_CHOSEN_ON], objects[:MOST_CHOSEN_ON]
+    whole = Separation(None, tuple(classes))
     areas = np.concatenate([np.bincount(each.ravel())[1:] for each in objects])
     areas = areas[areas > 0]
     if not len(areas):
-        return Separation(None)
+        return whole
     radius = float(np.sqrt(np.median(areas) / np.pi))
     distances = sorted({max(1, round(share * radius)) for share in TRIED_RADII})
-    tried = [Separation(None), *(Separation(distance) for distance in distances)]
-    means = [
-        np.mean(
-            [
-                match(truth, mask, each.objects(np.where(mask == VOID, 0, mask), classes), mask)["object_ap"]
-                for mask, truth in zip(masks, objects, strict=True)
-            ]
-        )
-        for each in tried
+    tried = [whole, *(Separation(distance, tuple(classes)) for distance in distances)]
+    # What a method predicts has no void: of it too the class is that of the regions beside it.
+    precisions = [
+        [match(numbers, mask, each.objects(filled), filled, classes)["object_ap"] for each in tried]
+        for numbers, mask, filled in zip(objects, masks, map(_filled, masks), strict=True)
     ]
-    return tried[int(np.argmax(means))]
+    return tried[int(np.argmax(np.mean(precisions, axis=0)))]
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Class indices whose void pixels have the class of the nearest other one."""
+    void = mask == VOID
+    if not void.any() or void.all():
+        return mask
+    rows, columns = distance_transform_edt(void, return_distances=False, return_indices=True)
+    return mask[rows, columns]
 
 
 def object_scores(
-    truth: np.ndarray, objects: np.ndarray, prediction: np.ndarray, separation: Separation, classes: Sequence[int]
+    truth: Iterable[np.ndarray], objects: Iterable[np.ndarray], prediction: Iterable[np.ndarray], separation: Separation
 ) -> pd.DataFrame:
     """Scores of the objects in predicted masks, a row an image.
 
     Parameters
     ----------
     truth
-        uint8 class indices or `VOID`, (n, H, W).
+        uint8 class indices or `VOID`, (H, W) each.
     objects
-        Numbers of the true objects, (n, H, W).
+        Numbers of the true objects, (H, W) each.
     prediction
-        uint8 class indices, (n, H, W).
+        uint8 class indices, (H, W) each.
     separation
         How these come apart.
-    classes
-        Whose objects are looked for.
 
     Returns
     -------
     DataFrame
         `OBJECT_SCORES`, and `objects` and `predicted_objects`, how many there are.
     """
-    rows = []
-    for true, numbers, mask in zip(truth, objects, prediction, strict=True):
-        found = separation.objects(np.where(true == VOID, VOID, mask), classes)
-        rows.append(match(numbers, true, found, mask))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            match(numbers, true, separation.objects(mask), mask, separation.classes)
+            for true, numbers, mask in zip(truth, objects, prediction, strict=True)
+        ]
+    )
 
 
-def match(objects: np.ndarray, truth: np.ndarray, found: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+def match(
+    objects: np.ndarray, truth: np.ndarray, found: np.ndarray, prediction: np.ndarray, classes: Sequence[int]
+) -> dict[str, float]:
     """Scores of the objects of one image.
 
     Parameters
@@ -145,59 +118,64 @@ def match(objects: np.ndarray, truth: np.ndarray, found: np.ndarray, prediction:
     objects, found
         Numbers of the true and the predicted objects, (H, W), 0 where there is none.
     truth, prediction
-        Class indices of the same pixels.
+        Class indices of the same pixels, of the truth also `VOID`. An object is of the class that most of its pixels
+        have.
+    classes
+        Whose objects are counted.
     """
-    overlaps = iou_matrix(objects, truth, found, prediction)
-    true, predicted = overlaps.shape
-    pairs = matched(overlaps, THRESHOLDS[0])
-    tp = len(pairs)
-    wrong = true + predicted - 2 * tp
-    precisions = []
-    for threshold in THRESHOLDS:
-        hits = len(matched(overlaps, threshold))
-        precisions.append(hits / (true + predicted - hits) if true + predicted else 1.0)
+    answered = truth != VOID
+    true, true_classes = _of_classes(np.where(answered, objects, 0), truth, classes)
+    predicted, predicted_classes = _of_classes(found, prediction, classes)
+    matched, ious = _matches(true, np.where(answered, predicted, 0), true_classes, predicted_classes)
+    unclear = _mostly(~answered | ((objects == 0) & (truth == prediction)), predicted)
+    wanted, clear = len(true_classes), int((~unclear).sum())
+
+    def counts(threshold: float) -> tuple[int, int]:
+        """Matches, and all objects that are counted, true and predicted ones."""
+        hits = ious >= threshold
+        return int(hits.sum()), wanted + clear + int(unclear[matched[hits]].sum())
+
+    by_threshold = [counts(threshold) for threshold in THRESHOLDS]
+    tp, counted = by_threshold[0]
+    error = counted - 2 * wanted
     return {
-        "object_f1": 2 * tp / (2 * tp + wrong) if true + predicted else 1.0,
-        "object_ap": float(np.mean(precisions)),
-        "object_pq": float(overlaps[tuple(pairs.T)].sum()) / (tp + wrong / 2) if true + predicted else 1.0,
-        "count_error": float(predicted - true),
-        "count_off": float(abs(predicted - true)),
-        "objects": true,
-        "predicted_objects": predicted,
+        "object_f1": 2 * tp / counted if counted else 1.0,
+        "object_ap": float(np.mean([hits / (total - hits) if total else 1.0 for hits, total in by_threshold])),
+        "object_pq": 2 * float(ious.sum()) / counted if counted else 1.0,
+        "count_error": float(error),
+        "count_off": float(abs(error)),
+        "objects": wanted,
+        "predicted_objects": counted - wanted,
     }
 
 
-def iou_matrix(objects: np.ndarray, truth: np.ndarray, found: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """IoU of every true with every predicted object, float64 (true, predicted); 0 where their classes differ.
-
-    Parameters are those of `match`. Void pixels of the truth count in neither.
-    """
-    answered = truth != VOID
-    true_numbers, true = np.unique(np.where(answered, objects, 0), return_inverse=True)
-    found_numbers, predicted = np.unique(np.where(answered, found, 0), return_inverse=True)
-    true, predicted = true.ravel(), predicted.ravel()
-    both = np.zeros((len(true_numbers), len(found_numbers)))
-    np.add.at(both, (true, predicted), 1)
-    union = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
-    classes_true = _classes(true, truth.ravel(), len(true_numbers))
-    classes_found = _classes(predicted, prediction.ravel(), len(found_numbers))
-    shares = np.where(classes_true[:, None] == classes_found[None], both / np.maximum(union, 1), 0.0)
-    # Number 0 is no object; it is there unless objects cover all pixels.
-    return shares[true_numbers != 0][:, found_numbers != 0]
+def _of_classes(numbers: np.ndarray, indices: np.ndarray, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The objects of some classes, numbered 1, 2, ... (H, W), and the class of each; `indices` are class indices."""
+    values, places = np.unique(numbers, return_inverse=True)
+    pixels = np.bincount(places.ravel() * (VOID + 1) + indices.ravel(), minlength=len(values) * (VOID + 1))
+    own = pixels.reshape(len(values), -1).argmax(axis=1)
+    wanted = (values > 0) & np.isin(own, classes)
+    renumbered = np.where(wanted, np.cumsum(wanted), 0)
+    return renumbered[places].reshape(numbers.shape), own[wanted]
 
 
-def _classes(numbers: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """The most frequent class of each number's pixels."""
-    counts = np.zeros((count, 256), np.int64)
-    np.add.at(counts, (numbers, classes), 1)
-    return counts.argmax(axis=1)
+def _matches(
+    true: np.ndarray, predicted: np.ndarray, true_classes: np.ndarray, predicted_classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The predicted objects that match a true one at the lowest threshold, counted from 0, and the IoUs."""
+    both = (true > 0) & (predicted > 0)
+    codes, overlaps = np.unique((true[both] - 1) * len(predicted_classes) + predicted[both] - 1, return_counts=True)
+    rows, columns = np.divmod(codes, max(len(predicted_classes), 1))
+    areas = [np.bincount(each.ravel(), minlength=1)[1:] for each in (true, predicted)]
+    ious = overlaps / (areas[0][rows] + areas[1][columns] - overlaps)
+    fits = np.flatnonzero((true_classes[rows] == predicted_classes[columns]) & (ious >= THRESHOLDS[0]))
+    # Of two exact halves the first.
+    fits = fits[np.unique(rows[fits], return_index=True)[1]]
+    fits = fits[np.unique(columns[fits], return_index=True)[1]]
+    return columns[fits], ious[fits]
 
 
-def matched(overlaps: np.ndarray, threshold: float) -> np.ndarray:
-    """Pairs of a true and a predicted object that match, int (matches, 2), of their IoUs (true, predicted)."""
-    if not overlaps.size:
-        return np.empty((0, 2), np.intp)
-    # The number of matches comes first: all IoUs of an assignment together add less than one match.
-    gain = (overlaps >= threshold) + overlaps / (2 * min(overlaps.shape))
-    pairs = np.stack(linear_sum_assignment(gain, maximize=True), axis=1)
-    return pairs[overlaps[tuple(pairs.T)] >= threshold]
+def _mostly(where: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Whether more than half of each object, numbered 1, 2, ... (H, W), lies there; bool, (objects,)."""
+    inside = np.bincount(predicted.ravel(), weights=where.ravel(), minlength=1)
+    return (inside > np.bincount(predicted.ravel(), minlength=1) / 2)[1:]

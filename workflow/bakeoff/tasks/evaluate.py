@@ -20,7 +20,7 @@ from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.artefacts.provenance import thread_count
 from bakeoff.cards.card import card
 from bakeoff.cards.notes import medical_note
-from bakeoff.evaluation.objects import Separation
+from bakeoff.evaluation.separation import Separation
 from bakeoff.leakage.audit import audit
 from bakeoff.leakage.designs import designs
 from bakeoff.leakage.effects import TaskImages, leakage_effects

@@ -26,10 +26,14 @@ from bakeoff.artefacts.provenance import thread_count
 from bakeoff.evaluation import classification
 from bakeoff.evaluation.calibration import calibrate
 from bakeoff.evaluation.curves import curves, optimal_aurc
-from bakeoff.evaluation.objects import Separation, choose_separation, object_scores
+from bakeoff.evaluation.objects import choose_separation, object_scores
 from bakeoff.evaluation.scores import class_scores, dataset_headline, headline, pixel_confusion, score_masks
+from bakeoff.evaluation.separation import Separation
 
 logger = logging.getLogger(__name__)
+
+# Images by which a separation is chosen, at most.
+MOST_SEPARATED = 100
 
 
 def score(
@@ -108,7 +112,7 @@ def _score_masks(
     )
     labels = index[["id", *data.strata]].reset_index(drop=True)
     tables = [
-        pd.concat([scored.table, *_object_scores(data, rows, masks, separation, score)], axis=1)
+        pd.concat([scored.table, *_object_scores(data, rows, masks, separation)], axis=1)
         for masks, scored in zip(predictions.masks.values(), by_seed, strict=True)
     ]
     scores = pd.concat(
@@ -135,12 +139,13 @@ def _score_masks(
 
 
 def _object_scores(
-    data: Prepared, rows: np.ndarray, masks: np.ndarray, separation: Separation | None, score: MaskScore
+    data: Prepared, rows: np.ndarray, masks: np.ndarray, separation: Separation | None
 ) -> list[pd.DataFrame]:
     """Scores of the objects, one table; none of a data set whose objects are not told apart."""
-    if separation is None or data.objects is None:
+    if separation is None or (objects := data.objects) is None:
         return []
-    return [object_scores(data.true_masks()[rows], data.objects[rows], masks, separation, score.scored)]
+    truth = data.true_masks()
+    return [object_scores((truth[row] for row in rows), (objects[row] for row in rows), masks, separation)]
 
 
 def separation_of(data: Prepared, folds: list[Fold], ranked_by: str | Mapping[str, str] | None) -> Separation | None:
@@ -150,14 +155,16 @@ def separation_of(data: Prepared, folds: list[Fold], ranked_by: str | Mapping[st
     ----------
     folds
         Of the task. An image that is tested in one of them and trains in another takes part: its true mask says what
-        objects look like, and nothing of a method.
+        objects look like, and nothing of a method. Of many images, some at equal distances are taken.
     ranked_by
         The task's `score`.
     """
-    if data.objects is None:
+    if (objects := data.objects) is None:
         return None
     rows = np.unique(np.concatenate([fold.train for fold in folds]))
-    return choose_separation(data.true_masks()[rows], data.objects[rows], data.score(ranked_by).scored)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_SEPARATED)).astype(int)]
+    masks = data.true_masks()
+    return choose_separation([masks[row] for row in rows], [objects[row] for row in rows], data.score(ranked_by).scored)
 
 
 def _score_classes(
