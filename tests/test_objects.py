@@ -143,19 +143,28 @@ def test_equals_stardist_and_cellpose(number: int) -> None:
     assert ours["object_ap"] == pytest.approx(recorded["average_precision"].mean(), abs=2e-6)
 
 
-@pytest.mark.parametrize("distance", [None, 1, 3])
-def test_every_pixel_belongs_to_an_object_of_its_class(distance: int | None) -> None:
+@pytest.mark.parametrize("height", [None, 0.1, 2.0])
+def test_every_pixel_belongs_to_an_object_of_its_class(height: float | None) -> None:
     """Parts that touch at a corner too: none is lost, and none goes to an object of the class before."""
     corner = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 0], [2, 0, 0, 0, 0]], np.uint8)
-    found = Separation(distance, (1, 2)).objects(corner)
+    found = Separation(height, (1, 2)).objects(corner)
     assert (found > 0).tolist() == (corner > 0).tolist()
     assert found[4, 0] == found.max() == np.count_nonzero(np.unique(found))
     for seed in range(100):
         mask = np.random.default_rng(seed).integers(0, 3, (9, 7)).astype(np.uint8)
-        numbers = Separation(distance, (1, 2)).objects(mask)
+        numbers = Separation(height, (1, 2)).objects(mask)
         assert ((numbers > 0) == (mask > 0)).all()
         assert all(len(np.unique(mask[numbers == each])) == 1 for each in range(1, numbers.max() + 1))
-    assert Separation(distance, (1,)).objects(np.ones((6, 8), np.uint8)).max() == 1
+    assert Separation(height, (1,)).objects(np.ones((6, 8), np.uint8)).max() == 1
+
+
+@pytest.mark.parametrize(("height", "count"), [(None, 1), (0.9, 2), (1.1, 1)])
+def test_a_waist_divides_a_region_if_it_is_deep_enough(height: float | None, count: int) -> None:
+    """Along the bar the edge is 3 pixels away, at the waist 2: a fall of 1."""
+    bar = np.zeros((9, 17), np.uint8)
+    bar[2:7, 2:15] = 1
+    bar[2, 8] = 0
+    assert Separation(height, (1,)).objects(bar).max() == count
 
 
 def touching_discs(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +180,7 @@ def touching_discs(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
 def test_discs_that_touch_come_apart_by_the_watershed() -> None:
     masks, objects = touching_discs()
     separation = choose_separation(masks, objects, (1,))
-    assert separation.distance is not None
+    assert separation.height is not None
     table = object_scores(masks, objects, masks, separation)
     assert table["count_error"].tolist() == [0] * len(masks)
     assert table["object_ap"].min() > 0.9
@@ -194,7 +203,7 @@ def test_void_between_objects_does_not_take_them_apart() -> None:
     """No method predicts void: that it parts the true objects says nothing on predicted ones."""
     masks, objects = touching_discs()
     masks[:, :, 27:30], objects[:, :, 27:30] = np.where(masks[:, :, 27:30] > 0, VOID, 0), 0
-    assert choose_separation(masks, objects, (1,)).distance is not None
+    assert choose_separation(masks, objects, (1,)).height is not None
 
 
 def test_a_task_of_objects_is_scored_by_them_too(tmp_path: Path) -> None:
@@ -207,7 +216,7 @@ def test_a_task_of_objects_is_scored_by_them_too(tmp_path: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps({**about, "objects": True}))
     evaluate("lungs", TASKS["lungs"], EXPERIMENTS, Project(tmp_path), resamples=RESAMPLES, margin=MARGIN)
     evaluated = tmp_path / "results" / "evaluation" / "lungs"
-    assert json.loads((evaluated / "separation.json").read_text()) == {"distance": None, "classes": [1]}
+    assert json.loads((evaluated / "separation.json").read_text()) == {"height": None, "classes": [1]}
     scored = pd.read_csv(evaluated / "experiments" / "lungs-unet" / "scores.csv")
     assert set(OBJECT_SCORES) < set(scored)
     assert (scored["objects"] == 2).all()

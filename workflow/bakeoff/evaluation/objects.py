@@ -34,8 +34,8 @@ from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.separation import Separation
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
-# Distances between the middles of objects that are tried, in typical radii.
-TRIED_RADII = (0.25, 0.5, 0.75, 1.0, 1.5)
+# Heights of `Separation` that are tried, in typical radii.
+TRIED_HEIGHTS = (0.05, 0.1, 0.2, 0.4)
 OBJECT_SCORES = ("object_f1", "object_ap", "object_pq", "count_error", "count_off")
 
 
@@ -60,8 +60,7 @@ def choose_separation(masks: Sequence[np.ndarray], objects: Sequence[np.ndarray]
     if not len(areas):
         return whole
     radius = float(np.sqrt(np.median(areas) / np.pi))
-    distances = sorted({max(1, round(share * radius)) for share in TRIED_RADII})
-    tried = [whole, *(Separation(distance, tuple(classes)) for distance in distances)]
+    tried = [whole, *(whole._replace(height=round(share * radius, 3)) for share in TRIED_HEIGHTS)]
     # What a method predicts has no void: of it too the class is that of the regions beside it.
     precisions = [
         [match(numbers, mask, each.objects(filled), filled, classes)["object_ap"] for each in tried]

@@ -11,14 +11,14 @@ class Separation(NamedTuple):
 
     Attributes
     ----------
-    distance
-        The least distance in pixels between two peaks of the distance transform, from which a watershed floods; None
-        where every connected region is an object.
+    height
+        Of the distance to a region's edge, in pixels: by how much the way from a middle to any higher one has to fall,
+        so that a watershed floods from it. None where every connected region is an object.
     classes
         Indices of the classes whose objects these are, ascending.
     """
 
-    distance: int | None
+    height: float | None
     classes: tuple[int, ...]
 
     def objects(self, mask: np.ndarray) -> np.ndarray:
@@ -33,18 +33,20 @@ class Separation(NamedTuple):
         return numbers
 
     def _apart(self, region: np.ndarray) -> np.ndarray:
-        # Pixels that touch at a corner are connected, here and in the watershed.
-        parts = cv2.connectedComponents(region.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1]
         # Of a region without an edge no pixel is far from it.
-        return parts if self.distance is None or region.all() else _flooded(region, parts, self.distance)
+        return _connected(region) if self.height is None or region.all() else _flooded(region, self.height)
 
 
-def _flooded(region: np.ndarray, parts: np.ndarray, distance: int) -> np.ndarray:
-    from skimage.feature import peak_local_max
+def _connected(region: np.ndarray) -> np.ndarray:
+    """Numbers of the parts of a region, int32 (H, W); pixels that touch at a corner are connected."""
+    return cv2.connectedComponents(region.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1]
+
+
+def _flooded(region: np.ndarray, height: float) -> np.ndarray:
+    from skimage.morphology import local_maxima, reconstruction
     from skimage.segmentation import watershed
 
     depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    peaks = peak_local_max(depth, min_distance=distance, labels=parts, exclude_border=False)
-    markers = np.zeros(region.shape, np.int32)
-    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    return watershed(-depth, markers, connectivity=2, mask=region)
+    # Extended maxima (Soille, "Morphological image analysis", section 6.3.5): every part of the region has one or more.
+    middles = local_maxima(reconstruction(depth, depth + np.float32(height) * region)) & region
+    return watershed(-depth, _connected(middles), connectivity=2, mask=region)
