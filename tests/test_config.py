@@ -531,6 +531,18 @@ def test_the_command_line_prints_one_sentence_and_no_traceback(tmp_path: Path, m
     assert result.output == "bakeoff: params.yaml is missing: run bakeoff from the repository's root.\n"
 
 
+def test_a_score_of_objects_needs_masks_that_tell_them_apart(config: Path) -> None:
+    said = "score is objects, and data set '{}' does not tell them apart"
+    assert said.format("pets") in refusal(config, "tasks.pets-masks.score=objects")
+    split = "{name: stratified, train: 0.7, validation: 0.15, test: 0.15, stratify: [], seed: 0}"
+    entries = (
+        f"tasks.mine={{dataset: mine, kind: segmentation, score: objects, split: {split}}}",
+        "experiments.baselines.mine={dataset: mine, methods: {mine-otsu: {method: otsu, foreground: train}}}",
+    )
+    assert said.format("mine") in refusal(config, f"folders.mine={FOLDER}", *entries)
+    set_values([f"folders.mine={FOLDER.removesuffix('}')}, objects: true}}", *entries], config)
+
+
 def test_thresholds_in_a_task_that_scores_several_classes_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text((ROOT / "params.yaml").read_text().replace("    score: {class: pet}\n", ""))

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.mask_score import mask_score
+from bakeoff.artefacts.prepared import open_prepared
 from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.objects import (
     OBJECT_SCORES,
@@ -17,7 +20,7 @@ from bakeoff.evaluation.objects import (
 )
 from bakeoff.evaluation.separation import Separation
 from bakeoff.tasks.evaluate import evaluate
-from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build
+from ellipses import EXPERIMENTS, MARGIN, RESAMPLES, TASKS, build, write_pages, write_prepared
 from label_images import IMAGES, TABLE, label_images
 from skimage.measure import label
 
@@ -206,16 +209,22 @@ def test_void_between_objects_does_not_take_them_apart() -> None:
     assert choose_separation(masks, objects, (1,)).height is not None
 
 
-def test_a_task_of_objects_is_scored_by_them_too(tmp_path: Path) -> None:
-    """Two lungs an image, which never touch: every connected region of a prediction is an object."""
-    build(tmp_path)
-    folder = tmp_path / "data" / "prepared" / "lungs"
+@pytest.fixture(scope="module")
+def lungs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on two lungs an image, which never touch: every connected region of a prediction is an object."""
+    root = tmp_path_factory.mktemp("lungs")
+    build(root)
+    folder = root / "data" / "prepared" / "lungs"
     masks = np.load(folder / "masks.npy")
     np.save(folder / "objects.npy", np.stack([label(mask) for mask in masks]).astype(np.uint16))
     about = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps({**about, "objects": True}))
-    evaluate("lungs", TASKS["lungs"], EXPERIMENTS, Project(tmp_path), resamples=RESAMPLES, margin=MARGIN)
-    evaluated = tmp_path / "results" / "evaluation" / "lungs"
+    return root
+
+
+def test_a_task_of_objects_is_scored_by_them_too(lungs: Path) -> None:
+    evaluate("lungs", TASKS["lungs"], EXPERIMENTS, Project(lungs), resamples=RESAMPLES, margin=MARGIN)
+    evaluated = lungs / "results" / "evaluation" / "lungs"
     assert json.loads((evaluated / "separation.json").read_text()) == {"height": None, "classes": [1]}
     scored = pd.read_csv(evaluated / "experiments" / "lungs-unet" / "scores.csv")
     assert set(OBJECT_SCORES) < set(scored)
@@ -225,3 +234,30 @@ def test_a_task_of_objects_is_scored_by_them_too(tmp_path: Path) -> None:
     assert 0.5 < metrics["object_f1"]["low"] <= metrics["object_f1"]["high"] <= 1
     compared = pd.read_csv(evaluated / "comparison.csv").set_index("experiment")
     assert compared.loc["lungs-unet", "object_f1_mean"] > compared.loc["lungs-otsu", "object_f1_mean"]
+
+
+def test_a_task_may_be_ranked_by_its_objects(lungs: Path) -> None:
+    task = {**TASKS["lungs"], "score": "objects"}
+    evaluate("lungs", task, EXPERIMENTS, Project(lungs), resamples=RESAMPLES, margin=MARGIN)
+    compared = pd.read_csv(lungs / "results" / "evaluation" / "lungs" / "comparison.csv")
+    assert compared["object_f1_mean"].is_monotonic_decreasing
+    assert {"object_f1_behind_mean", "object_f1_montgomery_mean", "dice_mean"} < set(compared)
+    assert not any(name.startswith("dice_behind") for name in compared)
+    page = write_pages(lungs, tasks={"lungs": task})["lungs.html"]
+    for words in ("Object F1", "Objects</dt>", "Weights are chosen by pixels", ">Dice<"):
+        assert words in page
+    assert page.count("It ranks the methods.") == 1
+
+
+def test_objects_that_are_not_told_apart_rank_nothing(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "lungs")
+    with pytest.raises(BakeoffError, match="tell none apart"):
+        open_prepared(tmp_path / "lungs").score("objects")
+
+
+@pytest.mark.parametrize(("classes", "kept_by"), [(["ground", "cell"], "Dice"), (["ground", "a", "b"], "mean Dice")])
+def test_the_title_says_what_ranks_and_what_keeps_weights(classes: list[str], kept_by: str) -> None:
+    score = mask_score("objects", classes, 0)
+    assert (score.title, score.of_pixels.title) == ("object F1", kept_by)
+    assert score.scored == score.of_pixels.scored == tuple(range(1, len(classes)))
+    assert mask_score("mean-iou", classes, 0).of_pixels == mask_score("mean-iou", classes, 0)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.mask_score import MaskScore, mask_score
+from bakeoff.artefacts.mask_score import OBJECTS, MaskScore, mask_score
 from bakeoff.artefacts.void import VOID as VOID
 
 
@@ -67,7 +67,15 @@ class Prepared:
         return [name for index, name in enumerate(self.classes) if index != self.background]
 
     def score(self, setting: str | Mapping[str, str] | None) -> MaskScore:
-        """The score of masks that a task's `score` names; see `bakeoff.artefacts.mask_score`."""
+        """The score of masks that a task's `score` names; see `bakeoff.artefacts.mask_score`.
+
+        Raises
+        ------
+        BakeoffError
+            If it names a class that there is not, or objects where these are not told apart.
+        """
+        if setting == OBJECTS and self.objects is None:
+            raise BakeoffError(f"A task's score is objects, and the masks of {self.folder} tell none apart: change it.")
         return mask_score(setting, self.classes, self.background)
 
     def foreground(self, mask: np.ndarray) -> np.ndarray:

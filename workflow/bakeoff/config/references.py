@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.layout import BASELINES
+from bakeoff.artefacts.mask_score import OBJECTS
 from bakeoff.config.messages import bare_sentences
 from bakeoff.config.naming import nearest
 from bakeoff.config.own_names import wrong_name, wrong_path
@@ -124,13 +125,19 @@ def _wrong_tasks(config: Config) -> Iterable[str]:
     used = {*config.experiments.baselines, *(network.task for network in config.networks.values())}
     for name, task in config.tasks.items():
         yield from _unknown(f"tasks.{name}.dataset", task.dataset, config.dataset_names(), "data set")
-        read = task.dataset in config.folders or (
+        folder = config.folders.get(task.dataset)
+        read = folder is not None or (
             task.dataset in config.datasets and config.datasets[task.dataset].source in _sources()
         )
         if task.target and read:
             yield from _unknown(f"tasks.{name}.target", task.target, _targets(config, task.dataset), "label")
         if isinstance(task.score, ClassScore) and read and (classes := _classes(config, task.dataset)):
             yield from _unknown(f"tasks.{name}.score.class", task.score.class_, classes, "class")
+        if task.score == OBJECTS and read and not (folder and folder.objects):
+            yield (
+                f"tasks.{name}.score is objects, and data set '{task.dataset}' does not tell them apart: take another "
+                "score, or a folder with `objects: true`."
+            )
         if wrong_name(name):
             yield f"tasks.{name}: a folder or page of this name is Bakeoff's own: rename the task."
         if name not in used:

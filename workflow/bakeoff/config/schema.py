@@ -152,13 +152,14 @@ class Task(Section):
     ----------
     score
         What ranks the methods of a segmentation, by which weights are kept: `mean-dice` (where nothing is said) or
-        `mean-iou` over the foreground classes, or `{class: NAME}`, the Dice of that class.
+        `mean-iou` over the foreground classes, `objects`, the F1 of single objects (by which no weights are kept: these
+        go by the mean Dice), or `{class: NAME}`, the Dice of that class.
     """
 
     dataset: str
     kind: Literal["segmentation", "classification"]
     target: str | None = None
-    score: Literal["mean-dice", "mean-iou"] | ClassScore | None = None
+    score: Literal["mean-dice", "mean-iou", "objects"] | ClassScore | None = None
     split: Annotated[AnySplit, Field(discriminator="name")]
 
     @model_validator(mode="after")

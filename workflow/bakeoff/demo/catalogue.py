@@ -90,7 +90,7 @@ class DemoTask:
     @property
     def mask_score(self) -> MaskScore:
         """What masks are scored by."""
-        return self.data.score(self.ranked_by)
+        return self.data.score(self.ranked_by).of_pixels
 
     @cached_property
     def classes(self) -> list[str]:

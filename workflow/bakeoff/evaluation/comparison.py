@@ -111,6 +111,7 @@ KINDS = {
         strata=("label",),
     ),
 }
+OF_OBJECTS = "1 = every object is found and none is false, 0 = none is found"
 SEGMENTATION, CLASSIFICATION = KINDS["segmentation"], KINDS["classification"]
 
 
@@ -126,11 +127,19 @@ def kind_of(task: Mapping[str, Any], about: Mapping[str, Any] | None) -> Kind:
     """
     if task["kind"] != "segmentation":
         return KINDS[str(task["kind"])]
+    setting = task.get("score")
     if about is None:
-        score = mask_score("mean-iou" if task.get("score") == "mean-iou" else None, TWO_CLASSES, 0)
+        score = mask_score(setting if isinstance(setting, str) else None, TWO_CLASSES, 0)
     else:
-        score = mask_score(task.get("score"), about["classes"], about.get("background", 0))
-    return replace(SEGMENTATION, headline=score.measure, column=score.measure, title=score.title)
+        score = mask_score(setting, about["classes"], about.get("background", 0))
+    return replace(
+        SEGMENTATION,
+        headline=score.measure,
+        column=score.measure,
+        title=score.title,
+        meaning=OF_OBJECTS if score.measure == "object_f1" else SEGMENTATION.meaning,
+        others=tuple(name for name in (SEGMENTATION.headline, *SEGMENTATION.others) if name != score.measure),
+    )
 
 
 PAIR_COLUMNS = (

@@ -325,7 +325,7 @@ def scored_alone(truth: np.ndarray, prediction: np.ndarray, classes: int, score:
     classes
         How many there are.
     score
-        Of which of them, and what.
+        Of which of them, and what, of pixels.
     """
     answered = truth != VOID
     confusion = class_confusion(truth[answered], prediction[answered], classes)

@@ -109,6 +109,7 @@ def export(
         **{key: data.about.get(key) for key in ("title", "licence", "citation")},
     }
     facts |= {"dataset": data.about["name"], "synthetic": data.about["synthetic"]}
+    score = data.score(ranked_by).of_pixels
     with atomic_folder(folder) as beside:
         files = [_export_network(trained, data, images, beside, facts) for trained in networks]
         parity = {
@@ -117,7 +118,7 @@ def export(
             "tolerance": TOLERANCE,
             "versions": {package: version(package) for package in ("torch", "onnx", "onnxruntime")},
             "files": files,
-            "int8": _export_int8(networks, data, images, beside, resamples, data.score(ranked_by)) if int8 else None,
+            "int8": _export_int8(networks, data, images, beside, resamples, score) if int8 else None,
         }
         write_text(beside / "parity.json", json.dumps(parity, indent=2, allow_nan=False) + "\n")
 

@@ -125,7 +125,7 @@ def doubtful_masks(task: Task, side: int) -> list[dict[str, Any]]:
         return []
     methods = [(each, min(each.masks.masks)) for each in networks]
     masks = [each.masks.masks[seed] for each, seed in methods]
-    ids, score, count = networks[0].masks.ids, task.mask_score, len(task.prepared.classes)
+    ids, score, count = networks[0].masks.ids, task.mask_score.of_pixels, len(task.prepared.classes)
     agreed = np.array([scored_alone(one, two, count, score) for one, two in zip(*masks, strict=True)])
     true = np.max([_first_seed(each).loc[ids, score.measure] for each in networks], axis=0)
     doubted = np.flatnonzero((agreed >= AGREED) & (agreed - true >= DOUBT))

@@ -224,6 +224,8 @@ def _fixed_sections(task: Task) -> dict[str, Any]:
         "images": sections.image_counts(task),
         "target": task.target,
         "score_name": task.measure.title,
+        "ranked_by": task.measure.headline,
+        "objects": masks and task.prepared.objects is not None,
         "margin": f"{task.margin:g}",
         "data_file": f"data-{task.about['name']}.html",
         "answer": answer(task),

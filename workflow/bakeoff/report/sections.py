@@ -15,6 +15,7 @@ from bakeoff.report.reading import Experiment, Task, random_weights
 
 # How the scores beside the headline are called, and with how many digits they are shown.
 SCORES = {
+    "dice": ("Dice", 3),
     "iou": ("IoU", 3),
     "precision": ("Precision", 3),
     "recall": ("Recall", 3),

@@ -95,7 +95,7 @@ class Segmentation(Objective):
     weights
         One a class.
     scored
-        The task's score.
+        The task's score of pixels.
     void
         Whether masks hold pixels without an answer.
     outside
@@ -181,7 +181,8 @@ def segmentation(
     device
         Where the loss is computed; the masks' own by default.
     score
-        The task's score; by default the mean Dice of all classes but the first.
+        The task's score; by default the mean Dice of all classes but the first. Of objects their classes' mean Dice
+        takes its place.
     background
         Index of the background; None where every class counts, and what lies beyond a picture's edges is void.
     """
@@ -189,7 +190,8 @@ def segmentation(
     weights = class_weights(training.masks, len(classes)).to(device or training.masks.device)
     void = background is None or bool((training.masks == VOID).any())
     outside = VOID if background is None else background
-    return Segmentation(classes, weights, score or mask_score(None, classes, background), void, outside)
+    scored = (score or mask_score(None, classes, background)).of_pixels
+    return Segmentation(classes, weights, scored, void, outside)
 
 
 def classification(
