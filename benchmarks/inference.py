@@ -119,7 +119,7 @@ def out_of_distribution(root: Path, limit: int) -> None:
     for name, known in data.items():
         fold = read_folds(project.split(TASKS[name]), known)[0]
         began = time.perf_counter()
-        fitted = parse_detector(fit_detector(known.images, fold.train, fold.validation))
+        fitted = parse_detector(fit_detector(known.pictures, fold.train, fold.validation, known.geometry))
         seconds = time.perf_counter() - began
         own = known.images[_some(fold.test, limit)]
         distances = fitted.distances(own)
@@ -144,7 +144,7 @@ def _as(data: Prepared, rows: np.ndarray, size: int, channels: int) -> np.ndarra
     pictures = []
     for picture in data.images[rows]:
         image = Image.fromarray(picture.squeeze()).convert("L" if channels == 1 else "RGB")
-        pictures.append(resize_image(np.asarray(image).reshape(*image.size[::-1], channels), size))
+        pictures.append(resize_image(np.asarray(image).reshape(*image.size[::-1], channels), (size, size)))
     return np.stack(pictures)
 
 

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.provenance import manifest, thread_count
 from bakeoff.config import read_config, set_values
 from bakeoff.datasets.preparation.arrays import Coding, decode_records
@@ -130,7 +131,7 @@ def _photograph(random: np.random.Generator) -> bytes:
 
 def decode_photographs(raw: Path, scratch: Path) -> None:
     """Decode and resize them into the prepared array, and nothing else."""
-    coding = Coding(SIZE, catsdogs.CHANNELS, 0, "nearest", catsdogs.classes_of)
+    coding = Coding(Geometry("stretch", SIZE, SIZE), catsdogs.CHANNELS, 0, "nearest", catsdogs.classes_of)
     decode_records(catsdogs.listing(raw).records, raw, scratch, coding, thread_count())
 
 

@@ -147,7 +147,9 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
         "classes": ["background", "lung"],
         "targets": ["diagnosis"],
         "strata": ["hospital", "diagnosis"],
-        "size": side,
+        "geometry": "stretch",
+        "size": [side, side],
+        "channels": 1,
         "counts": {
             "listed": images + 3,
             "used": images,

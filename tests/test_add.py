@@ -20,6 +20,7 @@ from bakeoff.adding.looking import has_colour
 from bakeoff.adding.sheet import class_mask
 from bakeoff.adding.suites import choose, read_suites
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.prepared import VOID
 from bakeoff.cli import main
 from bakeoff.config import read_config, set_values
@@ -323,7 +324,8 @@ def test_too_few_images_for_a_split_are_said_before_anything_is_written(project:
 
 def test_a_geometry_that_there_is_not_is_one_sentence(project: Path) -> None:
     path = write(project.parent / "cells", pairs(255))
-    assert refused(path, geometry="tile").startswith("--geometry is 'tile': stretch is the only one")
+    assert refused(path, geometry="squash").startswith("--geometry is 'squash': make it one of stretch, pad,")
+    assert refused(path, size="8").startswith("--size is '8'")
     assert refused(path, channels="4").startswith("--channels is '4'")
     assert "has no suite 'quik': did you mean 'quick'" in refused(path, suite="quik")
 
@@ -507,7 +509,8 @@ def test_every_suite_is_written_and_valid(project: Path) -> None:
             name = f"{folder}-{suite}"
             added(project.parent / folder, suite=suite, name=name, pretrained=True)
             config = read_config()
-            chosen = choose(suite, config.tasks[name].kind, 7, SIDE, size=None, thresholds=True, without=())
+            whole = Geometry("stretch", SIDE, SIDE)
+            chosen = choose(suite, config.tasks[name].kind, 7, whole, thresholds=True, without=())
             names = {f"{name}-{method}" for method in [*chosen.baselines, *chosen.networks]}
             assert names <= set(config.experiment_names())
     weights = read_config().weights
@@ -527,7 +530,7 @@ def test_epochs_follow_from_the_number_of_images() -> None:
 
 
 def test_the_estimate_grows_with_images_pixels_and_seeds_and_shrinks_with_threads() -> None:
-    chosen = choose("quick", "segmentation", 50, 4096, size=None, thresholds=True, without=())
+    chosen = choose("quick", "segmentation", 50, Geometry("stretch", 192, 192), thresholds=True, without=())
     two = Machine(2, True, False)
     first = estimate(chosen, 72, 3, 1, True, two)
     assert 120 < first.seconds < 480  # ten minutes is the bar, and this may be off by a factor of two
@@ -539,6 +542,9 @@ def test_the_estimate_grows_with_images_pixels_and_seeds_and_shrinks_with_thread
     assert estimate(chosen, 72, 3, 1, True, Machine(8, True, False)).seconds < first.seconds
     assert estimate(chosen, 72, 3, 1, True, Machine(2, False, False)).seconds > first.seconds
     assert estimate(chosen, 7200, 3, 1, True, two).memory_mib > first.memory_mib
+    tiled = choose("quick", "segmentation", 50, Geometry("tile", 192, 192), 4.0, thresholds=True, without=())
+    assert tiled.epochs == chosen.epochs // 4, "as many windows as whole images"
+    assert estimate(tiled, 72, 3, 1, True, two).seconds == pytest.approx(first.seconds, rel=0.3)
     assert (duration(42), duration(420), duration(9000)) == ("40 s", "7 min", "2.5 h")
 
 
@@ -653,9 +659,9 @@ def test_the_commands_say_what_they_did(project: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "dvc repro report@cells" in result.output
     assert "quick: " in run.invoke(main, ["suites"]).output
-    result = run.invoke(main, ["add", str(path), "--geometry", "tile", "--name", "other"])
+    result = run.invoke(main, ["add", str(path), "--geometry", "squash", "--name", "other"])
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert result.output.startswith("bakeoff: --geometry is 'tile'")
+    assert result.output.startswith("bakeoff: --geometry is 'squash'")
     result = run.invoke(main, ["remove", "cells"])
     assert "taken out of params.yaml: folders.cells" in result.output
     assert run.invoke(main, ["remove", "cells"]).exit_code == 1

@@ -152,7 +152,7 @@ def about(*, synthetic: bool = False, official: bool = True, listed: int = 7390,
         "counts": {"listed": listed, "by_label": {}},
         "published": {"listed": 7390},
         "provenance": {"files": [{"official": True}, {"official": official}]},
-        "size": size,
+        "size": [size, size],
     }
 
 

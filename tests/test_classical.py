@@ -65,6 +65,7 @@ class Project:
             self.prepared / "index.csv", index=False
         )
         about = {"name": "stripes", "synthetic": True, "targets": ["breed"], "classes": []}
+        about |= {"geometry": "stretch", "size": [SIDE, SIDE]}
         (self.prepared / "dataset.json").write_text(json.dumps(about))
         self.write_split(parts)
 
@@ -253,7 +254,7 @@ def test_a_saved_classifier_predicts_the_same_bits(method: str, tmp_path: Path) 
     settings = entry(method)
     features = extract_features(images, settings["features"], settings["side"])
     estimator, _ = fit_estimator(build(method, settings["settings"], 0, 1), features, labels)
-    classifier = Classifier(estimator, BREEDS, settings["features"], settings["side"], images.shape[1:])
+    classifier = Classifier(estimator, BREEDS, settings["features"], settings["side"], images.shape[1:], "stretch")
     save_classifier(tmp_path / "seed0.skops", classifier)
     found = load_classifier(tmp_path / "seed0.skops")
     assert np.array_equal(found.probabilities(images), classifier.probabilities(images))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared
 from bakeoff.report.cards_charts import (
     balance_chart,
@@ -57,7 +58,9 @@ ABOUT: dict[str, Any] = {
     "classes": ["background", "lesion", "rim"],
     "targets": ["diagnosis"],
     "strata": ["hospital", "diagnosis"],
-    "size": SIDE,
+    "geometry": "stretch",
+    "size": [SIDE, SIDE],
+    "channels": 1,
     "counts": {"listed": 14, "used": 12, "dropped": 2},
     "published": {"listed": 1400, "labels": {"diagnosis": {"lesion": 1000, "normal": 400}}},
     "provenance": {
@@ -266,11 +269,11 @@ class TestCounts:
 
     def test_sizes(self, scans: Prepared) -> None:
         heights, widths = (scans.index[f"original_{side}"].to_numpy() for side in ("height", "width"))
-        assert size_words(heights, widths, (SIDE, SIDE)) == (
+        assert size_words(heights, widths, Geometry("stretch", SIDE, SIDE)) == (
             "Width 8 to 400, median 200; height 12 to 100, median 100 (pixels). "
             "1 of 12 images have a side shorter than prepared and are enlarged."
         )
-        assert size_words(np.array([1500]), np.array([2000]), (SIDE, SIDE)) == (
+        assert size_words(np.array([1500]), np.array([2000]), Geometry("stretch", SIDE, SIDE)) == (
             "Width 2,000; height 1,500 (pixels). None is enlarged."
         )
 
@@ -471,7 +474,7 @@ class TestCard:
         ]
 
     def test_its_words(self, whole: dict[str, Any]) -> None:
-        assert whole["size"] == "16 by 16 pixels, grey levels"
+        assert whole["size"] == "stretched to 16 x 16 pixels; grey levels"
         assert whole["charts"][-1]["words"] == (
             "lesion: median 6.2 %, from 6.2 % to 6.2 % of the image; 4 images without. "
             "rim: median 7.8 %, from 7.8 % to 7.8 % of the image; 4 images without."

@@ -120,7 +120,8 @@ def _cats_and_dogs(project: Project) -> None:
         data / "index.csv", index=False
     )
     about = {"name": "catsdogs", "source": "catsdogs", "title": "Red cats and blue dogs", "classes": []}
-    about |= {"targets": ["class"], "strata": [], "size": SIDE, "synthetic": True, "patients": False}
+    about |= {"targets": ["class"], "strata": [], "synthetic": True, "patients": False}
+    about |= {"geometry": "stretch", "size": [SIDE, SIDE], "channels": 3}
     (data / "dataset.json").write_text(json.dumps(about))
     _split("catsdogs", project, "catsdogs", ["class"])
     forest = {**read_config().experiment("catsdogs-random-forest"), **FOREST}
@@ -194,8 +195,8 @@ def test_a_detector_of_other_pictures_is_refused(clone: Path, tmp_path: Path) ->
         (tmp_path / name).symlink_to(clone / name)
     shutil.copytree(clone / "results", tmp_path / "results")
     path = tmp_path / "results" / "evaluation" / "lungs" / "out_of_distribution.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "size": SIDE + 1}))
-    with pytest.raises(BakeoffError, match=r"out_of_distribution\.json was made of pictures of another size"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "size": [SIDE, SIDE + 1]}))
+    with pytest.raises(BakeoffError, match=r"out_of_distribution\.json was made of pictures of another geometry"):
         read_tasks(tmp_path)
 
 
@@ -226,7 +227,7 @@ def test_every_method_is_asked_about_the_same_picture(clone: Path, tmp_path: Pat
     noise = np.random.default_rng(1).integers(0, 256, (50, 70), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     picture = picture_of_file(lungs, tmp_path / "noise.png", "noise.png")
-    np.testing.assert_array_equal(picture.prepared, resize_image(noise[..., None], SIDE))
+    np.testing.assert_array_equal(picture.prepared, resize_image(noise[..., None], (SIDE, SIDE)))
     found = compare(lungs, picture, lungs.methods, lambda name: opened(clone, name))
     for method, outcome in zip(lungs.methods, found.outcomes, strict=True):
         [answer] = opened(clone, method.experiment).predict(picture.prepared[None])

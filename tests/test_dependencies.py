@@ -306,6 +306,7 @@ np.save(folder / "histograms.npy", np.stack([np.bincount(each.ravel(), minlength
 ids = [f"{n:03}" for n in range(6)]
 pd.DataFrame({"id": ids, "group": ids}).to_csv(folder / "index.csv", index=False)
 about = {"name": "cells", "classes": ["background", "cell"], "strata": [], "targets": [], "synthetic": True}
+about |= {"geometry": "stretch", "size": [16, 16], "channels": 1}
 (folder / "dataset.json").write_text(json.dumps(about))
 parts = ["train", "train", "validation", "validation", "test", "test"]
 pd.DataFrame({"fold": 0, "id": ids, "split": parts}).to_csv(project.split("cells"), index=False)

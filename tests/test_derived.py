@@ -65,6 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     groups = [f"g{group}" for group in GROUPS]
     pd.DataFrame({"id": [f"{n:03}" for n in range(COUNT)], "group": groups}).to_csv(folder / "index.csv", index=False)
     about = {"name": "cells", "title": "Cells", "classes": CLASSES, "strata": [], "targets": [], "synthetic": True}
+    about |= {"geometry": "stretch", "size": [SIDE, SIDE], "channels": 1}
     (folder / "dataset.json").write_text(json.dumps(about))
     write_split("cells", *FOLDS)
     write_split("cells-masks", *FOLDS)
@@ -83,7 +84,7 @@ def write_split(task: str, *folds: str) -> None:
 
 
 def description(**changes: Any) -> Description:
-    of_cells = Description("unet", MODEL, 1, CLASSES, None, SIDE, [0.5], [0.25], "fp32")
+    of_cells = Description("unet", MODEL, 1, CLASSES, None, [SIDE, SIDE], "stretch", [0.5], [0.25], "fp32")
     return replace(of_cells, **changes)
 
 

@@ -104,7 +104,7 @@ def built(architecture: str, settings: dict[str, Any], outputs: int) -> nn.Modul
 def described(architecture: str, settings: dict[str, Any], **changes: Any) -> Description:
     about: dict[str, Any] = {
         **{"architecture": architecture, "settings": settings, "in_channels": 1, "classes": CELLS, "target": None},
-        **{"size": SIDE, "mean": [0.5], "std": [0.25], "precision": "fp32"},
+        **{"size": [SIDE, SIDE], "geometry": "stretch", "mean": [0.5], "std": [0.25], "precision": "fp32"},
     }
     return Description(**{**about, **changes})
 
@@ -123,6 +123,7 @@ def write_project(root: Path) -> None:
     about = {
         **{"name": "cells", "source": "lungs", "title": "Cells", "classes": CELLS, "targets": ["class"], "strata": []},
         **{"licence": "CC0", "citation": "Nobody.", "synthetic": True, "patients": True},
+        **{"geometry": "stretch", "size": [SIDE, SIDE], "channels": 3},
     }
     (prepared / "dataset.json").write_text(json.dumps(about))
     names = {"t": "train", "v": "validation", "e": "test", "-": ""}

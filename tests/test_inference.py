@@ -20,6 +20,7 @@ import torch
 import yaml
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import write_settings
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import open_prepared, read_folds
@@ -142,7 +143,7 @@ def write_networks(root: Path) -> None:
     segmenter = unet.build(1, 1, **UNET)
     with torch.no_grad():  # batch norms that have seen something
         segmenter.train()(torch.randn(8, 1, SIDE, SIDE))
-    common = {"size": SIDE, "precision": "fp32"}
+    common = {"size": [SIDE, SIDE], "geometry": "stretch", "precision": "fp32"}
     masks = Description("unet", UNET, 1, ["background", "cell"], None, mean=[0.5], std=[0.25], **common)
     kinds = Description(
         "mean_colours", {}, 3, ["bright", "dark"], "class", mean=[0.4, 0.5, 0.6], std=[0.2] * 3, **common
@@ -372,7 +373,7 @@ def test_a_named_segmenter_draws_in_place_of_the_own_one(clone: Path) -> None:
     assert np.array_equal(np.stack([a.mask for a in other.predict(pictures)]), otsu)
     given = open_predictor("kinds-true", clone, masks_given=True)
     assert isinstance(given, CascadePredictor)
-    handed = given.predict(pictures, otsu)
+    handed = given.predict(pictures, masks=otsu)
     assert [a.probabilities.tolist() for a in handed] == [a.probabilities.tolist() for a in true.predict(pictures)]
 
 
@@ -728,7 +729,7 @@ def test_large_pictures_do_not_wait_for_each_other() -> None:
 
     sizes = [[each.width for each in some] for some in _batches(map(opened, [3, 3, 30, 1, 1, 1, 1]), 3, 20)]
     assert sizes == [[3, 3, 30], [1, 1, 1], [1]]
-    assert MAXIMUM_PIXELS * 3 < 2**30
+    assert MAXIMUM_PIXELS * 3 < 2**31
 
 
 def test_a_patient_s_image_comes_with_a_warning(clone: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -757,9 +758,13 @@ def blobs(count: int, seed: int, *, invert: bool = False) -> np.ndarray:
     return 255 - pictures if invert else pictures
 
 
+def whole(images: np.ndarray) -> Geometry:
+    return Geometry("stretch", *images.shape[1:3])
+
+
 def test_negatives_are_out_of_distribution_and_few_images_of_the_same_kind_are() -> None:
     images = blobs(500, 0)
-    detector = parse_detector(json.loads(json.dumps(fit_detector(images, range(200), range(200, 500)))))
+    detector = parse_detector(json.loads(json.dumps(fit_detector(images, range(200), range(200, 500), whole(images)))))
     assert (detector.scores(blobs(300, 1)) > THRESHOLD).mean() < 0.04
     assert (detector.scores(blobs(50, 2, invert=True)) > THRESHOLD).all()
     share = detector.scores(images[200:500])
@@ -777,7 +782,7 @@ def test_the_distance_is_the_shrunk_mahalanobis_distance_of_scikit_learn() -> No
     scaler.scale_ = np.maximum(scaler.scale_, 1e-3)
     reference = LedoitWolf(assume_centered=True).fit(scaler.transform(descriptors(images[:60])))
     expected = np.sqrt(reference.mahalanobis(scaler.transform(descriptors(images))))
-    detector = parse_detector(fit_detector(images, range(60), range(60, 80)))
+    detector = parse_detector(fit_detector(images, range(60), range(60, 80), whole(images)))
     assert descriptors(images).shape == (80, 70)
     assert detector.distances(images) == pytest.approx(expected, rel=1e-3)
 
@@ -787,8 +792,8 @@ def test_a_detector_is_the_same_from_a_memory_map_and_in_any_batch(tmp_path: Pat
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     rows = np.random.default_rng(0).permutation(60)
-    fitted = fit_detector(mapped, rows[:40], rows[40:])
-    assert fitted == fit_detector(images, rows[:40].tolist(), rows[40:].tolist())
+    fitted = fit_detector(mapped, rows[:40], rows[40:], whole(images))
+    assert fitted == fit_detector(images, rows[:40].tolist(), rows[40:].tolist(), whole(images))
     detector = parse_detector(fitted)
     assert fitted["held_out"] == pytest.approx(np.sort(detector.distances(images[rows[40:]])), rel=1e-5)
 
@@ -798,7 +803,7 @@ def test_the_out_of_distribution_score_is_written_beside_the_answer(clone: Path,
     fold = read_folds(clone / "data" / "splits" / "cells.csv", data)[0]
     path = clone / "results" / "evaluation" / "cells" / "out_of_distribution.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(fit_detector(data.images, fold.train, fold.validation)))
+    path.write_text(json.dumps(fit_detector(data.pictures, fold.train, fold.validation, data.geometry)))
     Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save(tmp_path / "stripe.png")
     try:
         files = [str(tmp_path / "stripe.png"), *map(str, files_tested(clone).values())]
@@ -806,8 +811,8 @@ def test_the_out_of_distribution_score_is_written_beside_the_answer(clone: Path,
         assert rows["stripe.png"]["out_of_distribution"] == "true"
         assert float(rows["stripe.png"]["out_of_distribution_score"]) == 1
         assert any(row["out_of_distribution"] == "false" for row in rows.values())
-        path.write_text(json.dumps({**json.loads(path.read_text()), "size": SIDE + 1}))
-        with pytest.raises(BakeoffError, match=r"out_of_distribution\.json was made of pictures of another size"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "size": [SIDE, SIDE + 1]}))
+        with pytest.raises(BakeoffError, match=r"out_of_distribution\.json was made of pictures of another geometry"):
             ask(clone, tmp_path / "out", "cells-otsu", files)
         path.write_text("{")
         with pytest.raises(BakeoffError, match=r"out_of_distribution\.json cannot be read"):

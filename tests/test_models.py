@@ -447,7 +447,8 @@ from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import set_up
 from bakeoff.training.inference import predict_masks, predict_probabilities
 from bakeoff.training.loop import TrainingTask, train
-from bakeoff.training.objective import Examples, classification, segmentation
+from bakeoff.training.examples import Examples
+from bakeoff.training.objective import classification, segmentation
 from bakeoff.training.saved import Description, build_network, load_network, save_network
 
 masks, settings, classes = sys.argv[1] == "mask", {"width": 6}, ["a", "b", "c"]

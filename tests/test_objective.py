@@ -7,6 +7,7 @@ import pytest
 import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.mask_score import mask_score
+from bakeoff.training.examples import Examples
 from bakeoff.training.losses import (
     balanced_accuracy,
     class_weights,
@@ -14,8 +15,9 @@ from bakeoff.training.losses import (
     image_scores,
     label_cross_entropy,
     label_weights,
+    overlap_counts,
 )
-from bakeoff.training.objective import Examples, classification, head, segmentation
+from bakeoff.training.objective import classification, head, segmentation
 from bakeoff.training.preprocessing import probabilities
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
@@ -181,8 +183,8 @@ def test_segmentation_is_dice_and_cross_entropy_scored_by_dice() -> None:
     expected = dice_cross_entropy(logits, batch.masks, class_weights(batch.masks, 2))
     assert objective.loss(logits, batch).item() == expected.item()
     measured = objective.measured(logits, batch)
-    assert torch.equal(measured, image_scores((logits[:, 0] > 0).long(), batch.masks, mask_score(None, CLASSES[:2], 0)))
-    assert objective.score(measured, batch) == measured.mean().item()
+    assert torch.equal(measured, overlap_counts((logits[:, 0] > 0).long(), batch.masks, [1]))
+    assert objective.score(measured, batch) == image_scores(measured, mask_score(None, CLASSES[:2], 0)).mean().item()
     assert objective.score_name == "Dice"
 
 

@@ -234,6 +234,7 @@ def spots(tmp_path: Path) -> Path:
     names = [f"spot ({n})" for n in range(7)]
     pd.DataFrame({"id": names, "group": [names[0], *names[:1], *names[2:]]}).to_csv(folder / "index.csv", index=False)
     about = {"name": "spots", "title": "Spots", "classes": ["background", "spot"], "strata": [], "synthetic": True}
+    about |= {"geometry": "stretch", "size": [4, 4], "channels": 1}
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 

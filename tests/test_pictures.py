@@ -168,14 +168,14 @@ def test_masks_of_grey_levels_are_read_and_others_refused(tmp_path: Path) -> Non
 def test_a_mask_is_stretched_class_by_class() -> None:
     mask = np.zeros((4, 4), np.uint8)
     mask[1:3, 1:3] = 2
-    assert resize_mask(mask, 3, 4, 4) is mask
+    assert resize_mask(mask, 4, 4, 3) is mask
     # Each pixel's middle keeps its class, and no class comes up between two others.
-    larger = resize_mask(mask, 3, 12, 20)
+    larger = resize_mask(mask, 12, 20, 3)
     assert np.array_equal(larger[1::3, 2::5], mask)
     assert set(np.unique(larger)) == {0, 2}
     # One of four pixels is less than half of the area, three are more; half goes to the higher class.
     quarters = np.array([[1, 0, 1, 1, 1, 1], [0, 0, 1, 0, 0, 0]], np.uint8)
-    assert resize_mask(quarters, 2, 1, 3).tolist() == [[0, 1, 1]]
+    assert resize_mask(quarters, 1, 3, 2).tolist() == [[0, 1, 1]]
 
 
 def test_an_outline_has_its_class_s_colour_and_the_image_stays() -> None:
@@ -196,4 +196,4 @@ def test_an_overlay_too_long_for_jpeg_is_a_png(tmp_path: Path) -> None:
 def test_a_turned_picture_is_prepared_like_a_copied_one(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(COLOURS), 7)
     turned = open_picture(path, 3)
-    assert np.array_equal(resize_image(turned, 4), resize_image(turned.copy(), 4))
+    assert np.array_equal(resize_image(turned, (4, 4)), resize_image(turned.copy(), (4, 4)))

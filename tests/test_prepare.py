@@ -5,10 +5,12 @@ import hashlib
 import io
 import json
 import resource
+import struct
 import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.prepared import open_prepared
 from bakeoff.datasets.archives.records import Member, Record
 from bakeoff.datasets.preparation.arrays import Coding, decode_records, row_findings, write_histograms
@@ -150,14 +153,18 @@ def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
     assert "0x" not in str(caught.value)  # an address in memory would make every audit differ
 
 
-def test_a_hundred_megapixels_are_refused_before_they_are_read() -> None:
-    bomb = encoded(Image.new("1", (10_000, 10_000)))
-    assert len(bomb) < 20_000
-    with pytest.raises(Undecodable, match="10000 x 10000 pixels"):
-        decode(bomb, 1)
-    huge = encoded(Image.new("1", (20_000, 10_001)))
+def said_to_have(width: int, height: int) -> bytes:
+    """A PNG whose head states these sides, whatever pixels follow."""
+    head = b"IHDR" + struct.pack(">2I", width, height) + b"\x01\0\0\0\0"
+    content = encoded(Image.new("1", (8, 8)))
+    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]
+
+
+def test_five_hundred_megapixels_are_refused_before_they_are_read() -> None:
+    with pytest.raises(Undecodable, match="25000 x 20000 pixels"):
+        decode(said_to_have(25_000, 20_000), 1)
     with pytest.raises(Undecodable, match="decompression bomb"):
-        decode(huge, 1)
+        decode(said_to_have(50_000, 20_001), 1)
 
 
 SAMPLES = {kind: encoded(noise(0), kind) for kind in ("PNG", "JPEG", "GIF", "BMP")}
@@ -186,7 +193,7 @@ def test_damage_anywhere_is_undecodable_or_a_picture(kind: str, data: st.DataObj
 def test_images_shrink_to_the_mean_of_the_area() -> None:
     pixels = noise(0, 32, 64)
     means = pixels.reshape(16, 2, 16, 4).mean(axis=(1, 3))
-    assert np.abs(resize_image(pixels[..., None], 16)[..., 0] - means).max() <= 0.5
+    assert np.abs(resize_image(pixels[..., None], (16, 16))[..., 0] - means).max() <= 0.5
 
 
 def test_classes_shrink_to_the_class_with_most_of_the_area() -> None:
@@ -194,26 +201,26 @@ def test_classes_shrink_to_the_class_with_most_of_the_area() -> None:
     classes[0, 0] = 1  # a quarter of its cell
     classes[0, 2:] = 1  # a half
     classes[2:, :2] = [[1, 1], [1, 0]]  # three quarters
-    assert resize_classes(classes, 2, 2).tolist() == [[0, 1], [1, 0]]
+    assert resize_classes(classes, 2, (2, 2)).tolist() == [[0, 1], [1, 0]]
 
 
 def test_three_classes_go_by_the_largest_share() -> None:
     classes = np.array([[0, 1, 1, 2], [0, 1, 2, 2], [0, 0, 0, 0], [1, 2, 2, 0]], np.uint8)
-    assert resize_classes(classes, 3, 2).tolist() == [[1, 2], [0, 0]]
+    assert resize_classes(classes, 3, (2, 2)).tolist() == [[1, 2], [0, 0]]
 
 
 def test_the_nearest_class_is_that_at_the_middle() -> None:
     classes = np.array([[0, 1, 2, 1, 0, 2]] * 6, np.uint8)
-    assert nearest_classes(classes, 2).tolist() == [[1, 0]] * 2  # the middles are 1.5 and 4.5, in pixels 1 and 4
-    assert nearest_classes(classes, 3).tolist() == [[1, 1, 2]] * 3  # 1, 3 and 5: on an edge, the pixel after it
-    assert nearest_classes(classes[:, :3], 6).tolist() == [[0, 0, 1, 1, 2, 2]] * 6
+    assert nearest_classes(classes, (2, 2)).tolist() == [[1, 0]] * 2  # the middles are 1.5 and 4.5, in pixels 1 and 4
+    assert nearest_classes(classes, (3, 3)).tolist() == [[1, 1, 2]] * 3  # 1, 3 and 5: on an edge, the pixel after it
+    assert nearest_classes(classes[:, :3], (6, 6)).tolist() == [[0, 0, 1, 1, 2, 2]] * 6
 
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 40), st.integers(0, 9))
 def test_masks_stay_whole_classes_at_any_size(height: int, width: int, size: int, seed: int) -> None:
     classes = np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint8)
-    for resized in (resize_classes(classes, 3, size), nearest_classes(classes, size)):
+    for resized in (resize_classes(classes, 3, (size, size)), nearest_classes(classes, (size, size))):
         assert resized.shape == (size, size)
         assert resized.dtype == np.uint8
         assert set(np.unique(resized)) <= set(np.unique(classes))
@@ -225,7 +232,9 @@ def test_masks_stay_whole_classes_at_any_size(height: int, width: int, size: int
 def coding(
     size: int = 20, channels: int = 1, classes: int = 2, mask_resize: Literal["area", "nearest"] = "area"
 ) -> Coding:
-    return Coding(size, channels, classes, mask_resize, lambda pixels: (pixels > 127).astype(np.uint8))
+    return Coding(
+        Geometry("stretch", size, size), channels, classes, mask_resize, lambda pixels: (pixels > 127).astype(np.uint8)
+    )
 
 
 def tar_of(path: Path, members: Mapping[str, bytes]) -> None:
@@ -245,9 +254,9 @@ def test_two_tar_archives_in_another_order_than_the_records(tmp_path: Path) -> N
     ]
     decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=2)
     for n in range(3):
-        assert np.array_equal(decoded.images[n], resize_image(noise(n)[..., None], 20))
+        assert np.array_equal(decoded.images[n], resize_image(noise(n)[..., None], (20, 20)))
         assert decoded.masks is not None
-        assert np.array_equal(decoded.masks[n], resize_classes(np.roll(square(), n) // 255, 2, 20))
+        assert np.array_equal(decoded.masks[n], resize_classes(np.roll(square(), n) // 255, 2, (20, 20)))
 
 
 @pytest.mark.parametrize("mask_resize", ["area", "nearest"])
@@ -256,7 +265,7 @@ def test_masks_shrink_as_the_data_set_says(tmp_path: Path, mask_resize: Literal[
     tar_of(tmp_path / "a.tar.gz", {"a.png": encoded(noise(0)), "a_mask.png": encoded(mask * 255)})
     records = [Record("a", Member("a.tar.gz", "a.png"), (Member("a.tar.gz", "a_mask.png"),))]
     decoded = decode_records(records, tmp_path, tmp_path, coding(mask_resize=mask_resize), threads=1)
-    expected = {"area": resize_classes(mask, 2, 20), "nearest": nearest_classes(mask, 20)}
+    expected = {"area": resize_classes(mask, 2, (20, 20)), "nearest": nearest_classes(mask, (20, 20))}
     assert not np.array_equal(expected["area"], expected["nearest"])
     assert decoded.masks is not None
     assert np.array_equal(decoded.masks[0], expected[mask_resize])
@@ -269,11 +278,13 @@ def test_colour_pictures_without_masks_make_one_array(tmp_path: Path) -> None:
     decoded = decode_records(records, tmp_path, tmp_path, coding(channels=3, classes=0), threads=1)
     assert decoded.masks is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "images.npy"]
-    assert np.array_equal(decoded.images[0], resize_image(colours, 20))
-    assert np.array_equal(decoded.images[1], resize_image(np.dstack([noise(0)] * 3), 20))
-    write_histograms(decoded.images, tmp_path / "histograms.npy")
-    luminance = cv2.cvtColor(np.asarray(decoded.images[0]), cv2.COLOR_RGB2GRAY)
-    assert np.load(tmp_path / "histograms.npy")[0].tolist() == np.bincount(luminance.ravel(), minlength=256).tolist()
+    assert np.array_equal(decoded.images[0], resize_image(colours, (20, 20)))
+    assert np.array_equal(decoded.images[1], resize_image(np.dstack([noise(0)] * 3), (20, 20)))
+    shown = [(slice(None), slice(None)), (slice(5), slice(3))]
+    write_histograms(decoded.images, shown, tmp_path / "histograms.npy")
+    luminance = [cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2GRAY) for image in decoded.images]
+    for found, levels, region in zip(np.load(tmp_path / "histograms.npy"), luminance, shown, strict=True):
+        assert found.tolist() == np.bincount(levels[region].ravel(), minlength=256).tolist()
 
 
 def test_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
@@ -285,7 +296,7 @@ def test_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
     records = [Record("b", Member("a.tar.gz", "b.png"), masks)]
     decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=1)
     assert decoded.masks is not None
-    assert np.array_equal(decoded.masks[0], resize_classes((left | right) // 255, 2, 20))
+    assert np.array_equal(decoded.masks[0], resize_classes((left | right) // 255, 2, (20, 20)))
 
 
 def test_a_record_needs_no_mask_and_a_blank_one_may_be_the_truth(tmp_path: Path) -> None:
@@ -364,11 +375,11 @@ def test_every_row_is_the_picture_that_its_source_names(road: Path) -> None:
         for position, row in prepared.index.iterrows():
             pixels = decode(archive.read(row["source"]), 1).pixels
             assert pixels.shape[:2] == (row["original_height"], row["original_width"])
-            assert np.array_equal(resize_image(pixels, 64), prepared.images[position])
+            assert np.array_equal(resize_image(pixels, (64, 64)), prepared.images[position])
             mask = row["source"].replace(IMAGES, MASKS)
             mask = mask.replace(".png", "_mask.png") if row["hospital"] == "shenzhen" else mask
             classes = decode(archive.read(mask), 1).pixels[..., 0] // 255
-            assert np.array_equal(resize_classes(classes, 2, 64), prepared.true_masks()[position])
+            assert np.array_equal(resize_classes(classes, 2, (64, 64)), prepared.true_masks()[position])
 
 
 def test_the_index_and_the_description_are_as_promised(road: Path) -> None:
@@ -382,11 +393,11 @@ def test_the_index_and_the_description_are_as_promised(road: Path) -> None:
     about = prepared.about
     assert set(about) == {
         "name", "title", "classes", "background", "objects", "channels", "targets", "strata", "size", "counts",
-        "published", "provenance", "licence", "citation", "synthetic", "source",
+        "geometry", "published", "provenance", "licence", "citation", "synthetic", "source",
         "page", "hub", "patients",
     }  # fmt: skip
     assert about["targets"] == ["diagnosis"]
-    assert about["size"] == 64
+    assert (about["geometry"], about["size"]) == ("stretch", [64, 64])
     assert about["published"] == lungs.PUBLISHED
     assert about["synthetic"] is True
     assert (about["page"], about["hub"], about["patients"]) == (lungs.PAGE, None, True)
@@ -446,7 +457,7 @@ def test_enlarged_images_and_a_short_count_are_told_once(tmp_path: Path) -> None
     images = {f"CHNCXR_{n:04d}_0": encoded(noise(n)) for n in range(10)}
     _, audit = prepared_from(tmp_path, raw_of(tmp_path, x_rays(images), synthetic=False), size=48)
     assert audit[["file", "finding", "detail"]].to_numpy().tolist() == [
-        [ARCHIVE, "small images", "10 of 10 images have a side below 48 pixels and are enlarged"],
+        [ARCHIVE, "small images", "10 of 10 images have a side below 48 x 48 pixels and are enlarged"],
         [ARCHIVE, "unexpected count", "10 images are listed, 800 were published"],
         [ARCHIVE, "unexpected count", "0 images have hospital montgomery, 138 were published"],
         [ARCHIVE, "unexpected count", "10 images have hospital shenzhen, 566 were published"],
@@ -550,9 +561,11 @@ import sys
 from pathlib import Path
 import numpy as np
 from bakeoff.datasets.sources.lungs import classes_of, listing
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.datasets.preparation.arrays import Coding, decode_records
 raw = Path(sys.argv[1])
-decode_records(listing(raw).records, raw, raw, Coding(16, 1, 2, "area", classes_of), threads=12)
+coding = Coding(Geometry("stretch", 16, 16), 1, 2, "area", classes_of)
+decode_records(listing(raw).records, raw, raw, coding, threads=12)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
 """
 
@@ -570,11 +583,13 @@ GROWTH = """
 import sys
 from pathlib import Path
 from bakeoff.datasets.sources.catsdogs import classes_of, listing
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.datasets.preparation.arrays import Coding, decode_records
 def memory():
     return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1024
 raw, before = Path(sys.argv[1]), memory()
-decode_records(listing(raw).records, raw, raw, Coding(224, 3, 0, "nearest", classes_of), threads=1)
+coding = Coding(Geometry("stretch", 224, 224), 3, 0, "nearest", classes_of)
+decode_records(listing(raw).records, raw, raw, coding, threads=1)
 print(memory() - before)
 """
 

@@ -23,7 +23,8 @@ def write_prepared(folder: Path, *, masks: bool = True, **labels: list[str]) -> 
         np.save(folder / "masks.npy", grey % 2)
     index = {"id": IDS, "group": IDS, **labels, "source": "x.png", "original_height": 20, "original_width": 30}
     pd.DataFrame(index).to_csv(folder / "index.csv", index=False)
-    about = {"classes": ["background", "cell"], "targets": list(labels), "strata": list(labels)}
+    about = {"classes": ["background", "cell"], "targets": list(labels), "strata": list(labels), "geometry": "stretch"}
+    about |= {"size": [2, 2], "channels": 1}
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 

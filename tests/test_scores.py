@@ -46,7 +46,8 @@ def prepared(tmp_path: Path, truth: np.ndarray) -> Path:
             "hospital": ["m", "m", "s", "s", "m", "s"],
         }
     ).to_csv(folder / "index.csv", index=False)
-    (folder / "dataset.json").write_text(json.dumps({"classes": ["background", "lung"], "strata": ["hospital"]}))
+    about = {"classes": ["background", "lung"], "strata": ["hospital"], "geometry": "stretch", "size": [8, 8]}
+    (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 
 

@@ -29,10 +29,11 @@ from bakeoff.stage_inputs import stage_inputs
 from bakeoff.training.augmentation import warp
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
+from bakeoff.training.examples import Examples
 from bakeoff.training.fit import training_key
 from bakeoff.training.loop import TrainingTask, train
-from bakeoff.training.losses import class_weights, dice_cross_entropy, image_scores
-from bakeoff.training.objective import Examples, segmentation
+from bakeoff.training.losses import class_weights, dice_cross_entropy, image_scores, overlap_counts
+from bakeoff.training.objective import segmentation
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from PIL import Image
@@ -272,7 +273,7 @@ def test_void_pixels_change_no_score_and_no_loss() -> None:
     inside = dice_cross_entropy(logits[..., 3:], masks[..., 3:], weights)
     assert dice_cross_entropy(logits, masks, weights, void=True).item() == pytest.approx(inside.item(), abs=1e-6)
     score = mask_score(None, ["a", "b", "c"], None)
-    measured = [image_scores(torch.from_numpy(each), masks, score) for each in (prediction, guess)]
+    measured = [overlap_counts(torch.from_numpy(each), masks, score.scored) for each in (prediction, guess)]
     assert torch.equal(*measured)
 
 
@@ -286,7 +287,7 @@ def test_weights_are_kept_by_the_score_of_the_evaluation(setting: Any, backgroun
     names = ["a", "b", "c"]
     score = mask_score(setting, names, background).of_pixels  # objects would take too long in every epoch
     (evaluated,) = scores.score_masks(truth, [prediction], classes=names, scored=score.scored)
-    chosen = image_scores(torch.from_numpy(prediction), torch.from_numpy(truth), score)
+    chosen = image_scores(overlap_counts(torch.from_numpy(prediction), torch.from_numpy(truth), score.scored), score)
     assert chosen.tolist() == pytest.approx(evaluated.table[score.measure].tolist(), abs=1e-6)
 
 

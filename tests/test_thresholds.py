@@ -295,8 +295,8 @@ def test_foreground_names() -> None:
 
 def test_foreground_masks_take_one_class_and_nothing_without_a_threshold() -> None:
     masks = foreground_masks([STRIPES] * 3, np.array([[11.0], [11.0], [np.nan]]), np.array([0, 1, 0]))
-    assert masks.dtype == np.uint8
-    assert masks[:, :, 0].tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]]
+    assert {mask.dtype for mask in masks} == {np.dtype(np.uint8)}
+    assert [mask[:, 0].tolist() for mask in masks] == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]]
 
 
 @settings(deadline=None, max_examples=50)
@@ -326,7 +326,8 @@ def write_prepared(folder: Path, images: np.ndarray, masks: np.ndarray, *folds: 
     pd.DataFrame({"id": ids, "group": ids}).to_csv(folder / "index.csv", index=False)
     rows = [(fold, id_, part) for fold, parts in enumerate(folds) for id_, part in zip(ids, parts, strict=True)]
     pd.DataFrame(rows, columns=["fold", "id", "split"]).to_csv(folder.with_suffix(".csv"), index=False)
-    (folder / "dataset.json").write_text(json.dumps({"classes": ["background", "lung"], "strata": []}))
+    about = {"classes": ["background", "lung"], "strata": [], "geometry": "stretch", "size": list(images.shape[1:])}
+    (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 
 

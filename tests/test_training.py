@@ -32,6 +32,7 @@ from bakeoff.tasks.scoring import score
 from bakeoff.training.augmentation import adjust_levels, affine_matrices, augment, warp
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import set_up
+from bakeoff.training.examples import Examples
 from bakeoff.training.fit import fit
 from bakeoff.training.inference import predict_masks, predict_probabilities
 from bakeoff.training.loop import (
@@ -44,8 +45,8 @@ from bakeoff.training.loop import (
     learning_rate_factor,
     train,
 )
-from bakeoff.training.losses import class_weights, dice_cross_entropy, image_scores
-from bakeoff.training.objective import Examples, Objective, classification, segmentation
+from bakeoff.training.losses import class_weights, dice_cross_entropy, image_scores, overlap_counts
+from bakeoff.training.objective import Objective, classification, segmentation
 from bakeoff.training.predict import predict
 from bakeoff.training.preprocessing import channels_first, class_indices, normalise, to_unit_range
 from bakeoff.training.saved import load_network
@@ -152,6 +153,9 @@ def write_prepared(folder: Path, classes: int = 2, splits: str = "t" * 12 + "v" 
         "classes": ["background", *(f"disc{index}" for index in range(1, classes))],
         "targets": ["film"],
         "strata": [],
+        "geometry": "stretch",
+        "size": [32, 32],
+        "channels": 1,
     }
     (folder / "dataset.json").write_text(json.dumps(about))
     write_split(folder.with_suffix(".csv"), splits)
@@ -247,11 +251,15 @@ def test_class_weights_are_inverse_roots_of_the_shares_with_mean_1_over_the_pixe
     assert (0.9 * weights[0] + 0.1 * weights[1]).item() == pytest.approx(1)
 
 
+def scored(predicted: torch.Tensor, masks: torch.Tensor, score: MaskScore) -> torch.Tensor:
+    return image_scores(overlap_counts(predicted, masks, score.scored), score)
+
+
 def test_the_score_is_of_each_image_and_empty_on_empty_is_1() -> None:
     masks = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 0, 0]], [[0, 0, 0, 0]], [[1, 1, 2, 2]]])
     predicted = torch.tensor([[[1, 0, 1, 0]], [[0, 0, 0, 0]], [[1, 0, 0, 0]], [[1, 1, 0, 2]]])
-    assert image_scores(predicted[:3], masks[:3], score_of(2)).tolist() == [0.5, 1, 0]
-    assert image_scores(predicted[3:], masks[3:], score_of(3)).tolist() == pytest.approx([(1 + 2 / 3) / 2])
+    assert scored(predicted[:3], masks[:3], score_of(2)).tolist() == [0.5, 1, 0]
+    assert scored(predicted[3:], masks[3:], score_of(3)).tolist() == pytest.approx([(1 + 2 / 3) / 2])
 
 
 def test_class_indices_are_the_sign_of_one_logit_and_the_greatest_of_several() -> None:
@@ -443,7 +451,7 @@ def test_it_learns_and_writes_what_the_architecture_promises(place: Path, capfd:
     truth = np.load("prepared/masks.npy")[-5:]
     masks = np.load("experiment/seed1/masks.npy")
     assert masks.dtype == np.uint8
-    overlap = image_scores(torch.from_numpy(masks), torch.from_numpy(truth), score_of(2))
+    overlap = scored(torch.from_numpy(masks), torch.from_numpy(truth), score_of(2))
     assert overlap.mean() > 0.9
     table = pd.read_csv("experiment/predictions.csv", dtype={"id": str})
     assert table["id"].tolist() == ["016", "017", "018", "019", "020"] * 2
@@ -685,7 +693,7 @@ def test_class_and_mask_are_learned_together_or_the_class_alone(tmp_path: Path, 
     assert torch.equal(network.mask_head.weight, start.mask_head.weight) != masks  # type: ignore[union-attr]
     assert examples.masks is not None
     predicted = torch.from_numpy(predict_masks(network, examples.images, set_up("fp32")))
-    assert (image_scores(predicted, examples.masks, score_of(2)).mean() > 0.9) == masks
+    assert (scored(predicted, examples.masks, score_of(2)).mean() > 0.9) == masks
 
 
 # --- classifiers

@@ -15,8 +15,8 @@ from bakeoff.adding.flags import (
     parse_classes,
     parse_ignore,
     parse_levels,
-    require_geometry,
 )
+from bakeoff.adding.geometry import Proposed, parse_size, propose_geometry, windows_an_image
 from bakeoff.adding.looking import Looked, look, require_images
 from bakeoff.adding.proposal import (
     FINDINGS_SHOWN,
@@ -28,7 +28,7 @@ from bakeoff.adding.proposal import (
     training_images,
 )
 from bakeoff.adding.sheet import write_sheet
-from bakeoff.adding.suites import Chosen, choose, experiments, read_suites, weights_needed
+from bakeoff.adding.suites import Chosen, choose, experiments, methods_of, read_suites, weights_needed
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config import check_config, read_config
 from bakeoff.config.entries import Addition, change_entries, changed_text
@@ -73,7 +73,6 @@ def add(path: str, options: Mapping[str, Any], config_file: Path = CONFIG_FILE) 
     if reason := wrong_path(path, config_file.parent):
         raise BakeoffError(f"The path {reason}.")
     name = _name(path, options["name"], config)
-    require_geometry(options["geometry"] or "stretch")
     try:
         yield from _add(name, path, options, config, config_file)
     except BakeoffError as error:
@@ -100,14 +99,14 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         yield from _said_images(looked, len(reading.entries))
         yield from (decision.line() for decision in proposal.decisions)
         yield from _said_findings([*tree.findings, *reading.findings])
-        chosen, lines = _suite(proposal, reading, looked, options, config)
+        chosen, proposed, lines = _suite(proposal, reading, looked, options, config)
         yield from lines
         if not options["dry_run"]:
             sheet = Path(f"add-{name}.png")
             shown = write_sheet(sheet, tree, reading, proposal.folder)
             yield f"  examples: {sheet}, {shown} of the images"
     entries = [
-        *data_entries(name, _stored_path(path), chosen.size, proposal),
+        *data_entries(name, _stored_path(path), proposed, proposal),
         *experiments(name, proposal.kind, chosen, config.weights),
     ]
     yield from _written(name, entries, options["dry_run"], config_file)
@@ -273,8 +272,8 @@ def _said_findings(findings: Sequence[Finding]) -> Iterator[str]:
 
 def _suite(
     proposal: Proposal, reading: Reading, looked: Looked, options: Mapping[str, Any], config: Config
-) -> tuple[Chosen, list[str]]:
-    """The methods, and the lines to say of them."""
+) -> tuple[Chosen, Proposed, list[str]]:
+    """The methods, the images' geometry, and the lines to say of them."""
     suite = options["suite"] or "quick"
     lines: list[str] = []
     without = []
@@ -289,12 +288,20 @@ def _suite(
                 "download.mirror nor from their address [--pretrained]"
             )
     two = proposal.kind == "segmentation" and reading.background is not None and len(reading.classes or ()) == 2
+    proposed = propose_geometry(
+        looked.shapes,
+        methods_of(suite, proposal.kind).size,
+        masks=proposal.kind == "segmentation",
+        objects=bool(proposal.folder.get("objects")),
+        kind=options["geometry"],
+        size=None if options["size"] is None else parse_size(options["size"]),
+    )
     chosen = choose(
         suite,
         proposal.kind,
         training_images(proposal, reading),
-        looked.largest_side,
-        size=options["size"],
+        proposed.geometry,
+        windows_an_image(looked.shapes, proposed.geometry),
         thresholds=two,
         without=without,
     )
@@ -302,13 +309,11 @@ def _suite(
         lines.append("  left out: thresholds, which tell a foreground from a background, of two classes alone")
     if not chosen.baselines and not chosen.networks:
         raise BakeoffError(f"Suite '{suite}' has no method for this task: name another one with --suite.")
-    return chosen, [*lines, *_said_suite(chosen, proposal, reading, config, options)]
+    lines.append(f"  geometry: {proposed.geometry.words()} ({proposed.reason}) [--size --geometry]")
+    return chosen, proposed, [*lines, *_said_suite(chosen, proposal, reading, config)]
 
 
-def _said_suite(
-    chosen: Chosen, proposal: Proposal, reading: Reading, config: Config, options: Mapping[str, Any]
-) -> Iterator[str]:
-    yield f"  geometry: stretch to {chosen.size} x {chosen.size} pixels [--size --geometry]"
+def _said_suite(chosen: Chosen, proposal: Proposal, reading: Reading, config: Config) -> Iterator[str]:
     methods = ", ".join([*chosen.baselines, *chosen.networks])
     epochs = f", networks for {chosen.epochs} epochs" if chosen.networks else ""
     yield f"  suite {chosen.suite}: {methods}{epochs} [--suite {'|'.join(read_suites().suites)}]"

@@ -80,9 +80,10 @@ def this_machine() -> Machine:
 
 def estimate(chosen: Chosen, images: int, channels: int, seeds: int, masks: bool, machine: Machine) -> Estimate:
     """What the methods take for a data set of so many images."""
-    pixels = (chosen.size / MEASURED_SIDE) ** 2
+    area = chosen.geometry.height * chosen.geometry.width
+    pixels = area / MEASURED_SIDE**2
     networks = {
-        name: seeds * _training_seconds(network, chosen.epochs, images, pixels, machine)
+        name: seeds * _training_seconds(network, chosen.epochs, round(images * chosen.windows), pixels, machine)
         for name, network in chosen.networks.items()
     }
     methods = len(networks) + len(chosen.baselines)
@@ -92,9 +93,9 @@ def estimate(chosen: Chosen, images: int, channels: int, seeds: int, masks: bool
         sum(networks.values())
         + stages
         + images * (PREPARE_SECONDS + BASELINE_SECONDS * len(chosen.baselines))
-        + tested * methods * SCORE_SECONDS * pixels
+        + tested * methods * SCORE_SECONDS * pixels * chosen.windows
     )
-    array_mib = images * chosen.size**2 * (channels + masks) / 2**20
+    array_mib = images * chosen.windows * area * (channels + masks) / 2**20
     activations = max((network.measured.memory_mib - TORCH_MIB for network in chosen.networks.values()), default=0.0)
     weights_mib = seeds * sum(network.measured.parameters * 4 for network in chosen.networks.values())
     return Estimate(
@@ -102,7 +103,7 @@ def estimate(chosen: Chosen, images: int, channels: int, seeds: int, masks: bool
         seconds,
         # The arrays are in memory once, and the part that trains once more.
         TORCH_MIB + activations * max(1.0, pixels) + 2 * array_mib,
-        array_mib + weights_mib + seeds * methods * tested * chosen.size**2 / 2**20,
+        array_mib + weights_mib + seeds * methods * tested * chosen.windows * area / 2**20,
     )
 
 

@@ -106,18 +106,6 @@ def parse_levels(text: str) -> tuple[float, float]:
     return levels
 
 
-def require_geometry(text: str) -> None:
-    """Refuse geometries that there are not.
-
-    Raises
-    ------
-    BakeoffError
-        If it is another one than stretch.
-    """
-    if text != "stretch":
-        raise BakeoffError(f"--geometry is '{text}': stretch is the only one that there is, to a square of --size.")
-
-
 def flagged(message: str, name: str, path: str) -> str:
     """A sentence about an entry of `folders`, as one about what was typed.
 
@@ -136,6 +124,7 @@ def flagged(message: str, name: str, path: str) -> str:
 FLAGS = (
     "format",
     "size",
+    "geometry",
     "channels",
     "images",
     "masks",

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from bakeoff.adding.estimate import Machine, duration, estimate, this_machine
 from bakeoff.adding.proposal import CLASSIFICATION, SEGMENTATION, TRAIN
-from bakeoff.adding.suites import SUITES_FILE, choose, read_suites
+from bakeoff.adding.suites import SUITES_FILE, choose, methods_of, read_suites
+from bakeoff.artefacts.geometry import Geometry
 
 # What times are said for.
-IMAGES, LARGE = 100, 4096
+IMAGES = 100
 
 
 def said_suites(machine: Machine | None = None) -> Iterator[str]:
@@ -18,10 +19,12 @@ def said_suites(machine: Machine | None = None) -> Iterator[str]:
         for kind in (SEGMENTATION, CLASSIFICATION):
             if getattr(suite, kind) is None:
                 continue
-            chosen = choose(name, kind, round(TRAIN * IMAGES), LARGE, size=None, thresholds=True, without=())
+            size = methods_of(name, kind).size
+            geometry = Geometry("stretch", size, size)
+            chosen = choose(name, kind, round(TRAIN * IMAGES), geometry, thresholds=True, without=())
             cost = estimate(chosen, IMAGES, 3, 1, kind == SEGMENTATION, machine)
             methods = ", ".join([*chosen.baselines, *chosen.networks])
-            yield f"  {kind}, {chosen.size} pixels, {chosen.epochs} epochs, about {duration(cost.seconds)}: {methods}"
+            yield f"  {kind}, {size} pixels, {chosen.epochs} epochs, about {duration(cost.seconds)}: {methods}"
     where = f"{machine.words()} of this machine"
     yield f"Times are for {IMAGES} images and one seed on {where}; expect half to twice as much."
     yield f"The suites stand in {SUITES_FILE}, to which you can add your own."

@@ -50,9 +50,9 @@ class Looked:
     levels: tuple[float, float] | None = None
 
     @property
-    def largest_side(self) -> int:
-        """In pixels; 0 without images."""
-        return max((max(header.height, header.width) for header in self.headers), default=0)
+    def shapes(self) -> list[tuple[int, int]]:
+        """Height and width of every image that was opened."""
+        return [(header.height, header.width) for header in self.headers]
 
     @property
     def turned(self) -> int:

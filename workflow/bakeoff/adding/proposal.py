@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bakeoff.adding.flags import NONE
+from bakeoff.adding.geometry import Proposed
 from bakeoff.adding.looking import DISTANCE, Looked
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.entries import Addition, flow
@@ -305,11 +306,14 @@ def training_images(proposal: Proposal, reading: Reading) -> int:
     return count if isinstance(split["validation"], list) else round(count * (1 - VALIDATION))
 
 
-def data_entries(name: str, path: str, size: int, proposal: Proposal) -> list[Addition]:
+def data_entries(name: str, path: str, proposed: Proposed, proposal: Proposal) -> list[Addition]:
     """The data set and its task, as they are written."""
-    folder = {"path": path, "size": size, "duplicates": {"distance": DISTANCE}, **proposal.folder}
-    order = ("path", "format", "images", "masks", "labels", "size", "channels", "orientation", "levels", "classes",
-             "background", "ignore", "threshold", "objects", "empty_masks", "split", "group", "duplicates")  # fmt: skip
+    prepared = {"size": proposed.size, "geometry": proposed.geometry.kind, "duplicates": {"distance": DISTANCE}}
+    folder = {"path": path, **prepared, **proposal.folder}
+    order = (
+        *("path", "format", "images", "masks", "labels", "size", "geometry", "channels", "orientation", "levels"),
+        *("classes", "background", "ignore", "threshold", "objects", "empty_masks", "split", "group", "duplicates"),
+    )
     said = WRITTEN.format(name=name)
     return [
         Addition(
@@ -328,7 +332,8 @@ FOLDER_NOTES = {
     "format": "A reader in workflow/bakeoff/datasets/formats/.",
     "images": "Patterns of paths without suffix; what stands for {id} pairs a mask with its image.",
     "labels": "The table of labels, and its columns.",
-    "size": "Side in pixels of the square that images become.",
+    "size": "In pixels: the side of a square, or [height, width].",
+    "geometry": "How images become that: stretch, pad or crop; tile: they keep their size, networks see windows of it.",
     "channels": "1 for grey levels, 3 for RGB.",
     "levels": "Of images of more than 8 bits, the levels that become black and white.",
     "orientation": "as-stored, or upright: turned as the EXIF tag says.",

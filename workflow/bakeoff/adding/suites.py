@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.config.editing import load, plain
 from bakeoff.config.entries import Addition
 from bakeoff.config.messages import sentences
@@ -107,8 +108,10 @@ class Chosen:
     ----------
     suite
         Its name.
-    size
-        Side in pixels of the prepared images.
+    geometry
+        Of the prepared images.
+    windows
+        That networks learn from, by image.
     epochs
         Of every network.
     baselines, networks
@@ -116,7 +119,8 @@ class Chosen:
     """
 
     suite: str
-    size: int
+    geometry: Geometry
+    windows: float
     epochs: int
     baselines: Mapping[str, dict[str, Any]]
     networks: Mapping[str, SuiteNetwork]
@@ -152,13 +156,27 @@ def _known(path: Path, owner: str, name: str, known: Collection[str], section: s
         raise BakeoffError(f"{path}: '{owner}' names '{name}', which {section} does not have: add it there.")
 
 
+def methods_of(suite: str, kind: str) -> Methods:
+    """What a suite has for a kind of task.
+
+    Raises
+    ------
+    BakeoffError
+        If there is no such suite, or it has nothing for this kind of task.
+    """
+    methods: Methods | None = getattr(named(read_suites().suites, suite, "suite"), kind)
+    if methods is None:
+        raise BakeoffError(f"Suite '{suite}' has no methods for a {kind}: name another one with --suite.")
+    return methods
+
+
 def choose(
     suite: str,
     kind: str,
     training_images: int,
-    largest_side: int,
+    geometry: Geometry,
+    windows: float = 1.0,
     *,
-    size: int | None,
     thresholds: bool,
     without: Collection[str],
 ) -> Chosen:
@@ -170,10 +188,10 @@ def choose(
         segmentation or classification.
     training_images
         How many images networks will be trained on.
-    largest_side
-        Of the images, in pixels: they are not enlarged beyond it.
-    size
-        Side in pixels that a person asks for; None for the suite's.
+    geometry
+        Of the prepared images.
+    windows
+        That networks learn from, by image.
     thresholds
         Whether global thresholds can answer: masks have two classes, one of them the background.
     without
@@ -184,16 +202,14 @@ def choose(
     BakeoffError
         If there is no such suite, or it has nothing for this kind of task.
     """
-    catalogue = read_suites()
-    methods = getattr(named(catalogue.suites, suite, "suite"), kind)
-    if methods is None:
-        raise BakeoffError(f"Suite '{suite}' has no methods for a {kind}: name another one with --suite.")
+    catalogue, methods = read_suites(), methods_of(suite, kind)
     baselines = methods.baselines if kind == "classification" or thresholds else []
     networks = {name: catalogue.networks[name] for name in methods.networks}
     return Chosen(
         suite,
-        size or min(methods.size, max(32, -(-largest_side // 32) * 32)),
-        methods.passes(training_images),
+        geometry,
+        windows,
+        methods.passes(round(windows * training_images)),
         {name: catalogue.baselines[name].model_dump(exclude_none=True) for name in baselines},
         {name: network for name, network in networks.items() if network.entry.weights not in without},
     )

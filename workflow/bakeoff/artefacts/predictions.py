@@ -4,7 +4,7 @@ Masks: `predictions.csv` and `seedK/masks.npy`. Classes: `predictions.csv`, with
 `validation.csv`, the same of the images that chose each network, on which its probabilities can be calibrated.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ import pandas as pd
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import making
+from bakeoff.artefacts.ragged import Arrays, open_arrays, write_arrays
 
 # How far the probabilities of one image may add up to something else than 1: rounding, not a mistake.
 SUM_TOLERANCE = 1e-4
@@ -35,11 +36,12 @@ class Predictions:
         One row an image and seed, sorted by seed: `id` (str), `seed`, `foreground_fraction` (0 to 1), and for
         thresholds `thresholds`, `foreground` and `note` (str).
     masks
-        By seed, ascending: uint8 class indices, (images, height, width), memory-mapped, in the order of `ids`.
+        By seed, ascending: uint8 class indices, (images, height, width), memory-mapped, in the order of `ids`; `VOID`
+        in pads.
     """
 
     table: pd.DataFrame
-    masks: dict[int, np.ndarray]
+    masks: dict[int, Arrays]
 
     @property
     def ids(self) -> list[str]:
@@ -50,7 +52,7 @@ class Predictions:
 def write_predictions(
     folder: Path,
     ids: list[str],
-    masks_by_seed: dict[int, np.ndarray],
+    masks_by_seed: Mapping[int, Sequence[np.ndarray] | np.ndarray],
     extra: dict[str, list] | None = None,
 ) -> None:
     """Write `predictions.csv` and a folder `seedK` a seed, each whole or not at all.
@@ -62,7 +64,8 @@ def write_predictions(
     ids
         Ids of the test images, in the order of `index.csv`.
     masks_by_seed
-        uint8 class indices, (len(ids), height, width), by seed. A method without randomness has seed 0 alone.
+        uint8 class indices or, in pads, `VOID`, (height, width) for each of the ids, by seed. A method without
+        randomness has seed 0 alone.
     extra
         Further columns of `predictions.csv`, one value a row: all images of the first seed, then of the next.
 
@@ -72,8 +75,9 @@ def write_predictions(
         If masks are not uint8 or not one an id, or a column has the wrong length.
     """
     for seed, masks in masks_by_seed.items():
-        if masks.dtype != np.uint8 or masks.ndim != 3 or len(masks) != len(ids):
-            raise ValueError(f"Masks of seed {seed} are {masks.dtype} {masks.shape}, not uint8 ({len(ids)}, H, W).")
+        kinds = {(mask.dtype.name, mask.ndim) for mask in masks}
+        if kinds != {("uint8", 2)} or len(masks) != len(ids):
+            raise ValueError(f"{len(masks)} masks of seed {seed} are {kinds}, not uint8 (H, W) for {len(ids)} images.")
     seeds = sorted(masks_by_seed)
     columns = {
         "id": ids * len(seeds),
@@ -86,7 +90,7 @@ def write_predictions(
     folder.mkdir(parents=True, exist_ok=True)
     for seed, masks in masks_by_seed.items():
         with atomic_folder(folder / f"seed{seed}") as beside:
-            np.save(beside / "masks.npy", masks, allow_pickle=False)
+            write_arrays(beside / "masks.npy", masks)
     # Last, so that a table never speaks of masks that are not there.
     write_text(folder / "predictions.csv", table.to_csv(index=False, float_format="%.6f"))
 
@@ -116,15 +120,15 @@ def read_predictions(folder: Path) -> Predictions:
     return predictions
 
 
-def _foreground_fraction(masks: np.ndarray) -> np.ndarray:
+def _foreground_fraction(masks: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     return np.array([np.count_nonzero(mask) / mask.size for mask in masks])
 
 
-def _read_masks(path: Path) -> np.ndarray:
+def _read_masks(path: Path) -> Arrays:
     if not path.is_file():
         raise BakeoffError(f"{path} is missing: run `{making(path, force=True)}`.")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return open_arrays(path)
     except (ValueError, EOFError) as error:  # cut short, or not an array of plain numbers
         raise BakeoffError(f"{path} cannot be read ({error}): run `{making(path, force=True)}`.") from error
 

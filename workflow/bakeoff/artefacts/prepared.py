@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry, Region, geometry_of
 from bakeoff.artefacts.mask_score import OBJECTS, MaskScore, mask_score
+from bakeoff.artefacts.ragged import Arrays, open_arrays
 from bakeoff.artefacts.void import VOID as VOID
 
 
@@ -25,7 +27,9 @@ class Prepared:
     folder
         `data/prepared/NAME`.
     images
-        uint8, (n, height, width, channels), values 0 to 255, memory-mapped.
+        uint8, (n, height, width, channels), values 0 to 255, memory-mapped. Height and width may differ between
+        images where `geometry` is tiled: then these are `bakeoff.artefacts.ragged.Ragged`, and so are masks and
+        objects.
     masks
         uint8 class indices or `VOID`, (n, height, width), memory-mapped; None for a data set without masks.
     index
@@ -36,8 +40,8 @@ class Prepared:
     """
 
     folder: Path
-    images: np.ndarray
-    masks: np.ndarray | None
+    images: Arrays
+    masks: Arrays | None
     index: pd.DataFrame
     about: dict[str, Any]
 
@@ -53,13 +57,46 @@ class Prepared:
         return index
 
     @cached_property
-    def objects(self) -> np.ndarray | None:
+    def geometry(self) -> Geometry:
+        """What was made of the images' heights and widths."""
+        return geometry_of(self.about)
+
+    @property
+    def channels(self) -> int:
+        """Of every image."""
+        return int(self.about["channels"])
+
+    def original(self, row: int) -> tuple[int, int]:
+        """Height and width of an image before it was prepared."""
+        return int(self.index["original_height"].iloc[row]), int(self.index["original_width"].iloc[row])
+
+    def region(self, row: int) -> Region:
+        """Rows and columns of a prepared image that show it: all but pads."""
+        if self.geometry.kind != "pad":
+            return slice(None), slice(None)
+        return self.geometry.shown(*self.original(row))
+
+    def without_pads(self, mask: np.ndarray, row: int) -> np.ndarray:
+        """The mask of a prepared image with `VOID` in its pads."""
+        return mask if self.geometry.kind != "pad" else self.geometry.without_pads(mask, *self.original(row))
+
+    def shown(self, row: int) -> np.ndarray:
+        """A prepared image without pads, uint8 (height, width, channels)."""
+        image: np.ndarray = self.images[row][self.region(row)]
+        return image
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """All prepared images without pads: views, of which nothing is read yet."""
+        return [self.shown(row) for row in range(len(self.index))]
+
+    @cached_property
+    def objects(self) -> Arrays | None:
         """Numbers of the single objects, uint16 (n, height, width), 0 where there is none, memory-mapped; None of a
         data set whose objects are not told apart."""
         if not self.about.get("objects"):
             return None
-        numbers: np.ndarray = np.load(self.folder / "objects.npy", mmap_mode="r", allow_pickle=False)
-        return numbers
+        return open_arrays(self.folder / "objects.npy")
 
     @property
     def foreground_classes(self) -> list[str]:
@@ -113,7 +150,7 @@ class Prepared:
         """Index of every image's class among `targets(target)`, int64, (n,)."""
         return np.searchsorted(self.targets(target), self.index[target].to_numpy(str)).astype(np.int64)
 
-    def true_masks(self) -> np.ndarray:
+    def true_masks(self) -> Arrays:
         """The masks of a data set that has some.
 
         Raises
@@ -126,7 +163,7 @@ class Prepared:
         return self.masks
 
 
-def open_images(data: Prepared, folder: Path | None, fold: int) -> np.ndarray:
+def open_images(data: Prepared, folder: Path | None, fold: int) -> Arrays:
     """Pictures of a data set in the order of its index, memory-mapped: its own, or those made of them.
 
     Parameters
@@ -138,7 +175,7 @@ def open_images(data: Prepared, folder: Path | None, fold: int) -> np.ndarray:
 
     Returns
     -------
-    ndarray
+    Arrays
         uint8, (n, height, width, channels).
 
     Raises
@@ -223,8 +260,8 @@ def open_prepared(folder: Path) -> Prepared:
     masks = folder / "masks.npy"
     return Prepared(
         folder=folder,
-        images=np.load(folder / "images.npy", mmap_mode="r"),
-        masks=np.load(masks, mmap_mode="r") if masks.is_file() else None,
+        images=open_arrays(folder / "images.npy"),
+        masks=open_arrays(masks) if masks.is_file() else None,
         index=_read_index(folder / "index.csv"),
         about=json.loads((folder / "dataset.json").read_text()),
     )

@@ -88,6 +88,8 @@ class Classifier:
         As for `extract_features`.
     shape
         (height, width, channels) of the training images.
+    geometry
+        How they became so large; see `bakeoff.artefacts.geometry`.
     """
 
     estimator: ClassifierMixin
@@ -95,6 +97,7 @@ class Classifier:
     features: str
     side: int
     shape: tuple[int, int, int]
+    geometry: str
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Probability of each class, float64, (n, classes), of n images, uint8, (height, width, channels).

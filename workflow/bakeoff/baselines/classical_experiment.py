@@ -88,8 +88,9 @@ def fit(
                 seconds_of_fit = time.perf_counter() - began
                 log.info("%s", "; ".join([f"{_run(name, seed, fold)}: fitted in {seconds_of_fit:.1f} s", *remarks]))
                 path = models / f"{run_name(seed, fold.number, len(folds))}.skops"
-                shape = data.images.shape[1:]
-                save_classifier(path, Classifier(estimator, classes, settings["features"], settings["side"], shape))
+                shape, kind = data.images[0].shape, data.geometry.kind
+                seen = Classifier(estimator, classes, settings["features"], settings["side"], shape, kind)
+                save_classifier(path, seen)
                 about = {
                     "experiment": name,
                     "dataset": data.about["name"],

@@ -71,13 +71,13 @@ def fixed_class(foreground: str | int, classes: int) -> int:
 
 def foreground_masks(
     images: Sequence[np.ndarray], thresholds: np.ndarray, foreground: np.ndarray, index: int = 1
-) -> np.ndarray:
+) -> list[np.ndarray]:
     """Masks of the pixels whose grey level is in the foreground's class.
 
     Parameters
     ----------
     images
-        n pictures of one size: uint8 grey levels, (height, width).
+        n pictures: uint8 grey levels, (height, width).
     thresholds
         (n, classes - 1), or NaN where there is none, which makes a picture background.
     foreground
@@ -87,11 +87,8 @@ def foreground_masks(
 
     Returns
     -------
-    numpy.ndarray
-        uint8, (n, height, width), 0 and `index`.
+    list of numpy.ndarray
+        uint8, (height, width) each, 0 and `index`.
     """
     chosen = np.where(class_of_level(thresholds) == foreground[:, None], index, 0).astype(np.uint8)
-    masks = np.empty((len(images), *images[0].shape), np.uint8)
-    for image, lookup, mask in zip(images, chosen, masks, strict=True):
-        cv2.LUT(image, lookup, dst=mask)
-    return masks
+    return [cv2.LUT(image, lookup) for image, lookup in zip(images, chosen, strict=True)]

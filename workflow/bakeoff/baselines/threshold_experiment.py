@@ -69,7 +69,8 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
         "foreground": foreground.tolist(),
         "note": ["" if ok else "no threshold found: all background" for ok in found],
     }
-    write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: masks}, extra)
+    shown = [data.without_pads(mask, row) for row, mask in zip(test, masks, strict=True)]
+    write_predictions(folder, data.index["id"].iloc[test].tolist(), {0: shown}, extra)
     cost = {
         "parameters": 0,
         "multiply_adds": None,
@@ -91,8 +92,8 @@ def _predict(
     rows: np.ndarray,
     counts: np.ndarray,
     index: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thresholds (n, classes - 1), class taken for foreground (n,) and masks (n, H, W) of the images at `rows`."""
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Thresholds (n, classes - 1), class taken for foreground (n,) and masks (H, W) of the images at `rows`."""
     thresholds = find_thresholds(counts, settings)
     if settings["foreground"] == "oracle":
         foreground = class_dice(thresholds, *_answered_and_inside(data, rows, index)).argmax(axis=1)
@@ -106,7 +107,7 @@ def _predict(
 
 def _predict_alone(data: Prepared, settings: dict[str, Any], trained: np.ndarray | None, row: int, index: int) -> None:
     # Of a single image the histogram is part of the work; of all together it was made once for all thresholds.
-    counts = histogram(grey(data.images[row]))[None].astype(data.histograms.dtype)
+    counts = histogram(grey(data.shown(row)))[None].astype(data.histograms.dtype)
     _predict(data, settings, trained, np.array([row]), counts, index)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bakeoff.artefacts.geometry import geometry_of
 from bakeoff.artefacts.prepared import Fold
 
 FOLDER = Path(__file__).parent
@@ -313,10 +314,11 @@ def _intended(settings: Mapping[str, Any], note: str) -> str:
 def _limits(
     method: Mapping[str, Any], about: Mapping[str, Any], metrics: Mapping[str, Any], audit: Mapping[str, Any]
 ) -> list[str]:
+    geometry = geometry_of(about)
     found = [
         f"It was scored on {metrics['images']} images of one data set. Nothing is known about other cameras, places "
         "and subjects.",
-        f"Its input has {about['size']} x {about['size']} pixels: smaller details are lost, and proportions change.",
+        f"Images are {geometry.words()}{'' if geometry.tiled else ': smaller details are lost'}.",
     ]
     if method["kind"] == "network" and metrics["seeds"] == 1:
         found.append("It was trained once: the intervals do not say what another seed would give.")

@@ -201,8 +201,8 @@ class DataState:
                 faults.append(f"{here} of {values} values of '{label}'")
         if wanted == "official" and not all(file["official"] for file in self.about["provenance"]["files"]):
             faults.append("a mirror's copies and not the official bytes")
-        if size is not None and self.about["size"] < size:
-            faults.append(f"smaller images, {self.about['size']} pixels where {size} were published")
+        if size is not None and (side := min(self.about["size"])) < size:
+            faults.append(f"smaller images, {side} pixels where {size} were published")
         return faults
 
 

@@ -121,6 +121,10 @@ def _wrong_data(config: Config) -> Iterable[str]:
                 yield f"{before} and {section} both have '{name}': rename one."
 
 
+def _tiled(config: Config, dataset: str) -> bool:
+    return dataset in config.folders and config.folders[dataset].geometry == "tile"
+
+
 def _wrong_tasks(config: Config) -> Iterable[str]:
     used = {*config.experiments.baselines, *(network.task for network in config.networks.values())}
     for name, task in config.tasks.items():
@@ -129,6 +133,11 @@ def _wrong_tasks(config: Config) -> Iterable[str]:
         read = folder is not None or (
             task.dataset in config.datasets and config.datasets[task.dataset].source in _sources()
         )
+        if task.target and _tiled(config, task.dataset):
+            yield (
+                f"folders.{task.dataset}.geometry is tile, which is for masks, and task '{name}' predicts "
+                f"'{task.target}': make it stretch, pad or crop."
+            )
         if task.target and read:
             yield from _unknown(f"tasks.{name}.target", task.target, _targets(config, task.dataset), "label")
         if isinstance(task.score, ClassScore) and read and (classes := _classes(config, task.dataset)):
@@ -262,6 +271,8 @@ def _wrong_derived(config: Config, key: str, derived: Derived) -> Iterable[str]:
     yield from _unknown(f"{key}.dataset", derived.dataset, config.dataset_names(), "data set")
     if derived.dataset not in config.dataset_names():
         return
+    if _tiled(config, derived.dataset):
+        yield f"{key}.dataset is '{derived.dataset}', whose geometry is tile: make that stretch, pad or crop."
     if derived.masks == derived.dataset:
         if derived.variant not in ("true", "shuffled"):
             yield f"{key}.variant is '{derived.variant}', and its masks are the true ones: make it true or shuffled."

@@ -23,6 +23,7 @@ MAX_SEEDS = 5
 Profile = Literal["sample", "small", "full"]
 Share = Annotated[float, Field(ge=0, le=1, strict=False)]
 Size = Annotated[int, Field(ge=16, le=4096)]
+Sides = Size | Annotated[list[Size], Field(min_length=2, max_length=2)]
 Seeds = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
 # DVC addresses a stage by it, and files and pages are called by it.
 Name = Annotated[str, Field(pattern=NAME)]
@@ -263,7 +264,11 @@ class Folder(Section):
         A module of `bakeoff.datasets.formats`: `pairs` (images and mask files), `classes` (a folder a class), `table`
         (a table of labels), or an annotation format.
     size
-        Side in pixels of the square that images become.
+        Side in pixels of the square that images become, or its height and width.
+    geometry
+        `stretch` to `size`, whatever the proportions; `pad`: scaled to fit into it, and padded, where pads count
+        nowhere; `crop`: scaled to cover it, and cropped; `tile`, of masks: images keep their size, and networks look at
+        overlapping windows of `size`.
     channels
         1 for grey levels, 3 for RGB.
     duplicates
@@ -313,9 +318,10 @@ class Folder(Section):
 
     path: str
     format: str
-    size: Size
+    size: Sides
     channels: Literal[1, 3]
     duplicates: Duplicates
+    geometry: Literal["stretch", "pad", "crop", "tile"] = "stretch"
     images: str | None = None
     masks: str | None = None
     classes: Annotated[list[str], Field(min_length=2)] | dict[str, ClassValue] | None = None

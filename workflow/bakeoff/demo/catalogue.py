@@ -97,16 +97,6 @@ class DemoTask:
         """Names of the classes; of masks the first is the background."""
         return self.data.classes if self.target is None else self.data.targets(self.target)
 
-    @property
-    def size(self) -> int:
-        """Side of a prepared picture in pixels."""
-        return int(self.data.images.shape[1])
-
-    @property
-    def channels(self) -> int:
-        """1 for grey pictures, 3 for RGB."""
-        return int(self.data.images.shape[3])
-
     @cached_property
     def tested(self) -> dict[str, int]:
         """Row in the prepared arrays, by id, of every test image of fold 0: its networks were not trained on them."""
@@ -120,7 +110,7 @@ class DemoTask:
         return [ids[place] for place in sorted(drawn.tolist())]
 
     def example(self, id_: str) -> np.ndarray:
-        """Prepared picture of a test image, uint8 (size, size, channels).
+        """Prepared picture of a test image, uint8 (height, width, channels).
 
         Raises
         ------
@@ -131,8 +121,12 @@ class DemoTask:
             raise BakeoffError(f"'{id_}' is not a test image of {self.name}: choose one of its examples.")
         return np.asarray(self.data.images[self.tested[id_]])
 
+    def original(self, id_: str) -> tuple[int, int]:
+        """Height and width of a test image before it was prepared."""
+        return self.data.original(self.tested[id_])
+
     def true_mask(self, id_: str) -> np.ndarray | None:
-        """True class indices of a test image, uint8 (size, size); None of a task without masks."""
+        """True class indices of a test image, uint8 (height, width); None of a task without masks."""
         return None if self.target is not None else np.asarray(self.data.true_masks()[self.tested[id_]])
 
     def true_label(self, id_: str) -> str | None:
@@ -177,7 +171,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
         ranked_by=config.task(name)["score"],
         data=data,
         split=split,
-        detector=detector_of_task(project.root, name, data.images.shape[1], data.images.shape[3]),
+        detector=detector_of_task(project.root, name, data.geometry, data.channels),
         methods=_methods(labels, own),
         ranked=set(own) <= set(labels),
         masks=settings.target is None or any(each["segmenter"] for each in own.values()),
@@ -244,8 +238,9 @@ def task_values(task: DemoTask) -> dict[str, Any]:
         "kind": task.kind,
         "target": task.target,
         "classes": task.classes,
-        "size": task.size,
-        "channels": task.channels,
+        "geometry": task.data.geometry.kind,
+        "size": task.data.about["size"],
+        "channels": task.data.channels,
         "synthetic": bool(task.data.about["synthetic"]),
         "note": task.note,
         "methods": [

@@ -1,14 +1,14 @@
 """Predictions of several methods for one picture."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import Undecodable, resize_image
+from bakeoff.datasets.preparation.decode import Undecodable, frame_image
 from bakeoff.demo.catalogue import DemoTask, Method
 from bakeoff.evaluation.out_of_distribution import THRESHOLD
 from bakeoff.evaluation.scores import scored_alone
@@ -31,9 +31,11 @@ class Picture:
     shown
         As it is shown, uint8 (H, W, channels).
     prepared
-        As the methods see it, uint8 (size, size, channels).
+        As the methods see it, uint8 (height, width, channels).
     true_mask, true_label
         Of a test image.
+    original
+        Height and width before it was prepared; None where these are those of `prepared`.
     """
 
     name: str
@@ -41,6 +43,12 @@ class Picture:
     prepared: np.ndarray
     true_mask: np.ndarray | None = None
     true_label: str | None = None
+    original: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`original`."""
+        return self.original or (self.prepared.shape[0], self.prepared.shape[1])
 
 
 @dataclass(frozen=True)
@@ -114,13 +122,14 @@ def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
         If the file is no image that can be used.
     """
     try:
-        pixels = open_picture(path, task.channels, levels=task.levels)
+        pixels = open_picture(path, task.data.channels, levels=task.levels)
     except Undecodable as error:
         reason = str(error).rstrip(".")
         raise BakeoffError(
             f"{name} cannot be read as an image ({reason}): upload a PNG, JPEG, TIFF, WebP, BMP or GIF."
         ) from None
-    return Picture(name, pixels, resize_image(pixels, task.size))
+    geometry, original = task.data.geometry, pixels.shape[:2]
+    return Picture(name, pixels[geometry.seen(*original)], frame_image(pixels, geometry), original=original)
 
 
 def picture_of_example(task: DemoTask, id_: str) -> Picture:
@@ -131,8 +140,10 @@ def picture_of_example(task: DemoTask, id_: str) -> Picture:
     BakeoffError
         If there is none of that id.
     """
-    prepared = task.example(id_)
-    return Picture(id_, prepared, prepared, task.true_mask(id_), task.true_label(id_))
+    prepared, original = task.example(id_), task.original(id_)
+    region, mask = task.data.geometry.shown(*original), task.true_mask(id_)
+    true_mask = None if mask is None else mask[region]
+    return Picture(id_, prepared[region], prepared, true_mask, task.true_label(id_), original)
 
 
 def chosen_methods(task: DemoTask, experiments: Sequence[str]) -> list[Method]:
@@ -178,13 +189,16 @@ def compare(
 
 
 def _score(task: DemoTask, picture: Picture) -> float | None:
-    return None if task.detector is None else float(task.detector.scores(picture.prepared[None])[0])
+    shown = picture.prepared[task.data.geometry.shown(*picture.size)]
+    return None if task.detector is None else float(task.detector.scores([shown])[0])
 
 
 def _outcome(task: DemoTask, picture: Picture, method: Method, get: Callable[[str], Predictor]) -> Outcome:
     try:
         predictor = get(method.experiment)
-        [answer] = predictor.predict(picture.prepared[None])
+        [answer] = predictor.predict([picture.prepared], [picture.size])
+        if answer.mask is not None:
+            answer = replace(answer, mask=answer.mask[task.data.geometry.shown(*picture.size)])
     except BakeoffError as error:
         return Outcome(method, [], [], None, words=str(error))
     score = None
@@ -199,7 +213,7 @@ def as_values(comparison: Comparison, mask_uri: Callable[[np.ndarray], str]) -> 
     Parameters
     ----------
     mask_uri
-        Makes class indices, uint8 (size, size), a data URI.
+        Makes class indices, uint8 (height, width), a data URI.
     """
     picture = comparison.picture
     return {

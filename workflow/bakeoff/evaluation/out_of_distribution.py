@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry, geometry_of
 from bakeoff.artefacts.grey_levels import grey
 
 # An image is out of distribution if its score is above this: fewer than 1 % of the validation images are as far away.
@@ -31,6 +32,8 @@ THRESHOLD = 0.99
 FILE = "out_of_distribution.json"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SCALES = 4
+# Larger pictures are made so large before they are described, which bounds the memory that this takes.
+LARGEST_SIDE = 1024
 THUMBNAIL, COLOUR_THUMBNAIL = 6, 3
 # Significant digits that are stored.
 DIGITS = 6
@@ -42,7 +45,7 @@ class Detector:
 
     Attributes
     ----------
-    size, channels
+    geometry, channels
         Of the pictures.
     mean, spread
         Of the training images' descriptors, float64 (d,) each; `spread` is their standard deviation.
@@ -52,7 +55,7 @@ class Detector:
         Distances of the validation images, float64, ascending.
     """
 
-    size: int
+    geometry: Geometry
     channels: int
     mean: np.ndarray
     spread: np.ndarray
@@ -60,23 +63,26 @@ class Detector:
     held_out: np.ndarray
 
     def distances(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
-        """Mahalanobis distances, float64 (n,), of prepared pictures: uint8, (size, size, channels)."""
+        """Mahalanobis distances, float64 (n,), of prepared pictures without pads: uint8, (H, W, channels)."""
         deviations = (descriptors(pictures) - self.mean) / self.spread
         squares = np.einsum("nd,de,ne->n", deviations, self.precision, deviations)
         return np.sqrt(np.maximum(squares, 0))
 
-    def scores(self, pictures: np.ndarray) -> np.ndarray:
+    def scores(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
         """Out-of-distribution scores, float64 (n,): the share of the validation images that are nearer."""
         return np.searchsorted(self.held_out, self.distances(pictures)) / len(self.held_out)
 
 
 def descriptors(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Descriptors, float64 (n, 47) or, with colours, (n, 70), of prepared pictures: uint8, (size, size, channels)."""
+    """Descriptors, float64 (n, 47) or, with colours, (n, 70), of prepared pictures without pads, uint8 (H, W, C)."""
     described = [_descriptor(picture) for picture in pictures]
     return np.array(described).reshape(len(described), -1)
 
 
 def _descriptor(picture: np.ndarray) -> np.ndarray:
+    if (largest := max(picture.shape[:2])) > LARGEST_SIDE:
+        size = [max(1, round(side * LARGEST_SIDE / largest)) for side in picture.shape[1::-1]]
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], picture.shape[2])
     levels = grey(picture).astype(np.float32) / 255
     parts = [np.quantile(levels, QUANTILES), _edge_energy(levels), _thumbnail(levels, THUMBNAIL)]
     return np.concatenate([*parts, *_colours(picture)])
@@ -112,22 +118,29 @@ def _area(levels: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(levels, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def fit_detector(images: np.ndarray, train: Sequence[int] | np.ndarray, validation: Sequence[int] | np.ndarray) -> dict:
+def fit_detector(
+    images: Sequence[np.ndarray] | np.ndarray,
+    train: Sequence[int] | np.ndarray,
+    validation: Sequence[int] | np.ndarray,
+    geometry: Geometry,
+) -> dict:
     """The contents of `out_of_distribution.json`, to be read by `read_detector`.
 
     Parameters
     ----------
     images
-        Prepared pictures, uint8 (n, size, size, channels), possibly a memory map.
+        Prepared pictures without pads, uint8 (height, width, channels), possibly memory maps.
     train, validation
         Rows of the training images, at least two, and of those that distances are compared with, at
         least one. Of a cross-validation those of its first fold.
+    geometry
+        Of the data set.
 
     Returns
     -------
     dict
-        Plain values: `size, channels, mean, spread, precision` (upper triangle, row by row), `held_out, shrinkage,
-        train_images`.
+        Plain values: `size, geometry, channels, mean, spread, precision` (upper triangle, row by row), `held_out,
+        shrinkage, train_images`.
     """
     from sklearn.covariance import ledoit_wolf
 
@@ -139,8 +152,9 @@ def fit_detector(images: np.ndarray, train: Sequence[int] | np.ndarray, validati
     # Very few, equal images have no covariance.
     precision = np.linalg.inv(covariance + 1e-6 * np.eye(len(mean)))
     fitted: dict[str, Any] = {
-        "size": images.shape[1],
-        "channels": images.shape[3],
+        "size": [geometry.height, geometry.width],
+        "geometry": geometry.kind,
+        "channels": images[train[0]].shape[-1],
         "train_images": len(train),
         "shrinkage": _short(np.array([shrinkage]))[0],
         "mean": _short(mean),
@@ -173,7 +187,7 @@ def read_detector(path: Path) -> Detector | None:
         raise BakeoffError(f"{path} cannot be read ({error}): evaluate the task again.") from None
 
 
-def detector_of_task(root: Path, task: str, size: int, channels: int) -> Detector | None:
+def detector_of_task(root: Path, task: str, geometry: Geometry, channels: int) -> Detector | None:
     """The detector of a task, for its prepared pictures; None where the task was not evaluated.
 
     Parameters
@@ -182,19 +196,19 @@ def detector_of_task(root: Path, task: str, size: int, channels: int) -> Detecto
         The clone: the folder of `results`.
     task
         Its name in the configuration.
-    size, channels
+    geometry, channels
         Of the pictures that are to be scored.
 
     Raises
     ------
     BakeoffError
-        If the file is damaged, or was made of pictures of another size or number of channels.
+        If the file is damaged, or was made of pictures of another geometry or number of channels.
     """
     path = root / "results" / "evaluation" / task / FILE
     detector = read_detector(path)
-    if detector and (detector.size, detector.channels) != (size, channels):
+    if detector and (detector.geometry, detector.channels) != (geometry, channels):
         raise BakeoffError(
-            f"{path} was made of pictures of another size or number of channels than {task} has now: "
+            f"{path} was made of pictures of another geometry or number of channels than {task} has now: "
             f"run `dvc repro evaluate@{task}`."
         )
     return detector
@@ -206,7 +220,7 @@ def parse_detector(fitted: dict[str, Any]) -> Detector:
     upper = np.zeros((len(mean), len(mean)))
     upper[np.triu_indices(len(mean))] = fitted["precision"]
     return Detector(
-        size=fitted["size"],
+        geometry=geometry_of(fitted),
         channels=fitted["channels"],
         mean=mean,
         spread=np.array(fitted["spread"], float),

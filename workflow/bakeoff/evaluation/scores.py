@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.mask_score import MaskScore
+from bakeoff.artefacts.ragged import Arrays, shapes_of
 from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.bootstrap import (
     BOUNDS,
@@ -100,8 +101,8 @@ class _Measured(NamedTuple):
 
 
 def score_masks(
-    truth: np.ndarray,
-    predictions: Sequence[np.ndarray],
+    truth: Arrays,
+    predictions: Sequence[Arrays],
     *,
     classes: Sequence[str] = TWO_CLASSES,
     scored: Sequence[int] = FOREGROUND,
@@ -112,9 +113,9 @@ def score_masks(
     Parameters
     ----------
     truth
-        uint8 class indices or `VOID`, (images, height, width).
+        uint8 class indices or `VOID`, (height, width) of each image.
     predictions
-        Each like `truth`, without void: one a seed, or one a method.
+        Each like `truth`, without void but where the truth is: one a seed, or one a method.
     classes
         Names of the classes, two or more, in the order of their indices.
     scored
@@ -133,8 +134,8 @@ def score_masks(
         If a prediction's shape is not the truth's, or an index is no class.
     """
     for prediction in predictions:
-        if prediction.shape != truth.shape:
-            raise ValueError(f"Truth {truth.shape} and prediction {prediction.shape} differ in shape.")
+        if shapes_of(prediction) != shapes_of(truth):
+            raise ValueError(f"Truth {shapes_of(truth)} and prediction {shapes_of(prediction)} differ in shape.")
     with ThreadPoolExecutor(threads) as pool:
         images = zip(truth, *predictions, strict=True)
         measured = list(pool.map(lambda image: _measure(image[0], image[1:], len(classes), scored), images))

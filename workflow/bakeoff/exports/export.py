@@ -17,8 +17,12 @@ from torch import Tensor, nn
 
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name
+from bakeoff.artefacts.ragged import Arrays, of_one_size
+from bakeoff.artefacts.void import VOID
+from bakeoff.artefacts.windows import central
 from bakeoff.cards.notes import medical_note
 from bakeoff.evaluation.paired import compare_paired
 from bakeoff.evaluation.scores import scored_alone
@@ -140,7 +144,7 @@ def _export_network(
 ) -> dict[str, Any]:
     """Write one network, and compare its answers with torch's."""
     network, description = load_network(trained.path)
-    pictures = open_images(data, images, trained.fold.number)
+    pictures = _whole(open_images(data, images, trained.fold.number), data.geometry)
     _check_data(trained.path, description, data, pictures)
     path = folder / f"{trained.path.stem}.onnx"
     write_onnx(network, description, path, {**facts, "weights_sha256": _sha256(trained.path)})
@@ -178,6 +182,13 @@ def _check_data(path: Path, description: Description, data: Prepared, pictures: 
     classes = data.classes if description.target is None else data.targets(description.target)
     if (description.in_channels, description.classes) != (pictures.shape[-1], classes):
         raise BakeoffError(f"{path} was trained for other channels or classes than {data.folder} has: train again.")
+
+
+def _whole(arrays: Arrays, geometry: Geometry, outside: int = 0) -> np.ndarray:
+    """Images or masks of one size; where networks look at windows, the window in the middle of each."""
+    if geometry.tiled:
+        return np.stack([central(each, geometry, outside) for each in arrays])
+    return of_one_size(arrays)
 
 
 def spread(rows: np.ndarray, most: int) -> np.ndarray:
@@ -219,7 +230,7 @@ def write_onnx(network: nn.Module, description: Description, path: Path, facts: 
         If what the network computes depends on more than the shape of its input, such as a decision in Python.
     """
     network.eval()
-    example = torch.zeros(2, description.in_channels, description.size, description.size)
+    example = torch.zeros(2, description.in_channels, *description.size)
     with torch.no_grad():
         outputs = network(example)
     heads = sorted(outputs) if isinstance(outputs, dict) else [_head_of(outputs)]
@@ -442,7 +453,7 @@ def _export_int8(
     scores: dict[str, dict[int, list[np.ndarray]]] = {"fp32": {}, "int8": {}}
     files: list[dict[str, Any]] = []
     for trained in networks:
-        pictures = open_images(data, images, trained.fold.number)
+        pictures = _whole(open_images(data, images, trained.fold.number), data.geometry)
         fp32, int8 = (folder / f"{trained.path.stem}{suffix}.onnx" for suffix in ("", "-int8"))
         quantise(fp32, int8, pictures[spread(trained.fold.train, CALIBRATION_IMAGES)])
         tested = spread(trained.fold.test, INT8_IMAGES)
@@ -471,12 +482,13 @@ def _scores(
     network: OnnxNetwork, pictures: np.ndarray, rows: np.ndarray, data: Prepared, score: MaskScore
 ) -> np.ndarray:
     """The task's score of masks, or whether the class is right, float64 (rows,)."""
-    parts = []
+    parts, masks = [], None if data.masks is None else _whole(data.masks, data.geometry, VOID)
     for start in range(0, len(rows), IMAGES_AT_A_TIME):
         some = rows[start : start + IMAGES_AT_A_TIME]
         if (target := network.description["target"]) is not None:
             parts.append(network.probabilities(pictures[some]).argmax(axis=1) == data.labels(target)[some])
         else:
-            pairs = zip(data.true_masks()[some], network.masks(pictures[some]), strict=True)
+            assert masks is not None  # of a segmentation
+            pairs = zip(masks[some], network.masks(pictures[some]), strict=True)
             parts.append(np.array([scored_alone(truth, mask, len(data.classes), score) for truth, mask in pairs]))
     return np.concatenate(parts).astype(np.float64)

@@ -84,6 +84,11 @@ class OnnxNetwork:
         """Class indices, uint8 (n, height, width), of pictures, uint8 (n, height, width, channels); see `logits`."""
         return class_indices(self._logits(pictures, [self._head("mask")])["mask"]).astype(np.uint8)
 
+    def mask_probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """Probability of every class of every pixel, float32 (n, classes, height, width), of pictures, uint8 (n,
+        height, width, channels); see `logits`."""
+        return probabilities(self._logits(pictures, [self._head("mask")])["mask"])
+
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
         """Probability of every class, float32 (n, classes), of pictures, uint8 (n, height, width, channels).
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from bakeoff.artefacts.atomic import storage_errors, write_text
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import Undecodable, is_turned, resize_classes, resize_image
+from bakeoff.datasets.preparation.decode import Undecodable, frame_classes, frame_image, is_turned
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
 from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
 from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
@@ -93,7 +94,7 @@ def predict_pictures(
     drawings = [out / name for name in ("masks", "overlays")]
     files = find_pictures(paths, leave_out=drawings)
     truths = None if masks is None else _match_masks(masks, files)
-    detector = detector_of_task(root, predictor.task, predictor.size, predictor.channels)
+    detector = detector_of_task(root, predictor.task, predictor.geometry, predictor.channels)
     if predictor.note:
         log.warning("%s", predictor.note)
     with storage_errors(out):
@@ -103,9 +104,9 @@ def predict_pictures(
     pictures = _read(files, predictor, truths, upright=not as_stored, failures=failures)
     with _table(out, predictor, json_lines) as write:
         for some in _batches(pictures, batch, WAITING_BYTES):
-            stacked = np.stack([each.prepared for each in some])
-            scores = detector.scores(stacked).tolist() if detector else [None] * len(some)
-            for each, answer, score in zip(some, _predict(predictor, some, stacked), scores, strict=True):
+            shown = (each.prepared[predictor.geometry.shown(each.height, each.width)] for each in some)
+            scores = detector.scores(shown).tolist() if detector else [None] * len(some)
+            for each, answer, score in zip(some, _predict(predictor, some), scores, strict=True):
                 write({**_line(predictor, each, answer, score), **_draw(out, predictor, each, answer)})
     about = json.dumps(
         _about(predictor, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
@@ -197,12 +198,12 @@ def _read(
             failures[str(path)] = str(error)
             continue
         height, width = pixels.shape[:2]
-        prepared = resize_image(pixels, predictor.size)
+        prepared = frame_image(pixels, predictor.geometry)
         yield _Opened(path, name, height, width, prepared, pixels if predictor.mask_classes else None, truth)
 
 
 def _truth(masks: list[Path], shape: tuple[int, ...], predictor: Predictor) -> np.ndarray:
-    """The mask given with a picture, uint8 (size, size)."""
+    """The mask given with a picture, uint8, as large as the prepared picture."""
     if len(masks) != 1:
         raise Undecodable(f"the folder of masks holds {len(masks)} masks of that name")
     try:
@@ -213,7 +214,7 @@ def _truth(masks: list[Path], shape: tuple[int, ...], predictor: Predictor) -> n
         raise Undecodable(
             f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels and the image {shape[1]} x {shape[0]}"
         )
-    return resize_classes(mask, len(predictor.mask_classes), predictor.size)
+    return frame_classes(mask, len(predictor.mask_classes), predictor.geometry)
 
 
 def _batches(pictures: Iterable[_Opened], count: int, limit: int) -> Iterator[list[_Opened]]:
@@ -230,11 +231,12 @@ def _batches(pictures: Iterable[_Opened], count: int, limit: int) -> Iterator[li
         yield some
 
 
-def _predict(predictor: Predictor, some: list[_Opened], pictures: np.ndarray) -> list[Answer]:
+def _predict(predictor: Predictor, some: list[_Opened]) -> list[Answer]:
+    pictures, originals = [each.prepared for each in some], [(each.height, each.width) for each in some]
     truths = [each.truth for each in some if each.truth is not None]
     if truths and isinstance(predictor, CascadePredictor):
-        return predictor.predict(pictures, np.stack(truths))
-    return predictor.predict(pictures)
+        return predictor.predict(pictures, originals, np.stack(truths))
+    return predictor.predict(pictures, originals)
 
 
 def _line(predictor: Predictor, picture: _Opened, answer: Answer, score: float | None) -> dict[str, Any]:
@@ -261,7 +263,8 @@ def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> 
     """Write mask and overlay, and return their places."""
     if answer.mask is None or picture.pixels is None:
         return {}
-    mask = resize_mask(answer.mask, len(predictor.mask_classes), picture.height, picture.width)
+    resize = partial(resize_mask, classes=len(predictor.mask_classes))
+    mask = predictor.geometry.restored(answer.mask, picture.height, picture.width, resize)
     path = out / "masks" / f"{picture.name}.png"
     with storage_errors(out):
         write_mask(path, mask, predictor.background)
@@ -350,7 +353,8 @@ def _about(
         "seed": predictor.seed,
         "fold": predictor.fold,
         "orientation": "as stored" if as_stored else "upright",
-        "size": predictor.size,
+        "geometry": predictor.geometry.kind,
+        "size": [predictor.geometry.height, predictor.geometry.width],
         "levels": predictor.levels,
         "channels": predictor.channels,
         "classes": predictor.classes,

@@ -14,7 +14,7 @@ PIXELS_AN_OUTLINE = 400
 LARGEST_JPEG_SIDE = 65_500
 
 
-def resize_mask(mask: np.ndarray, classes: int, height: int, width: int) -> np.ndarray:
+def resize_mask(mask: np.ndarray, height: int, width: int, classes: int) -> np.ndarray:
     """Class indices (H, W), 0 to `classes` - 1, stretched to (height, width): the class with the largest share.
 
     Shares are those of the area to shrink, and linear between pixels to enlarge, so that outlines come out without

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,8 +18,11 @@ import numpy as np
 from bakeoff.artefacts.atomic import storage_errors
 from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry, geometry_of
 from bakeoff.artefacts.layout import Project
 from bakeoff.artefacts.mask_score import mask_score
+from bakeoff.artefacts.void import VOID
+from bakeoff.artefacts.windows import blended_classes
 from bakeoff.cards.notes import medical_note
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from bakeoff.config import Config
 
 RuntimeName = Literal["torch", "onnx", "onnx-int8"]
+Sizes = Sequence[tuple[int, int]]
 # Of an exported network with 8 bits.
 INT8_SUFFIX = "-int8.onnx"
 SOURCES = Path(__file__).parents[1] / "datasets" / "sources"
@@ -39,7 +43,7 @@ class Answer:
     Attributes
     ----------
     mask
-        Class indices, uint8 (size, size); None of a method that predicts none.
+        Class indices, uint8, as large as the picture, `VOID` in its pads; None of a method that predicts none.
     probabilities
         Of every class, float32 or float64 (k,), adding up to 1; None of a method that predicts masks alone.
     seconds
@@ -54,8 +58,8 @@ class Answer:
         """Share of the picture that the mask gives to each class, the background among them; of no mask none."""
         if self.mask is None:
             return {}
-        counts = np.bincount(self.mask.ravel(), minlength=len(mask_classes))
-        return dict(zip(mask_classes, (counts / self.mask.size).tolist(), strict=True))
+        counts = np.bincount(self.mask[self.mask != VOID], minlength=len(mask_classes))
+        return dict(zip(mask_classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 class Predictor(Protocol):
@@ -73,7 +77,7 @@ class Predictor(Protocol):
         Names of the classes of the answers' masks; empty where there are none.
     background
         Index of the one of them that is no foreground; None where every class counts.
-    size, channels
+    geometry, channels
         Of the pictures that `predict` takes.
     levels
         Of image files of more than 8 bits, those that become black and white in these pictures; None: by their depth.
@@ -92,7 +96,7 @@ class Predictor(Protocol):
     target: str | None
     mask_classes: list[str]
     background: int | None
-    size: int
+    geometry: Geometry
     channels: int
     levels: tuple[float, float] | None
     note: str
@@ -102,10 +106,16 @@ class Predictor(Protocol):
     @property
     def provider(self) -> str | None: ...
 
-    def predict(self, pictures: np.ndarray) -> list[Answer]:
-        """Predictions for pictures, uint8 (n, size, size, channels), as `resize_image` makes them of whole images.
+    def predict(self, pictures: Sequence[np.ndarray], originals: Sizes | None = None) -> list[Answer]:
+        """Predictions for pictures, uint8 (height, width, channels), as `frame_image` makes them of whole images.
 
         A prediction does not depend on the other pictures.
+
+        Parameters
+        ----------
+        originals
+            Height and width of each image before: where `geometry` is `pad`, they say what is a pad. By default
+            pictures are whole images.
 
         Raises
         ------
@@ -123,6 +133,10 @@ class Network(Protocol):
 
     def masks(self, pictures: np.ndarray) -> np.ndarray:
         """Class indices, uint8 (n, H, W)."""
+        ...
+
+    def mask_probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """Probability of every class of every pixel, float32 (n, classes, H, W)."""
         ...
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
@@ -143,7 +157,7 @@ class _Known:
     target: str | None
     mask_classes: list[str]
     background: int | None
-    size: int
+    geometry: Geometry
     channels: int
     seed: int | None
     fold: int | None
@@ -152,10 +166,19 @@ class _Known:
     def provider(self) -> str | None:
         return None
 
-    def _check(self, pictures: np.ndarray) -> None:
-        wanted = (self.size, self.size, self.channels)
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != wanted:
-            raise ValueError(f"pictures are {pictures.dtype} {pictures.shape}, not uint8 (n, {wanted})")
+    def _checked(self, pictures: Sequence[np.ndarray], originals: Sizes | None) -> Sizes:
+        """The sizes of the images, whose pictures these have to be."""
+        originals = originals or [(picture.shape[0], picture.shape[1]) for picture in pictures]
+        for picture, original in zip(pictures, originals, strict=True):
+            wanted = (*self.geometry.framed_size(*original), self.channels)
+            if picture.dtype != np.uint8 or picture.shape != wanted:
+                raise ValueError(f"a picture is {picture.dtype} {picture.shape}, not uint8 {wanted}")
+        return originals
+
+    def _masks(self, masks: Iterable[np.ndarray], originals: Sizes, began: float) -> list[Answer]:
+        found = [self.geometry.without_pads(mask, *original) for mask, original in zip(masks, originals, strict=True)]
+        seconds = (time.perf_counter() - began) / len(found)
+        return [Answer(mask, None, seconds) for mask in found]
 
 
 @dataclass
@@ -167,20 +190,21 @@ class ThresholdPredictor(_Known):
     foreground: int
     index: int
 
-    def predict(self, pictures: np.ndarray) -> list[Answer]:
+    def predict(self, pictures: Sequence[np.ndarray], originals: Sizes | None = None) -> list[Answer]:
         """See `Predictor`."""
         from bakeoff.artefacts.grey_levels import grey, histogram
         from bakeoff.baselines.foreground import foreground_masks
 
-        self._check(pictures)
+        originals = self._checked(pictures, originals)
         if not len(pictures):
             return []
         began = time.perf_counter()
         levels = [grey(picture) for picture in pictures]
+        shown = [each[self.geometry.shown(*size)] for each, size in zip(levels, originals, strict=True)]
         # Of the type that prepared data sets keep: some thresholds depend on the precision of their sums.
-        counts = np.array([histogram(each) for each in levels]).astype(np.uint32)
+        counts = np.array([histogram(np.ascontiguousarray(each)) for each in shown]).astype(np.uint32)
         foreground = np.full(len(levels), self.foreground)
-        return _answers(foreground_masks(levels, self.find(counts), foreground, self.index), None, began)
+        return self._masks(foreground_masks(levels, self.find(counts), foreground, self.index), originals, began)
 
 
 @dataclass
@@ -189,13 +213,13 @@ class ClassicalPredictor(_Known):
 
     classifier: "Classifier"
 
-    def predict(self, pictures: np.ndarray) -> list[Answer]:
+    def predict(self, pictures: Sequence[np.ndarray], originals: Sizes | None = None) -> list[Answer]:
         """See `Predictor`."""
-        self._check(pictures)
+        originals = self._checked(pictures, originals)
         if not len(pictures):
             return []
         began = time.perf_counter()
-        return _answers(None, self.classifier.probabilities(list(pictures)), began)
+        return _classes(self.classifier.probabilities(list(pictures)), began)
 
 
 @dataclass
@@ -208,15 +232,19 @@ class NetworkPredictor(_Known):
     def provider(self) -> str:
         return self.network.provider
 
-    def predict(self, pictures: np.ndarray) -> list[Answer]:
+    def predict(self, pictures: Sequence[np.ndarray], originals: Sizes | None = None) -> list[Answer]:
         """See `Predictor`."""
-        self._check(pictures)
+        originals = self._checked(pictures, originals)
         if not len(pictures):
             return []
         began = time.perf_counter()
-        if self.target is None:
-            return _answers(self.network.masks(pictures), None, began)
-        return _answers(None, self.network.probabilities(pictures), began)
+        if self.target is not None:
+            return _classes(self.network.probabilities(np.stack(pictures)), began)
+        if self.geometry.tiled:
+            classes, of_windows = len(self.classes), self.network.mask_probabilities
+            masks = (blended_classes(picture, self.geometry, classes, of_windows) for picture in pictures)
+            return self._masks(masks, originals, began)
+        return self._masks(self.network.masks(np.stack(pictures)), originals, began)
 
 
 @dataclass
@@ -230,7 +258,8 @@ class CascadePredictor(_Known):
     classifier
         Predicts the class of the picture, or, with `draw`, of what is made from picture and mask.
     draw
-        Makes the classifier's pictures, (n, size, size, 3), from pictures and masks; None for the pictures themselves.
+        Makes the classifier's pictures, (n, height, width, 3), from pictures and masks; None for the pictures
+        themselves.
     """
 
     segmenter: Predictor | None
@@ -241,23 +270,28 @@ class CascadePredictor(_Known):
     def provider(self) -> str | None:
         return self.classifier.provider or (self.segmenter.provider if self.segmenter else None)
 
-    def predict(self, pictures: np.ndarray, masks: np.ndarray | None = None) -> list[Answer]:
-        """See `Predictor`; `masks`, class indices uint8 (n, size, size), take the place of the segmenter's.
+    def predict(
+        self,
+        pictures: Sequence[np.ndarray],
+        originals: Sizes | None = None,
+        masks: np.ndarray | None = None,
+    ) -> list[Answer]:
+        """See `Predictor`; `masks`, class indices uint8 (n, height, width), take the place of the segmenter's.
 
         Raises
         ------
         ValueError
             If there is neither a segmenter nor masks.
         """
-        self._check(pictures)
+        originals = self._checked(pictures, originals)
         began = time.perf_counter()
         if masks is None and self.segmenter is not None:
-            found = [answer.mask for answer in self.segmenter.predict(pictures)]
-            masks = np.array(found, np.uint8).reshape(-1, self.size, self.size)
+            found = [answer.mask for answer in self.segmenter.predict(pictures, originals)]
+            masks = np.array(found, np.uint8).reshape(-1, self.geometry.height, self.geometry.width)
         if masks is None:
             raise ValueError(f"{self.experiment} was trained on true masks: pass masks")
-        seen = self.draw(pictures, masks) if self.draw and len(pictures) else pictures
-        probabilities = [answer.probabilities for answer in self.classifier.predict(seen)] if len(pictures) else []
+        seen = list(self.draw(np.stack(pictures), masks)) if self.draw and len(pictures) else pictures
+        probabilities = [answer.probabilities for answer in self.classifier.predict(seen, originals)]
         seconds = (time.perf_counter() - began) / max(len(pictures), 1)
         return [Answer(mask, each, seconds) for mask, each in zip(masks, probabilities, strict=True)]
 
@@ -359,16 +393,15 @@ class _Clone:
         folder = self.config.folders.get(dataset)
         return None if folder and folder.background == "none" else 0
 
-    def about(self, dataset: str) -> tuple[list[str], int, int]:
-        """Classes, size and channels of a prepared data set."""
+    def about(self, dataset: str) -> tuple[list[str], Geometry, int]:
+        """Classes, geometry and channels of a prepared data set."""
         folder = self.project.prepared(dataset)
         try:
             known = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-            channels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape[-1]
         except FileNotFoundError as error:
             stage = f"prepare{'-folder' if dataset in self.config.folders else ''}@{dataset}"
             raise BakeoffError(f"{error.filename} is missing: run `dvc repro {stage}`.") from None
-        return known["classes"], known["size"], channels
+        return known["classes"], geometry_of(known), known["channels"]
 
 
 def _stage(name: str, settings: dict[str, Any]) -> str:
@@ -401,14 +434,14 @@ def _open_threshold(clone: _Clone, name: str, settings: dict[str, Any], place: d
             return multiotsu(counts, settings["classes"])
         return THRESHOLDS[settings["method"]](counts)[:, None]
 
-    classes, size, channels = clone.about(settings["dataset"])
+    classes, geometry, channels = clone.about(settings["dataset"])
     # Nothing is random. The fold matters only if its training images decided which class is the foreground.
     return ThresholdPredictor(
         **{**place, "seed": None, "fold": clone.fold if settings["foreground"] == "train" else None},
         classes=classes,
         target=None,
         mask_classes=classes,
-        size=size,
+        geometry=geometry,
         channels=channels,
         find=find,
         foreground=_foreground(clone, name, settings),
@@ -461,7 +494,7 @@ def _open_classical(clone: _Clone, name: str, settings: dict[str, Any], place: d
         classes=classifier.classes,
         target=settings["target"],
         mask_classes=[],
-        size=classifier.shape[0],
+        geometry=geometry_of({"geometry": classifier.geometry, "size": classifier.shape[:2]}),
         channels=classifier.shape[2],
         classifier=classifier,
     )
@@ -493,7 +526,7 @@ def _open_network(clone: _Clone, name: str, settings: dict[str, Any], place: dic
         classes=known["classes"],
         target=known["target"],
         mask_classes=known["classes"] if known["target"] is None else [],
-        size=known["size"],
+        geometry=geometry_of(known),
         channels=known["in_channels"],
         network=network,
     )
@@ -538,8 +571,8 @@ def _open_on_derived(
     return _cascade(classifier, masks, draw, known)
 
 
-def _of(segmenter: Predictor) -> tuple[list[str], int, int]:
-    return segmenter.mask_classes, segmenter.size, segmenter.channels
+def _of(segmenter: Predictor) -> tuple[list[str], Geometry, int]:
+    return segmenter.mask_classes, segmenter.geometry, segmenter.channels
 
 
 def _open_segmenter(clone: _Clone, name: str, classifier: str, dataset: str) -> Predictor:
@@ -557,13 +590,13 @@ def _cascade(
     classifier: Predictor,
     segmenter: Predictor | None,
     draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None,
-    known: tuple[list[str], int, int],
+    known: tuple[list[str], Geometry, int],
 ) -> Predictor:
-    """Segmenter and classifier in a row; `known` are the masks' classes, and size and channels of the pictures."""
+    """Segmenter and classifier in a row; `known` are the masks' classes, and geometry and channels of the pictures."""
     if classifier.target is None:
         raise BakeoffError(f"'{classifier.experiment}' predicts masks and no class: name a classification.")
-    mask_classes, size, channels = known
-    if (classifier.size, classifier.channels) != (size, 3 if draw else channels):  # what is drawn has colours
+    mask_classes, geometry, channels = known
+    if (classifier.geometry, classifier.channels) != (geometry, 3 if draw else channels):  # what is drawn has colours
         raise BakeoffError(
             f"'{classifier.experiment}' was trained on pictures of another size or number of channels than its masks "
             f"have: run `dvc repro train@{classifier.experiment}`."
@@ -580,7 +613,7 @@ def _cascade(
         target=classifier.target,
         mask_classes=mask_classes,
         background=classifier.background,
-        size=size,
+        geometry=geometry,
         channels=channels,
         segmenter=segmenter,
         classifier=classifier,
@@ -588,12 +621,6 @@ def _cascade(
     )
 
 
-def _answers(masks: np.ndarray | None, probabilities: np.ndarray | None, began: float) -> list[Answer]:
-    count = len(masks) if masks is not None else len(probabilities if probabilities is not None else ())
-    seconds = (time.perf_counter() - began) / count
-    return [
-        Answer(
-            None if masks is None else masks[place], None if probabilities is None else probabilities[place], seconds
-        )
-        for place in range(count)
-    ]
+def _classes(probabilities: np.ndarray, began: float) -> list[Answer]:
+    seconds = (time.perf_counter() - began) / len(probabilities)
+    return [Answer(None, each, seconds) for each in probabilities]

@@ -88,7 +88,7 @@ def audit(
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "audit.json", json.dumps(about, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    detector = fit_detector(data.images, folds[0].train, folds[0].validation)
+    detector = fit_detector(data.pictures, folds[0].train, folds[0].validation, data.geometry)
     write_text(folder / FILE, json.dumps(detector) + "\n")
     table = pd.DataFrame([asdict(check) for check in checks])[COLUMNS].astype({"count": "Int64"})
     write_text(folder / "audit.csv", table.to_csv(index=False, float_format="%.6g"))
@@ -98,7 +98,7 @@ def audit(
 
 def _between_splits(data: Prepared, folds: list[Fold], settings: Mapping[str, Any]) -> Iterator[Check]:
     ids, by_design = data.index["id"].tolist(), not keeps_groups(settings["split"])
-    identical, near = duplicate_pairs(data.images, NEAR_DISTANCE)
+    identical, near = duplicate_pairs(data.pictures, NEAR_DISTANCE)
     for pairs, exact in ((identical, True), (near, False)):
         yield duplicate_check(pairs, folds, ids, exact=exact, by_design=by_design)
     yield group_check(data.index["group"].to_numpy(str), folds, by_design=by_design)

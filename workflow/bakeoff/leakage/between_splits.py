@@ -15,8 +15,10 @@ import pandas as pd
 
 from bakeoff.artefacts.grey_levels import grey
 from bakeoff.artefacts.prepared import Fold
+from bakeoff.artefacts.ragged import Arrays
 from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.audit import exact_duplicates, near_duplicates, perceptual_hash, thumbnail
+from bakeoff.datasets.preparation.decode import nearest_classes
 from bakeoff.evaluation.overlap import class_confusion, class_mean, dice
 from bakeoff.leakage import wording
 from bakeoff.leakage.check import LISTED, Check
@@ -26,13 +28,13 @@ from bakeoff.leakage.check import LISTED, Check
 SAME_MASK_DICE = 0.5
 
 
-def duplicate_pairs(images: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
+def duplicate_pairs(images: Sequence[np.ndarray], distance: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of pictures that are identical at this size, and pairs of near-duplicates.
 
     Parameters
     ----------
     images
-        uint8, (n, height, width, channels).
+        uint8, (height, width, channels) each, without pads.
     distance
         In how many of 64 hash bits near-duplicates may differ, as of
         `bakeoff.datasets.preparation.audit.near_duplicates`.
@@ -42,7 +44,9 @@ def duplicate_pairs(images: np.ndarray, distance: int) -> tuple[np.ndarray, np.n
     identical, near
         Positions, the earlier first, int64, (pairs, 2) each; no pair is in both.
     """
-    digests = {row: hashlib.sha256(image.tobytes()).digest() for row, image in enumerate(images)}
+    digests = {
+        row: hashlib.sha256(str(image.shape).encode() + image.tobytes()).digest() for row, image in enumerate(images)
+    }
     identical = [pair for same in exact_duplicates(digests) for pair in combinations(same, 2)]
     hashes, thumbnails = zip(
         *((perceptual_hash(levels), thumbnail(levels)) for levels in map(grey, images)), strict=True
@@ -157,7 +161,7 @@ def group_check(groups: np.ndarray, folds: Sequence[Fold], *, by_design: bool) -
     )
 
 
-def mask_conflicts(pairs: np.ndarray, masks: np.ndarray, classes: int, scored: Sequence[int]) -> np.ndarray:
+def mask_conflicts(pairs: np.ndarray, masks: Arrays, classes: int, scored: Sequence[int]) -> np.ndarray:
     """Which pairs' masks contradict each other: their mean Dice is below one half; bool, (pairs,).
 
     Parameters
@@ -172,9 +176,11 @@ def mask_conflicts(pairs: np.ndarray, masks: np.ndarray, classes: int, scored: S
         The indices of those that the mean is over. Two masks without any of them agree.
     """
     found = []
-    for first, second in pairs:
-        answered = (masks[first] != VOID) & (masks[second] != VOID)
-        confusion = class_confusion(masks[first][answered], masks[second][answered], classes)
+    for one, two in pairs:
+        # Of near-duplicates of different sizes the second one's mask is brought to the size of the first.
+        first, second = masks[one], nearest_classes(masks[two], masks[one].shape)
+        answered = (first != VOID) & (second != VOID)
+        confusion = class_confusion(first[answered], second[answered], classes)
         found.append(class_mean(dice, confusion, scored) < SAME_MASK_DICE)
     return np.array(found, bool)
 

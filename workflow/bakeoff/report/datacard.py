@@ -14,7 +14,9 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.prepared import Fold, Prepared
+from bakeoff.artefacts.ragged import Arrays
 from bakeoff.datasets.splits.splitting import groups_between_splits
 from bakeoff.report import wording
 from bakeoff.report.cards_charts import CROWDED, balance_chart, coverage_chart, size_chart
@@ -86,8 +88,7 @@ def _label_columns(about: Mapping[str, Any]) -> list[str]:
 
 
 def _size_words(prepared: Prepared) -> str:
-    _, height, width, channels = prepared.images.shape
-    return f"{width} by {height} pixels, {'grey levels' if channels == 1 else 'RGB'}"
+    return f"{prepared.geometry.words()}; {'grey levels' if prepared.channels == 1 else 'RGB'}"
 
 
 def groups_words(index: pd.DataFrame) -> str:
@@ -194,13 +195,13 @@ def _percent(share: float) -> str:
 
 def _sizes(prepared: Prepared) -> dict[str, Any]:
     heights, widths = (prepared.index[f"original_{side}"].to_numpy() for side in ("height", "width"))
-    height, width = prepared.images.shape[1:3]
-    figure = size_chart(heights, widths, (height, width))
-    return _figure(prepared, "Sizes in the archive", figure, size_words(heights, widths, (height, width)))
+    geometry = prepared.geometry
+    figure = size_chart(heights, widths, (geometry.height, geometry.width))
+    return _figure(prepared, "Sizes in the archive", figure, size_words(heights, widths, geometry))
 
 
-def size_words(heights: np.ndarray, widths: np.ndarray, prepared: tuple[int, int]) -> str:
-    """Ranges of the original sizes in pixels, and how many are enlarged on a side to the prepared (height, width)."""
+def size_words(heights: np.ndarray, widths: np.ndarray, geometry: Geometry) -> str:
+    """Ranges of the original sizes in pixels, and how many images are enlarged on a side."""
     ranges = [
         f"{name} {low:,}" if low == high else f"{name} {low:,} to {high:,}, median {np.median(values):,.0f}"
         for name, values, low, high in (
@@ -208,18 +209,18 @@ def size_words(heights: np.ndarray, widths: np.ndarray, prepared: tuple[int, int
             for name, values in (("Width", widths), ("height", heights))
         )
     ]
-    enlarged = int(((heights < prepared[0]) | (widths < prepared[1])).sum())
+    enlarged = sum(map(geometry.enlarges, heights.tolist(), widths.tolist()))
     small = f"{enlarged:,} of {len(heights):,} images have a side shorter than prepared and are enlarged"
     return f"{'; '.join(ranges)} (pixels). {small if enlarged else 'None is enlarged'}."
 
 
-def class_shares(masks: np.ndarray, classes: int) -> np.ndarray:
+def class_shares(masks: Arrays, classes: int) -> np.ndarray:
     """Share of every image that each class covers, background included; void is no part of the image.
 
     Parameters
     ----------
     masks
-        uint8 class indices, (n, height, width); read one at a time.
+        uint8 class indices, (height, width) each; read one at a time.
     classes
         How many.
 
@@ -268,13 +269,13 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def mean_image(images: np.ndarray) -> np.ndarray:
+def mean_image(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Mean of evenly spaced images, at most 500, rounded.
 
     Parameters
     ----------
     images
-        uint8, (n, height, width, channels), n at least 1; read one at a time.
+        uint8, (height, width, channels) each, one at least, all of one size; read one at a time.
 
     Returns
     -------
@@ -282,13 +283,16 @@ def mean_image(images: np.ndarray) -> np.ndarray:
         uint8, (height, width, channels).
     """
     positions = evenly_spaced(len(images), MEAN_OF)
-    total = np.zeros(images.shape[1:], np.uint32)
+    total = np.zeros(images[0].shape, np.uint32)
     for position in positions:
         total += images[position]
     return (total / len(positions)).round().astype(np.uint8)
 
 
-def _mean(prepared: Prepared, side: int) -> dict[str, Any]:
+def _mean(prepared: Prepared, side: int) -> dict[str, Any] | None:
+    """The mean of the images; none where they differ in size."""
+    if not isinstance(prepared.images, np.ndarray):
+        return None
     count, of = min(MEAN_OF, len(prepared.images)), len(prepared.images)
     which = f"{count} of {of:,} images, evenly spaced" if count < of else f"all {of:,} images"
     return {"uri": webp_uri(picture(mean_image(prepared.images), side)), "words": f"Mean of {which}."}
@@ -316,9 +320,9 @@ def examples(prepared: Prepared, side: int) -> list[dict[str, str]]:
     columns = _label_columns(prepared.about)
     found = []
     for position in example_positions(prepared.index, columns):
-        row, image = prepared.index.iloc[position], prepared.images[position]
+        row, image, region = prepared.index.iloc[position], prepared.shown(position), prepared.region(position)
         labels = ", ".join(str(row[column]) or NO_LABEL for column in columns)
-        mask = None if prepared.masks is None else prepared.masks[position]
+        mask = None if prepared.masks is None else prepared.masks[position][region]
         shown = picture(image, side) if mask is None else outlined(image, mask, None, side)
         alt = f"Image {row['id']}{labels and f', {labels}'}{'' if mask is None else ', with its mask outlined'}"
         found.append({"id": str(row["id"]), "labels": labels, "uri": webp_uri(shown), "alt": alt})

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bakeoff.artefacts.ragged import Arrays
+from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.scores import scored_alone
 from bakeoff.report import wording
 from bakeoff.report.classes import MOST_SHOWN, best
@@ -58,8 +60,7 @@ def extremes(scores: pd.DataFrame, column: str = "dice") -> list[tuple[str, pd.S
 
 def _mask_case(task: Task, experiment: Experiment, name: str, row: pd.Series, side: int) -> dict[str, Any]:
     id_, seed, scored = row["id"], int(row["seed"]), _scored(task, row)
-    position = task.test_positions[id_]
-    truth, prediction = task.prepared.true_masks()[position], _predicted(experiment, id_, seed)
+    truth, prediction = _truth(task, id_), _predicted(task, experiment, id_, seed)
     about, background = f"{id_}, {experiment.label}", task.prepared.background
     return {
         "title": f"{name}: {scored}",
@@ -72,10 +73,10 @@ def _mask_case(task: Task, experiment: Experiment, name: str, row: pd.Series, si
             "alt": f"Outlines of the true and the predicted mask of {about}; {scored}",
         },
         "masks": [
-            {"name": "Truth", "uri": png_uri(mask_picture(truth, background)), "alt": f"True mask of {id_}"},
+            {"name": "Truth", "uri": png_uri(mask_picture(truth, background, side)), "alt": f"True mask of {id_}"},
             {
                 "name": "Prediction",
-                "uri": png_uri(mask_picture(prediction, background)),
+                "uri": png_uri(mask_picture(prediction, background, side)),
                 "alt": f"Predicted mask of {about}",
             },
         ],
@@ -144,24 +145,26 @@ def _first_seed(experiment: Experiment) -> pd.DataFrame:
     return scores[scores["seed"] == scores["seed"].min()].set_index("id")
 
 
-def differing_shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def differing_shares(first: Arrays, second: Arrays) -> np.ndarray:
     """Share of the pixels of each image that two methods give different classes.
 
     Parameters
     ----------
     first, second
-        uint8 class indices, (images, height, width).
+        uint8 class indices or, in pads, `VOID`, (height, width) of each image.
 
     Returns
     -------
     ndarray
         float64, (images,), 0 to 1.
     """
-    return np.array([np.count_nonzero(a != b) / a.size for a, b in zip(first, second, strict=True)])
+    return np.array(
+        [np.count_nonzero(a != b) / np.count_nonzero(a != VOID) for a, b in zip(first, second, strict=True)]
+    )
 
 
 def _disagreement(task: Task, methods: list[tuple[Experiment, int]], id_: str, title: str, side: int) -> dict[str, Any]:
-    truth = task.prepared.true_masks()[task.test_positions[id_]]
+    truth = _truth(task, id_)
     rows = [each.scores[(each.scores["id"] == id_) & (each.scores["seed"] == seed)].iloc[0] for each, seed in methods]
     return {
         "title": title,
@@ -174,7 +177,7 @@ def _disagreement(task: Task, methods: list[tuple[Experiment, int]], id_: str, t
         "masks": [
             {
                 "name": each.label,
-                "uri": png_uri(mask_picture(_predicted(each, id_, seed), task.prepared.background)),
+                "uri": png_uri(mask_picture(_predicted(task, each, id_, seed), task.prepared.background, side)),
                 "alt": f"Mask of {id_} by {each.label}; {_scored(task, row)}",
             }
             for (each, seed), row in zip(methods, rows, strict=True)
@@ -187,8 +190,17 @@ def _scored(task: Task, row: pd.Series) -> str:
     return f"{task.measure.title} {wording.score(row[task.measure.column])}"
 
 
-def _predicted(experiment: Experiment, id_: str, seed: int) -> np.ndarray:
-    return experiment.masks.masks[seed][experiment.masks.ids.index(id_)]
+def _truth(task: Task, id_: str) -> np.ndarray:
+    """The true mask of a test image, without pads."""
+    position = task.test_positions[id_]
+    truth: np.ndarray = task.prepared.true_masks()[position][task.prepared.region(position)]
+    return truth
+
+
+def _predicted(task: Task, experiment: Experiment, id_: str, seed: int) -> np.ndarray:
+    """The predicted mask of a test image, without pads."""
+    predicted: np.ndarray = experiment.masks.masks[seed][experiment.masks.ids.index(id_)]
+    return predicted[task.prepared.region(task.test_positions[id_])]
 
 
 def _strata(task: Task, row: pd.Series) -> str:
@@ -196,7 +208,7 @@ def _strata(task: Task, row: pd.Series) -> str:
 
 
 def _photo(task: Task, id_: str, side: int) -> dict[str, str]:
-    image = task.prepared.images[task.test_positions[id_]]
+    image = task.prepared.shown(task.test_positions[id_])
     return {"uri": webp_uri(picture(image, side)), "alt": f"Test image {id_}"}
 
 

@@ -72,17 +72,17 @@ def outlines(truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.
         uint8 RGBA, (height, width, 4), transparent but for the outlines.
     """
     width = max(1, round(side / 128))
-    edge = _edge(_resized(truth, side, cv2.INTER_NEAREST), width, outside=True)
+    edge = _edge(_resized(np.ascontiguousarray(truth), side, cv2.INTER_NEAREST), width, outside=True)
     canvas = np.zeros((*edge.shape, 4), np.uint8)
     canvas[edge] = (*_rgb(TRUTH_COLOUR), 255)
     if prediction is not None:
-        edge = _edge(_resized(prediction, side, cv2.INTER_NEAREST), width, outside=False)
+        edge = _edge(_resized(np.ascontiguousarray(prediction), side, cv2.INTER_NEAREST), width, outside=False)
         canvas[edge] = (*_rgb(PREDICTION_COLOUR), 255)
     return canvas
 
 
-def mask_picture(mask: np.ndarray, background: int | None = 0) -> np.ndarray:
-    """Class indices as the colours of their classes.
+def mask_picture(mask: np.ndarray, background: int | None = 0, side: int | None = None) -> np.ndarray:
+    """Class indices as the colours of their classes; a larger mask is shrunk.
 
     Parameters
     ----------
@@ -90,13 +90,16 @@ def mask_picture(mask: np.ndarray, background: int | None = 0) -> np.ndarray:
         uint8 class indices or `VOID`, (height, width).
     background
         As `bakeoff.artefacts.colours.class_colours` takes it.
+    side
+        Longer side of the result in pixels, at most; None: as it is.
 
     Returns
     -------
     ndarray
         uint8 RGB, (height, width, 3).
     """
-    return class_colours(background)[mask]
+    shown = _resized(np.ascontiguousarray(mask), side, cv2.INTER_NEAREST) if side and max(mask.shape) > side else mask
+    return class_colours(background)[shown]
 
 
 def mask_key(classes: Sequence[str], background: int | None = 0) -> list[dict[str, str]]:

@@ -294,11 +294,11 @@ def _histogram(task: Task, methods: list[Experiment], id_: str, side: int) -> di
     lines = [threshold_line(experiment, id_) for experiment in methods]
     words = "; ".join(f"{line.label} {', '.join(map(str, line.thresholds)) or 'none'}" for line in lines)
     figure = histogram_chart(np.asarray(task.prepared.histograms[position]), lines)
-    truth = task.prepared.true_masks()[position]
+    truth = task.prepared.true_masks()[position][task.prepared.region(position)]
     return {
         "id": id_,
         "chart": chart(figure, f"{task.name}-histogram-{position}", f"Grey levels of {id_}. Thresholds: {words}."),
-        "picture": webp_uri(outlined(task.prepared.images[position], truth, None, side)),
+        "picture": webp_uri(outlined(task.prepared.shown(position), truth, None, side)),
     }
 
 

@@ -23,6 +23,7 @@ from bakeoff.artefacts.predictions import (
 )
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
 from bakeoff.artefacts.provenance import thread_count
+from bakeoff.artefacts.ragged import Arrays, shapes_of
 from bakeoff.evaluation import classification
 from bakeoff.evaluation.calibration import calibrate
 from bakeoff.evaluation.curves import curves, optimal_aurc
@@ -101,7 +102,7 @@ def _score_masks(
     resamples: int,
 ) -> dict[str, Any]:
     predictions, index = read_predictions(source), data.index.iloc[rows]
-    _check_same_images(predictions, data, index["id"].tolist(), source)
+    _check_same_images(predictions, data, rows, source)
 
     by_seed = score_masks(
         data.true_masks()[rows],
@@ -139,7 +140,7 @@ def _score_masks(
 
 
 def _object_scores(
-    data: Prepared, rows: np.ndarray, masks: np.ndarray, separation: Separation | None
+    data: Prepared, rows: np.ndarray, masks: Arrays, separation: Separation | None
 ) -> list[pd.DataFrame]:
     """Scores of the objects, one table; none of a data set whose objects are not told apart."""
     if separation is None or (objects := data.objects) is None:
@@ -218,9 +219,11 @@ def _say(name: str, score: str, found: dict[str, float], images: int) -> None:
     logger.info("%s: %s %.4f (%.4f to %.4f) on %d images", name, score, *found.values(), images)
 
 
-def _check_same_images(predictions: Predictions, data: Prepared, ids: list[str], folder: Path) -> None:
-    shapes = {masks.shape[1:] for masks in predictions.masks.values()}
-    if predictions.ids != ids or shapes != {data.images.shape[1:3]}:
+def _check_same_images(predictions: Predictions, data: Prepared, rows: np.ndarray, folder: Path) -> None:
+    ids = data.index["id"].iloc[rows].tolist()
+    shapes = shapes_of(data.true_masks())
+    sizes = [shapes[row] for row in rows]
+    if predictions.ids != ids or any(shapes_of(masks) != sizes for masks in predictions.masks.values()):
         raise BakeoffError(
             f"{folder / 'predictions.csv'} was made from another test split or size than {data.folder} has: "
             f"run `{making(folder, force=True)}`."

@@ -18,11 +18,13 @@ from bakeoff.artefacts.atomic import atomic_folder
 from bakeoff.artefacts.checkpoints import HOME
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Prepared, open_images, open_prepared, read_folds, run_name
+from bakeoff.artefacts.ragged import Arrays, of_one_size
 from bakeoff.progress.interruption import stops_when_told
 from bakeoff.training import checkpoint
 from bakeoff.training.device import Runtime, set_up
+from bakeoff.training.examples import Examples, windows_of
 from bakeoff.training.loop import State, TrainingTask, best_epoch, train
-from bakeoff.training.objective import Examples, Objective, classification, segmentation
+from bakeoff.training.objective import Objective, classification, segmentation
 from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, architecture, build_network, parameter_counts, save_network
 
@@ -168,7 +170,7 @@ def _strides(about_weights: Mapping[str, Any] | None) -> dict[str, Any]:
 def train_network(
     experiment: Experiment,
     what: str,
-    images: np.ndarray,
+    images: Arrays,
     training_rows: np.ndarray,
     validation_rows: np.ndarray,
     seed: int,
@@ -200,7 +202,9 @@ def train_network(
     description
         What their file carries.
     """
-    training, validation = (_examples(experiment, images, rows) for rows in (training_rows, validation_rows))
+    training = _examples(experiment, images, training_rows)
+    validation = _examples(experiment, images, validation_rows, once=True)
+    channels = images[0].shape[-1]
     task = TrainingTask(
         what,
         training,
@@ -213,7 +217,7 @@ def train_network(
     torch.manual_seed(seed)
     network = build_network(
         experiment.model,
-        images.shape[-1],
+        channels,
         len(experiment.classes),
         experiment.settings,
         f"experiment {experiment.name}",
@@ -223,10 +227,11 @@ def train_network(
     description = Description(
         architecture=experiment.model,
         settings=experiment.settings,
-        in_channels=images.shape[-1],
+        in_channels=channels,
         classes=experiment.classes,
         target=experiment.target,
-        size=images.shape[1],
+        size=[experiment.data.geometry.height, experiment.data.geometry.width],
+        geometry=experiment.data.geometry.kind,
         mean=list(network.mean),  # type: ignore[arg-type]
         std=list(network.std),  # type: ignore[arg-type]
         precision=runtime.precision,
@@ -280,13 +285,15 @@ def _objective(experiment: Experiment, training: Examples, device: torch.device)
     )
 
 
-def _examples(experiment: Experiment, images: np.ndarray, rows: np.ndarray) -> Examples:
+def _examples(experiment: Experiment, images: Arrays, rows: np.ndarray, *, once: bool = False) -> Examples:
+    if experiment.data.geometry.tiled:
+        return windows_of(images, experiment.data.true_masks(), rows, experiment.data.geometry, once=once)
     masks = labels = None
     if experiment.masks:
         masks = torch.from_numpy(np.ascontiguousarray(experiment.data.true_masks()[rows]))
     if experiment.target is not None:
         labels = torch.from_numpy(experiment.data.labels(experiment.target)[rows])
-    return Examples(channels_first(images[rows]), masks, labels)
+    return Examples(channels_first(of_one_size(images)[rows]), masks, labels)
 
 
 def _load_encoder(network: nn.Module, model: str, folder: Path) -> None:

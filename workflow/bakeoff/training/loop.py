@@ -21,7 +21,8 @@ from bakeoff.progress.epochs import Progress
 from bakeoff.training.augmentation import augment
 from bakeoff.training.checkpoint import CheckpointFolder
 from bakeoff.training.device import Runtime
-from bakeoff.training.objective import Examples, Objective
+from bakeoff.training.examples import Examples
+from bakeoff.training.objective import Objective
 from bakeoff.training.preprocessing import normalise, to_unit_range
 
 GRADIENT_NORM = 1.0

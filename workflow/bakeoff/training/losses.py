@@ -1,5 +1,7 @@
 """Loss functions, and the validation scores that decide which weights are kept."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -109,28 +111,38 @@ def balanced_accuracy(predicted: Tensor, labels: Tensor) -> float:
     return torch.stack([right[labels == label].mean() for label in labels.unique()]).mean().item()
 
 
-def image_scores(predicted: Tensor, masks: Tensor, score: MaskScore) -> Tensor:
-    """The score of every image, float32 (batch,), as the evaluation has it.
-
-    Of several classes the mean over those that the mask or the prediction of the image holds; 1 where none is there.
+def overlap_counts(predicted: Tensor, masks: Tensor, classes: Sequence[int]) -> Tensor:
+    """Of every image and class the pixels that prediction and truth share, and those of both sides together.
 
     Parameters
     ----------
     predicted, masks
         Class indices, (batch, height, width); of the masks also `VOID`, which is left out.
-    score
-        Of which classes, and what.
+    classes
+        Their indices.
+
+    Returns
+    -------
+    Tensor
+        int64, (batch, classes, 2).
     """
-    answered, scores, present = masks != VOID, [], []
-    for index in score.scored:
+    answered, counts = masks != VOID, []
+    for index in classes:
         here, there = (predicted == index) & answered, masks == index
-        overlap = (here & there).sum(dim=(1, 2))
         sizes = here.sum(dim=(1, 2)) + there.sum(dim=(1, 2))
-        parts = (2 * overlap, sizes) if score.measure == "dice" else (overlap, sizes - overlap)
-        scores.append(parts[0] / parts[1].clamp(min=1))
-        present.append(sizes > 0)
-    count = torch.stack(present).sum(dim=0)
-    return torch.where(count > 0, torch.stack(scores).sum(dim=0) / count.clamp(min=1), 1.0)
+        counts.append(torch.stack([(here & there).sum(dim=(1, 2)), sizes], dim=1))
+    return torch.stack(counts, dim=1)
+
+
+def image_scores(counts: Tensor, score: MaskScore) -> Tensor:
+    """The score of every image, float32 (n,), as the evaluation has it, from its `overlap_counts`.
+
+    Of several classes the mean over those that the mask or the prediction of the image holds; 1 where none is there.
+    """
+    overlap, sizes = counts[..., 0], counts[..., 1]
+    shares = (2 * overlap, sizes) if score.measure == "dice" else (overlap, sizes - overlap)
+    scores, present = shares[0] / shares[1].clamp(min=1), (sizes > 0).sum(dim=1)
+    return torch.where(present > 0, scores.sum(dim=1) / present.clamp(min=1), 1.0)
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
 """What a network learns: the loss of a kind of task, and the score that decides which weights are kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.mask_score import MaskScore, mask_score
 from bakeoff.artefacts.void import VOID
+from bakeoff.training.examples import Examples
 from bakeoff.training.losses import (
     balanced_accuracy,
     class_weights,
@@ -17,6 +17,7 @@ from bakeoff.training.losses import (
     image_scores,
     label_cross_entropy,
     label_weights,
+    overlap_counts,
 )
 from bakeoff.training.preprocessing import class_indices, output_count
 
@@ -24,40 +25,6 @@ from bakeoff.training.preprocessing import class_indices, output_count
 Outputs = Tensor | dict[str, Tensor]
 # Of the logits: (batch, outputs, height, width), and (batch, outputs).
 DIMENSIONS = {"mask": 4, "class": 2}
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Images and what is to be learned from them, on one device.
-
-    Attributes
-    ----------
-    images
-        uint8, (n, channels, height, width).
-    masks
-        uint8 class indices or `VOID`, (n, height, width), or None.
-    labels
-        int64 class indices, (n,), or None.
-    """
-
-    images: Tensor
-    masks: Tensor | None = None
-    labels: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to(self, device: torch.device) -> "Examples":
-        """The same on another device."""
-        return self._each(lambda part: part.to(device))
-
-    def rows(self, rows: Any) -> "Examples":
-        """Some of them: by position, or a slice."""
-        return self._each(lambda part: part[rows])
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Examples":
-        masks, labels = (each if each is None else change(each) for each in (self.masks, self.labels))
-        return Examples(change(self.images), masks, labels)
 
 
 class Objective(Protocol):
@@ -78,7 +45,7 @@ class Objective(Protocol):
         """A scalar to be lowered."""
 
     def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
-        """What `score` needs to know of each image, (batch,)."""
+        """What `score` needs to know of each image, (batch, ...)."""
 
     def score(self, measured: Tensor, examples: Examples) -> float:
         """The score of all images: the higher the better."""
@@ -123,10 +90,13 @@ class Segmentation(Objective):
 
     def measured(self, outputs: Outputs, batch: Examples) -> Tensor:
         assert batch.masks is not None
-        return image_scores(class_indices(head(outputs, "mask")), batch.masks, self.scored)
+        return overlap_counts(class_indices(head(outputs, "mask")), batch.masks, self.scored.scored)
 
     def score(self, measured: Tensor, examples: Examples) -> float:
-        return measured.mean().item()
+        if examples.sources is not None:  # the windows of an image are scored together
+            by_image = measured.new_zeros(int(examples.sources.max()) + 1, *measured.shape[1:])
+            measured = by_image.index_add_(0, examples.sources, measured)
+        return image_scores(measured, self.scored).mean().item()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,10 @@ from bakeoff.artefacts.predictions import (
     write_probabilities,
 )
 from bakeoff.artefacts.prepared import Fold, Prepared, open_images, open_prepared, read_folds, run_name, tested_rows
+from bakeoff.artefacts.ragged import of_one_size
+from bakeoff.artefacts.windows import blended_classes
 from bakeoff.training.device import set_up
-from bakeoff.training.inference import BATCH_SIZE, predict_masks, predict_probabilities
+from bakeoff.training.inference import BATCH_SIZE, predict_mask_probabilities, predict_masks, predict_probabilities
 from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, load_network
 
@@ -81,7 +83,7 @@ class Run:
     seed, fold
         Of the training.
     predicted
-        Of its fold's test images classes (n, H, W); or probabilities (n, k) of those and of the validation images.
+        Of its fold's test images classes, (H, W) each; or probabilities (n, k) of those and of the validation images.
     images_per_second
         How fast it predicts, many images at a time.
     alone
@@ -94,7 +96,7 @@ class Run:
     record: dict[str, Any]
     seed: int
     fold: Fold
-    predicted: dict[Part, np.ndarray]
+    predicted: dict[Part, Sequence[np.ndarray] | np.ndarray]
     images_per_second: float
     alone: dict[str, float]
     device: str
@@ -112,24 +114,28 @@ def _predict_fold(
 ) -> Run:
     path = models / f"{run_name(seed, fold.number, folds)}.safetensors"
     network, description = load_network(path)
-    pictures = open_images(data, folder, fold.number)
+    pictures, geometry = open_images(data, folder, fold.number), data.geometry
     classes = data.classes if description.target is None else data.targets(description.target)
-    if (description.in_channels, description.classes) != (pictures.shape[-1], classes):
+    if (description.in_channels, description.classes) != (pictures[0].shape[-1], classes):
         raise BakeoffError(f"{path} was trained for other channels or classes than {data.folder} has: fit again.")
     runtime = set_up(description.precision)
     network.to(runtime.device).to(memory_format=torch.channels_last)
-    images = channels_first(pictures[fold.test])
     run = predict_masks if description.target is None else predict_probabilities
 
-    def predict_images(some: torch.Tensor, batch_size: int = BATCH_SIZE) -> np.ndarray:
-        return run(network, some, runtime, batch_size=batch_size)
+    def of_windows(windows: np.ndarray) -> np.ndarray:
+        return predict_mask_probabilities(network, channels_first(windows), runtime)
 
-    predict_images(images[:1])  # the first batch pays for what later ones reuse
+    def predict_rows(rows: np.ndarray, batch_size: int = BATCH_SIZE) -> Sequence[np.ndarray] | np.ndarray:
+        if geometry.tiled:
+            return [blended_classes(pictures[row], geometry, len(classes), of_windows) for row in rows]
+        return run(network, channels_first(of_one_size(pictures)[rows]), runtime, batch_size=batch_size)
+
+    predict_rows(fold.test[:1])  # the first batch pays for what later ones reuse
     began = time.perf_counter()
-    predicted: dict[Part, np.ndarray] = {"test": predict_images(images)}
-    speed = len(images) / (time.perf_counter() - began)
+    predicted: dict[Part, Sequence[np.ndarray] | np.ndarray] = {"test": predict_rows(fold.test)}
+    speed = len(fold.test) / (time.perf_counter() - began)
     if description.target is not None:
-        predicted["validation"] = predict_images(channels_first(pictures[fold.validation]))
+        predicted["validation"] = predict_rows(fold.validation)
     return Run(
         description=description,
         record=json.loads(path.with_suffix(".json").read_text()),
@@ -137,15 +143,15 @@ def _predict_fold(
         fold=fold,
         predicted=predicted,
         images_per_second=speed,
-        alone=_cost_alone(partial(predict_images, batch_size=1), images) if measured else {},
+        alone=_cost_alone(partial(predict_rows, batch_size=1), fold.test) if measured else {},
         device=runtime.name,
     )
 
 
-def _cost_alone(predict_images: Callable[[torch.Tensor], object], images: torch.Tensor) -> dict[str, float]:
+def _cost_alone(predict_rows: Callable[[np.ndarray], object], rows: np.ndarray) -> dict[str, float]:
     return {
-        "multiply_adds": multiply_adds(lambda: predict_images(images[:1])),
-        "latency_ms": latency_ms(lambda place: predict_images(images[place : place + 1]), len(images)),
+        "multiply_adds": multiply_adds(lambda: predict_rows(rows[:1])),
+        "latency_ms": latency_ms(lambda place: predict_rows(rows[place : place + 1]), len(rows)),
     }
 
 
@@ -162,16 +168,20 @@ def multiply_adds(predict_one: Callable[[], object]) -> int:
 
 def _write_masks(folder: Path, data: Prepared, folds: list[Fold], runs: list[Run]) -> None:
     rows = tested_rows(folds)
-    masks = {run.seed: np.zeros((len(rows), *data.images.shape[1:3]), np.uint8) for run in runs}
+    masks: dict[int, dict[int, np.ndarray]] = {run.seed: {} for run in runs}
     for run in runs:
-        masks[run.seed][np.searchsorted(rows, run.fold.test)] = run.predicted["test"]
-    write_predictions(folder, data.index["id"].iloc[rows].tolist(), masks)
+        for row, mask in zip(run.fold.test.tolist(), run.predicted["test"], strict=True):
+            masks[run.seed][row] = data.without_pads(mask, row)
+    in_order = {seed: [found[row] for row in rows.tolist()] for seed, found in masks.items()}
+    write_predictions(folder, data.index["id"].iloc[rows].tolist(), in_order)
 
 
 def _write_probabilities(folder: Path, data: Prepared, runs: list[Run]) -> None:
     target, classes = str(runs[0].description.target), runs[0].description.classes
     for part in PROBABILITY_FILES:
-        predicted = [(run.seed, run.fold.number, getattr(run.fold, part), run.predicted[part]) for run in runs]
+        predicted = [
+            (run.seed, run.fold.number, getattr(run.fold, part), np.asarray(run.predicted[part])) for run in runs
+        ]
         write_probabilities(folder, probability_table(data.index, target, classes, predicted), part)
 
 

@@ -34,8 +34,9 @@ class Description:
         Names of the classes; the position is the index in a mask, or among the probabilities of an image.
     target
         The label that is predicted of a whole image; None for masks.
-    size
-        Side of the training images in pixels.
+    size, geometry
+        Height and width in pixels of the images that it takes, and how images become so large; see
+        `bakeoff.artefacts.geometry`.
     mean, std
         What images are normalised with, one a channel, in units of the range 0 to 1.
     precision
@@ -47,7 +48,8 @@ class Description:
     in_channels: int
     classes: list[str]
     target: str | None
-    size: int
+    size: list[int]
+    geometry: str
     mean: list[float]
     std: list[float]
     precision: str

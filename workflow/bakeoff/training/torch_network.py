@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bakeoff.training.device import Runtime, set_up
-from bakeoff.training.inference import predict_masks, predict_probabilities
+from bakeoff.training.inference import predict_mask_probabilities, predict_masks, predict_probabilities
 from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, load_network, restored
 
@@ -56,6 +56,11 @@ class TorchNetwork:
     def masks(self, pictures: np.ndarray) -> np.ndarray:
         """Class indices, uint8 (n, H, W), of pictures, uint8 (n, H, W, channels)."""
         return predict_masks(self._network, channels_first(pictures), self._runtime)
+
+    def mask_probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """Probability of every class of every pixel, float32 (n, classes, H, W), of pictures, uint8 (n, H, W,
+        channels)."""
+        return predict_mask_probabilities(self._network, channels_first(pictures), self._runtime)
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
         """Probability of every class, float32 (n, classes), of pictures, uint8 (n, H, W, channels)."""

@@ -13,6 +13,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.layout import masks_file
 from bakeoff.artefacts.prepared import Prepared, open_prepared
+from bakeoff.artefacts.ragged import of_one_size
 from bakeoff.datasets.derived.drawing import drawn, shuffled
 
 IMAGES_AT_A_TIME = 64
@@ -70,7 +71,7 @@ def _masks(name: str, settings: Mapping[str, Any], data: Prepared, masks: Path) 
                 f"params.yaml: derived.{name}.dataset: {data.folder} has no masks: name a data set that has."
             )
         rows = np.arange(len(data.index)) if variant == "true" else _other_rows(name, settings, data)
-        yield "images.npy", data.masks[rows]
+        yield "images.npy", of_one_size(data.masks)[rows]
         return
     paths = sorted(masks.glob(masks_file("*", variant)))
     if not paths:
@@ -90,7 +91,7 @@ def _draw(settings: Mapping[str, Any], data: Prepared, masks: np.ndarray, path: 
     images = allocate(path, np.uint8, (*masks.shape, 3))
     for start in range(0, len(images), IMAGES_AT_A_TIME):
         rows = slice(start, start + IMAGES_AT_A_TIME)
-        images[rows] = drawn(settings, data.images[rows], np.asarray(masks[rows]), len(data.classes))
+        images[rows] = drawn(settings, of_one_size(data.images)[rows], np.asarray(masks[rows]), len(data.classes))
     images.flush()
 
 

@@ -20,6 +20,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, run_name
+from bakeoff.artefacts.ragged import of_one_size
 from bakeoff.progress.interruption import stops_when_told
 from bakeoff.training.device import set_up
 from bakeoff.training.fit import open_experiment, train_network
@@ -109,7 +110,7 @@ def _masks_by(path: Path, data: Prepared) -> np.ndarray:
     network = TorchNetwork.open(path)
     if (network.description["target"], network.description["classes"]) != (None, data.classes):
         raise BakeoffError(f"{path} does not predict the masks of {data.folder}: name another segmenter.")
-    return _predicted(network, data.images)
+    return _predicted(network, of_one_size(data.images))
 
 
 def _predicted(network: TorchNetwork, images: np.ndarray) -> np.ndarray:
@@ -182,13 +183,13 @@ def _cross_fitted(
             inputs,
         )
         unseen = np.concatenate([inside, fold.validation[number :: len(parts)]])
-        masks[unseen] = _predicted(TorchNetwork.of(best, description), data.images[unseen])
+        masks[unseen] = _predicted(TorchNetwork.of(best, description), of_one_size(data.images)[unseen])
     return masks
 
 
 def _quality(data: Prepared, fold: Fold, variant: str, masks: np.ndarray) -> list[dict[str, Any]]:
     """Mean Dice of the foreground with the true masks, of each part of a fold."""
-    truth = data.foreground(data.true_masks())
+    truth = data.foreground(of_one_size(data.true_masks()))
     found = []
     for part in ("train", "validation", "test"):
         rows = getattr(fold, part)

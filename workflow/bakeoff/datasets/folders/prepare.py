@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import geometry
 from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, Member, Record
 from bakeoff.datasets.archives.tree import Tree
 from bakeoff.datasets.formats import image_bytes, read_folder
@@ -130,7 +131,7 @@ def _facts(name: str, settings: Mapping[str, Any], reading: Reading) -> FolderFa
 def _coding(name: str, settings: Mapping[str, Any], reading: Reading, entries: Mapping[str, Entry]) -> Coding:
     numbers = reading.objects and any(entry.objects and entry.objects in entry.masks for entry in reading.entries)
     return Coding(
-        size=settings["size"],
+        geometry=geometry(settings["geometry"], settings["size"]),
         channels=settings["channels"],
         classes=len(reading.classes or ()),
         mask_resize="area",

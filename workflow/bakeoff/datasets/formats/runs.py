@@ -7,9 +7,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from bakeoff.datasets.formats.reading import Runs
-
-# As many as an image may have that is decoded.
-MAXIMUM_PIXELS = 100_000_000
+from bakeoff.datasets.preparation.samples import MAXIMUM_PIXELS
 
 # Digits of five bits and a sixth that says that more follow; no number of 32 bits has more than seven. What breaks off
 # in a number is not for pycocotools, which reads on behind its end.

@@ -19,8 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from bakeoff.artefacts.arrays import allocate
+from bakeoff.artefacts.geometry import Geometry, Region
 from bakeoff.artefacts.grey_levels import grey, histogram
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.ragged import Arrays, allocate_arrays
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Member, Record
 from bakeoff.datasets.preparation.audit import THUMBNAIL, perceptual_hash, thumbnail
@@ -88,8 +90,8 @@ class Coding:
 
     Attributes
     ----------
-    size
-        Side of the prepared square.
+    geometry
+        What is made of their height and width.
     channels
         1 for grey levels, 3 for RGB.
     classes
@@ -117,7 +119,7 @@ class Coding:
         Of images of more than 8 bits, those that become black and white; None: by the depth of each image.
     """
 
-    size: int
+    geometry: Geometry
     channels: int
     classes: int
     mask_resize: Literal["area", "nearest"]
@@ -131,20 +133,39 @@ class Coding:
     levels: tuple[float, float] | None = None
 
 
+class _Files:
+    """Arrays of any sizes, a file each: what geometry `tile` needs until it is known which of them are used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def __setitem__(self, row: int, pixels: np.ndarray) -> None:
+        np.save(self._folder / f"{row}.npy", pixels, allow_pickle=False)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        found: np.ndarray = np.load(self._folder / f"{row}.npy", mmap_mode="r", allow_pickle=False)
+        return found
+
+
+Rows = np.ndarray | _Files
+
+
 @dataclass(frozen=True)
 class Decoded:
     """Every record's arrays, and what is known of its files, by row; nothing for a record without masks.
 
-    Images and masks are on disk. Thumbnails, uint8 (n, 32, 32), are one array in memory: one by one they would lie
-    between the buffers of the pictures decoded meanwhile, which could then not go back to the system.
+    Images, masks and objects are on disk, read and written by row. Thumbnails, uint8 (n, 32, 32), are one array in
+    memory: one by one they would lie between the buffers of the pictures decoded meanwhile, which could then not go
+    back to the system.
     """
 
-    images: np.ndarray
-    masks: np.ndarray | None
+    images: Rows
+    masks: Rows | None
     thumbnails: np.ndarray
     pictures: dict[int, Picture | Fault]
     drawn: dict[int, Mask | Fault]
-    objects: np.ndarray | None = None
+    objects: Rows | None = None
 
 
 class _Work(NamedTuple):
@@ -168,7 +189,7 @@ def decode_records(
     threads: int,
     contents: Contents | None = None,
 ) -> Decoded:
-    """Decode images, masks and objects of the records into `images.npy`, ... of the folder `scratch`.
+    """Decode images, masks and objects of the records into the folder `scratch`.
 
     Archives in `raw`, or what `contents` has of the members in their stead, are read from start to end, one file at a
     time; decoding runs in `threads` threads. Memory: the output apart, `DECODING_BYTES` or, if that is more, the one
@@ -182,11 +203,17 @@ def decode_records(
         If the disk is too small.
     """
     cv2.setNumThreads(1)  # the threads here are enough
-    shape = (len(records), coding.size, coding.size)
-    images = allocate(scratch / "images.npy", np.uint8, (*shape, coding.channels))
-    masks = allocate(scratch / "masks.npy", np.uint8, shape) if coding.classes else None
+
+    def rows(name: str, dtype: type, *channels: int) -> Rows:
+        if coding.geometry.tiled:
+            return _Files(scratch / name)
+        shape = len(records), coding.geometry.height, coding.geometry.width
+        return allocate(scratch / f"{name}.npy", dtype, (*shape, *channels))
+
+    images = rows("images", np.uint8, coding.channels)
+    masks = rows("masks", np.uint8) if coding.classes else None
     thumbnails = np.zeros((len(records), THUMBNAIL, THUMBNAIL), np.uint8)
-    objects = allocate(scratch / "objects.npy", np.uint16, shape) if coding.objects else None
+    objects = rows("objects", np.uint16) if coding.objects else None
     decoded = Decoded(images, masks, thumbnails, {}, {}, objects)
 
     def run(work: _Work) -> tuple[_Work, Picture | Mask | Fault]:
@@ -233,20 +260,25 @@ def _in_one_line(findings: list[Finding], records: Sequence[Record]) -> list[Fin
     return [*lines, *(finding for finding in findings if kind(finding) not in common)]
 
 
-def keep_rows(source: np.ndarray, rows: Sequence[int], path: Path) -> np.memmap:
-    """Write the chosen rows of an array, in that order, as an array of their own."""
-    kept = allocate(path, source.dtype.type, (len(rows), *source.shape[1:]))
+def keep_rows(source: Rows, rows: Sequence[int], path: Path, dtype: type, shapes: Sequence[tuple[int, ...]]) -> Arrays:
+    """Write the chosen rows of a source, in that order, as arrays of these shapes.
+
+    With geometry `tile` a mask may be stored at another resolution than its image, whose size it then gets.
+    """
+    kept = allocate_arrays(path, dtype, shapes)
     for position, row in enumerate(rows):
-        kept[position] = source[row]
-    kept.flush()
+        pixels, (height, width, *_) = source[row], shapes[position]
+        kept[position][...] = (
+            pixels if pixels.shape[:2] == (height, width) else nearest_classes(pixels, (height, width))
+        )
     return kept
 
 
-def write_histograms(images: np.ndarray, path: Path) -> None:
-    """Grey-level histograms, uint32 (n, 256), of prepared images (n, H, W, C)."""
+def write_histograms(images: Arrays, shown: Sequence[Region], path: Path) -> None:
+    """Grey-level histograms, uint32 (n, 256), of prepared images, of the part that each shows."""
     histograms = allocate(path, np.uint32, (len(images), 256))
-    for row, image in enumerate(images):
-        histograms[row] = histogram(grey(image))
+    for row, region in enumerate(shown):
+        histograms[row] = histogram(grey(images[row][region]))
     histograms.flush()
 
 
@@ -338,11 +370,11 @@ def _decode_image(work: _Work, coding: Coding, into: Decoded) -> Picture:
     pixels, converted, orientation = decode(
         work.contents[0], coding.channels, upright=bool(coding.upright), levels=coding.levels
     )
-    prepared = resize_image(pixels, coding.size)
-    into.images[work.row] = prepared
-    levels = grey(prepared)
-    into.thumbnails[work.row] = thumbnail(levels)
     height, width = pixels.shape[:2]
+    scaled = resize_image(pixels, coding.geometry.scaled(height, width))
+    into.images[work.row] = coding.geometry.framed(scaled, 0)
+    levels = grey(scaled)
+    into.thumbnails[work.row] = thumbnail(levels)
     if coding.draw and not work.record.masks:
         try:
             into.drawn[work.row] = _keep_mask(work.row, coding.draw(work.record.id, height, width), coding, into)
@@ -410,14 +442,18 @@ def _notes(layers: Sequence[MaskPixels]) -> str:
 def _keep_mask(row: int, mask: MaskPixels, coding: Coding, into: Decoded) -> Mask:
     """Resize a mask into its row of the arrays."""
     assert into.masks is not None  # no mask is handed out of a data set without any
-    if coding.mask_resize == "nearest":
-        prepared = nearest_classes(mask.classes, coding.size)
-    else:
-        prepared = resize_classes(mask.classes, coding.classes, coding.size)
-    into.masks[row] = prepared
-    if into.objects is not None and mask.objects is not None:
-        into.objects[row] = resize_objects(mask.objects, mask.classes, prepared, background=coding.background)
     height, width = mask.classes.shape
+    size = coding.geometry.scaled(height, width)
+    if coding.mask_resize == "nearest":
+        scaled = nearest_classes(mask.classes, size)
+    else:
+        scaled = resize_classes(mask.classes, coding.classes, size)
+    into.masks[row] = prepared = coding.geometry.framed(scaled, VOID)
+    if into.objects is not None:
+        objects = np.zeros(size, np.uint16)
+        if mask.objects is not None:
+            objects = resize_objects(mask.objects, mask.classes, scaled, background=coding.background)
+        into.objects[row] = coding.geometry.framed(objects, 0)
     answered = (prepared != VOID) & (prepared > 0 if coding.background else True)
     return Mask(height, width, not answered.any(), mask.converted)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import imagehash
@@ -116,7 +116,7 @@ def odd_sizes(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
 
 
 def duplicate_findings(
-    records: Sequence[Record], digests: Mapping[int, bytes], masks: np.ndarray | None, targets: Sequence[str]
+    records: Sequence[Record], digests: Mapping[int, bytes], masks: Any, targets: Sequence[str]
 ) -> dict[int, Finding]:
     """Findings, by row, on images with the same pixels as another; these rows are to be dropped.
 
@@ -125,8 +125,10 @@ def duplicate_findings(
 
     Parameters
     ----------
-    records, masks
-        Of every row; None for a data set without masks.
+    records
+        Of every row.
+    masks
+        Of every row, by row; None for a data set without masks.
     digests
         Of the pixels of the rows that can be used.
     targets

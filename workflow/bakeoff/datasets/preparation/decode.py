@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.dicom import dicom_size, is_dicom, read_dicom
 from bakeoff.datasets.preparation.samples import MAXIMUM_PIXELS, Samples, Scale, Undecodable, scale_of_depth, shown
@@ -199,21 +200,37 @@ def read_samples(data: bytes) -> Samples | None:
     return None
 
 
-def resize_image(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Picture (H, W, C) stretched to (size, size, C): each pixel the mean of the area it covers; linear to enlarge."""
+def resize_image(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Picture (H, W, C) stretched to `size`, height and width: each pixel the mean of the area it covers; linear to
+    enlarge; at its own size as it is."""
     height, width, channels = pixels.shape
-    shrunk = cv2.resize(pixels, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR).reshape(size, size, channels)
+    if (height, width) == size:
+        return pixels
+    shrunk = cv2.resize(pixels, (min(width, size[1]), min(height, size[0])), interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, size[::-1], interpolation=cv2.INTER_LINEAR).reshape(*size, channels)
 
 
-def resize_classes(classes: np.ndarray, count: int, size: int) -> np.ndarray:
-    """Class indices (H, W), 0 to `count` - 1, stretched to (size, size): the class with the largest share of the area.
+def frame_image(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """A picture (H, W, C) as prepared data sets and methods have it; pads are black."""
+    return geometry.framed(resize_image(pixels, geometry.scaled(*pixels.shape[:2])), 0)
+
+
+def frame_classes(classes: np.ndarray, count: int, geometry: Geometry) -> np.ndarray:
+    """Class indices (H, W), 0 to `count` - 1, as prepared data sets have them; pads are void."""
+    return geometry.framed(resize_classes(classes, count, geometry.scaled(*classes.shape)), VOID)
+
+
+def resize_classes(classes: np.ndarray, count: int, size: tuple[int, int]) -> np.ndarray:
+    """Class indices (H, W), 0 to `count` - 1, stretched to `size`, height and width: the class with the largest
+    share of the area.
 
     With two classes that is the threshold at half of the area. A tie goes to the higher class, so that structures one
     pixel thin survive halving. Void counts like a class, and loses every tie.
     """
-    best = np.full((size, size), VOID, np.uint8)
-    best_share = np.zeros((size, size), np.int16)
+    if classes.shape == size:
+        return classes
+    best = np.full(size, VOID, np.uint8)
+    best_share = np.zeros(size, np.int16)
     if (void := classes == VOID).any():
         best_share = resize_image(void.astype(np.uint8)[..., None] * 255, size)[..., 0].astype(np.int16)
     for index in range(count):
@@ -223,10 +240,11 @@ def resize_classes(classes: np.ndarray, count: int, size: int) -> np.ndarray:
     return best
 
 
-def nearest_classes(classes: np.ndarray, size: int) -> np.ndarray:
-    """Class indices (H, W) stretched to (size, size): that of the pixel in which the middle of the new one lies."""
-    height, width = classes.shape
-    rows, columns = (((2 * np.arange(size) + 1) * side // (2 * size)) for side in (height, width))
+def nearest_classes(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Class indices (H, W) stretched to `size`, height and width: that of the pixel in which the middle of the new one
+    lies."""
+    sides = zip(size, classes.shape, strict=True)
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in sides)
     return classes[rows[:, None], columns]
 
 

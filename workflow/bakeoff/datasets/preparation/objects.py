@@ -8,7 +8,7 @@ from bakeoff.datasets.preparation.decode import nearest_classes
 
 
 def resize_objects(objects: np.ndarray, stored: np.ndarray, classes: np.ndarray, *, background: bool) -> np.ndarray:
-    """Numbers of objects (H, W), uint16, at the size of resized class indices (size, size): that at a pixel's middle.
+    """Numbers of objects (H, W), uint16, at the size of resized class indices: that at a pixel's middle.
 
     Where the class is the background or void there is no object. At outlines, where classes go by the area, a pixel
     takes the number of the object next to it. What was of its class and of no object already (a crowd) stays so.
@@ -18,9 +18,9 @@ def resize_objects(objects: np.ndarray, stored: np.ndarray, classes: np.ndarray,
     stored
         Class indices before they were resized, (H, W).
     """
-    numbers = nearest_classes(objects, len(classes))
+    numbers = nearest_classes(objects, classes.shape)
     nothing = (classes == VOID) | (background & (classes == 0))
-    crowd = (numbers == 0) & (nearest_classes(stored, len(classes)) == classes) & ~nothing
+    crowd = (numbers == 0) & (nearest_classes(stored, classes.shape) == classes) & ~nothing
     known = (numbers > 0) | crowd
     if not known.any():
         return np.zeros_like(numbers)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.provenance import thread_count
 from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, Record
 from bakeoff.datasets.preparation.arrays import (
@@ -66,7 +67,9 @@ def prepare(dataset: str, source: str, raw: Path, folder: Path, *, size: int, di
     listing = facts.listing(raw)
     if not listing.records:
         raise BakeoffError(f"{raw} has no usable image of {facts.TITLE}: run `dvc repro -f download@{dataset}`.")
-    coding = Coding(size, facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of)
+    coding = Coding(
+        Geometry("stretch", size, size), facts.CHANNELS, len(facts.CLASSES), facts.MASK_RESIZE, facts.classes_of
+    )
     about = {"name": dataset, "source": source, "provenance": provenance}
     findings = _miscounts(listing, facts, provenance)
     prepare_listing(listing, facts, coding, about, raw, folder, distance=distance, findings=findings)
@@ -105,23 +108,29 @@ def prepare_listing(
         As `prepare`, or if more than half of the images are lost for one reason.
     """
     started = time.monotonic()
-    name, size = about["name"], coding.size
+    name = about["name"]
 
     with atomic_folder(folder) as beside:
         scratch = beside / "scratch"
         scratch.mkdir()
         decoded = decode_records(listing.records, raw, scratch, coding, thread_count(), contents)
-        rows, group, found = _audit(listing, decoded, facts.TARGETS, size, distance)
+        rows, group, found = _audit(listing, decoded, facts.TARGETS, coding.geometry, distance)
         if not rows:
             raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(found)}.")
         every = [*listing.findings, *found, *findings]
         _require_most(name, every, listing.listed)
-        images = keep_rows(decoded.images, rows, beside / "images.npy")
+        originals = [(_picture(decoded, row).height, _picture(decoded, row).width) for row in rows]
+        sizes = [coding.geometry.framed_size(*original) for original in originals]
+        images = keep_rows(
+            decoded.images, rows, beside / "images.npy", np.uint8, [(*size, coding.channels) for size in sizes]
+        )
         if decoded.masks is not None:
-            keep_rows(decoded.masks, rows, beside / "masks.npy")
+            keep_rows(decoded.masks, rows, beside / "masks.npy", np.uint8, sizes)
         if decoded.objects is not None:
-            keep_rows(decoded.objects, rows, beside / "objects.npy")
-        write_histograms(images, beside / "histograms.npy")
+            keep_rows(decoded.objects, rows, beside / "objects.npy", np.uint16, sizes)
+        write_histograms(
+            images, [coding.geometry.shown(*original) for original in originals], beside / "histograms.npy"
+        )
         shutil.rmtree(scratch)
 
         index = _index(listing.records, decoded, rows, group)
@@ -186,7 +195,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
 
 
 def _audit(
-    listing: Listing, decoded: Decoded, targets: Sequence[str], size: int, distance: int
+    listing: Listing, decoded: Decoded, targets: Sequence[str], geometry: Geometry, distance: int
 ) -> tuple[list[int], list[int], list[Finding]]:
     """Rows that are used, for each of them the row that names its group, and what was found."""
     findings, usable = row_findings(listing.records, decoded)
@@ -200,7 +209,7 @@ def _audit(
     pictures = [_picture(decoded, row) for row in rows]
     records = [listing.records[row] for row in rows]
     pairs = near_duplicates([picture.hash for picture in pictures], decoded.thumbnails[rows], distance)
-    findings += [*near_findings(records, pairs, targets), *_size_findings(records, pictures, size)]
+    findings += [*near_findings(records, pairs, targets), *_size_findings(records, pictures, geometry)]
     return rows, [rows[first] for first in groups(records, pairs).tolist()], findings
 
 
@@ -210,16 +219,17 @@ def _picture(decoded: Decoded, row: int) -> Picture:
     return picture
 
 
-def _size_findings(records: Sequence[Record], pictures: Sequence[Picture], size: int) -> list[Finding]:
+def _size_findings(records: Sequence[Record], pictures: Sequence[Picture], geometry: Geometry) -> list[Finding]:
     heights, widths = (np.array([getattr(picture, side) for picture in pictures]) for side in ("height", "width"))
     middle = f"the median is {np.median(widths):.0f} x {np.median(heights):.0f}"
     findings = [
         Finding(records[row].image.name, "odd size", "kept", f"{widths[row]} x {heights[row]} pixels, {middle}")
         for row in np.flatnonzero(odd_sizes(heights, widths)).tolist()
     ]
-    small = int((np.minimum(heights, widths) < size).sum())
-    if small:
-        detail = f"{small} of {len(records)} images have a side below {size} pixels and are enlarged"
+    sizes = [(picture.height, picture.width) for picture in pictures]
+    if small := sum(geometry.enlarges(*size) for size in sizes):
+        frame = f"{geometry.width} x {geometry.height}"
+        detail = f"{small} of {len(records)} images have a side below {frame} pixels and are enlarged"
         findings.append(Finding(records[0].image.archive, "small images", "converted", detail))
     return findings
 
@@ -272,7 +282,8 @@ def _about(
         "targets": list(facts.TARGETS),
         "strata": list(facts.STRATA),
         "channels": coding.channels,
-        "size": coding.size,
+        "geometry": coding.geometry.kind,
+        "size": [coding.geometry.height, coding.geometry.width],
         "counts": {
             "listed": listing.listed,
             "used": len(index),

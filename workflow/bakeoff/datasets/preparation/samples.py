@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 # A larger picture is refused: it would take gigabytes.
-MAXIMUM_PIXELS = 100_000_000
+MAXIMUM_PIXELS = 500_000_000
 
 
 class Undecodable(Exception):
