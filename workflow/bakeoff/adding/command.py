@@ -93,13 +93,13 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         task = Task.model_validate(proposal.task)
         for fault in task_faults(name, task, proposal.task["split"], reading, looked):
             raise BakeoffError(fault)
+        chosen, proposed, lines = _suite(proposal, reading, looked, options, config)
         rather = _others(tree, reading.format)
         yield f"{path}: {len(reading.entries)} images, format {reading.format}{rather} [--format]; as '{name}' [--name]"
         yield from (f"  {detail}" for detail in reading.details)
         yield from _said_images(looked, len(reading.entries))
         yield from (decision.line() for decision in proposal.decisions)
         yield from _said_findings([*tree.findings, *reading.findings])
-        chosen, proposed, lines = _suite(proposal, reading, looked, options, config)
         yield from lines
         if not options["dry_run"]:
             sheet = Path(f"add-{name}.png")
