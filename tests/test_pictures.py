@@ -188,9 +188,13 @@ def test_an_outline_has_its_class_s_colour_and_the_image_stays() -> None:
     assert np.array_equal(drawn[~ring], np.repeat(pixels, 3, axis=-1)[~ring])
 
 
-def test_an_overlay_too_long_for_jpeg_is_a_png(tmp_path: Path) -> None:
-    assert write_overlay(tmp_path, "a", np.zeros((2, 70_000, 3), np.uint8)).name == "a.png"
-    assert write_overlay(tmp_path, "b", np.zeros((2, 2, 3), np.uint8)).name == "b.jpg"
+def test_a_large_overlay_is_shrunk(tmp_path: Path) -> None:
+    for shape, size in (((2, 2), (2, 2)), ((60, 8192), (4096, 30)), ((9000, 4500), (2048, 4096))):
+        mask = np.zeros(shape, np.uint8)
+        mask[: shape[0] // 2] = 1
+        for channels in (1, 3):
+            write_overlay(tmp_path / "a.jpg", np.zeros((*shape, channels), np.uint8), mask)
+            assert Image.open(tmp_path / "a.jpg").size == size
 
 
 def test_a_turned_picture_is_prepared_like_a_copied_one(tmp_path: Path) -> None:

@@ -25,6 +25,10 @@ import torch
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.mask_score import MaskScore, mask_score
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.artefacts.ragged import write_arrays
+from bakeoff.artefacts.void import VOID
+from bakeoff.artefacts.windows import blended_classes
 from bakeoff.models import resnet50_unet, timm_classifier, unet
 from bakeoff.progress.interruption import is_alive
 from bakeoff.stage_inputs import md5
@@ -50,6 +54,7 @@ from bakeoff.training.objective import Objective, classification, segmentation
 from bakeoff.training.predict import predict
 from bakeoff.training.preprocessing import channels_first, class_indices, normalise, to_unit_range
 from bakeoff.training.saved import load_network
+from bakeoff.training.torch_network import TorchNetwork
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -1317,3 +1322,44 @@ def test_it_stops_when_the_dvc_above_it_is_killed(tmp_path: Path) -> None:
 
 def is_left(folder: Path) -> bool:
     return (folder / "pid").exists() and psutil.pid_exists(int((folder / "pid").read_text()))
+
+
+# Cost: a training whose validation masks alone hold void ends in torch's words.
+@pytest.mark.usefixtures("place")
+def test_void_may_be_in_validation_masks_alone() -> None:
+    masks = np.load("prepared/masks.npy")
+    masks[12:16, :4] = VOID
+    np.save("prepared/masks.npy", masks)
+    run_fit(epochs=2)
+    history = pd.read_csv("history/seed0/history.csv")
+    assert history["validation_loss"].between(0, 5).all()
+
+
+# Geometry tile: windows to learn from, blended ones to predict, images of their own size to score.
+@pytest.mark.usefixtures("place")
+def test_images_of_different_sizes_are_learned_and_predicted_in_windows() -> None:
+    images, masks = np.load("prepared/images.npy"), np.load("prepared/masks.npy")
+    rng = np.random.default_rng(0)
+    sizes = [(int(height), int(width)) for height, width in rng.integers(20, 33, (len(masks), 2))]
+    for name, arrays in (("images", images), ("masks", masks)):
+        Path(f"prepared/{name}.npy").unlink()
+        cropped = [each[:height, :width] for each, (height, width) in zip(arrays, sizes, strict=True)]
+        write_arrays(Path(f"prepared/{name}.npy"), cropped)
+    about = json.loads(Path("prepared/dataset.json").read_text())
+    Path("prepared/dataset.json").write_text(json.dumps({**about, "geometry": "tile", "size": [16, 24]}))
+    run_fit(epochs=30, learning_rate=0.01)
+    run_predict()
+    data, found = open_prepared(Path("prepared")), read_predictions(Path("experiment")).masks[0]
+    tested = np.arange(16, 21)
+    assert [mask.shape for mask in found] == [sizes[row] for row in tested]
+    truth = data.true_masks()
+    scores = [
+        scored(torch.from_numpy(mask[None]), torch.from_numpy(truth[row][None].copy()), score_of(2)).item()
+        for row, mask in zip(tested, found, strict=True)
+    ]
+    assert np.mean(scores) > 0.8
+    network = TorchNetwork.open(Path("models/seed0.safetensors"))
+    assert (network.description["geometry"], network.description["size"]) == ("tile", [16, 24])
+    for row, mask in zip(tested, found, strict=True):
+        alone = blended_classes(data.images[row], data.geometry, 2, network.mask_probabilities)
+        assert np.array_equal(alone, mask)

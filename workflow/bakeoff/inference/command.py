@@ -17,7 +17,7 @@ from bakeoff.artefacts.atomic import storage_errors, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, frame_classes, frame_image, is_turned
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
-from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
+from bakeoff.inference.drawing import resize_mask, write_mask, write_overlay
 from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
 
@@ -268,7 +268,8 @@ def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> 
     path = out / "masks" / f"{picture.name}.png"
     with storage_errors(out):
         write_mask(path, mask, predictor.background)
-        overlay = write_overlay(out / "overlays", picture.name, outlined(picture.pixels, mask, predictor.background))
+        overlay = out / "overlays" / f"{picture.name}.jpg"
+        write_overlay(overlay, picture.pixels, mask, predictor.background)
     return {"mask": str(path.relative_to(out)), "overlay": str(overlay.relative_to(out))}
 
 

@@ -11,7 +11,8 @@ from bakeoff.datasets.derived.drawing import inner_edge
 
 # Outlines of a picture whose longer side has so many pixels are one pixel wide, of a larger one in proportion.
 PIXELS_AN_OUTLINE = 400
-LARGEST_JPEG_SIDE = 65_500
+# Longer side of the largest overlay in pixels: it is for the eye, and the mask has every pixel.
+OVERLAY_SIDE = 4096
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int, classes: int) -> np.ndarray:
@@ -71,13 +72,14 @@ def outlined(pixels: np.ndarray, mask: np.ndarray, background: int | None = 0) -
     return drawn
 
 
-def write_overlay(folder: Path, name: str, pixels: np.ndarray) -> Path:
-    """Write a picture, uint8 (H, W, 3), as NAME.jpg, or as NAME.png if it is longer than a JPEG may be."""
-    image = Image.fromarray(pixels)
-    if max(image.size) > LARGEST_JPEG_SIDE:
-        path = folder / f"{name}.png"
-        image.save(path)
-    else:
-        path = folder / f"{name}.jpg"
-        image.save(path, quality=90, subsampling=0)  # thin coloured lines need every pixel's colour
-    return path
+def write_overlay(path: Path, pixels: np.ndarray, mask: np.ndarray, background: int | None = 0) -> None:
+    """Write an image with the outlines of its mask as a JPEG; a large one is shrunk to `OVERLAY_SIDE`.
+
+    Parameters are those of `outlined`.
+    """
+    if (largest := max(mask.shape)) > OVERLAY_SIDE:
+        size = [max(1, round(side * OVERLAY_SIDE / largest)) for side in mask.shape[::-1]]
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], pixels.shape[2])
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+    # Thin coloured lines need every pixel's colour.
+    Image.fromarray(outlined(pixels, mask, background)).save(path, quality=90, subsampling=0)

@@ -47,6 +47,11 @@ class Examples:
         """Some of them: by position, or a slice."""
         return self._each(lambda part: part[rows])
 
+    @property
+    def has_void(self) -> bool:
+        """Whether masks hold pixels without an answer."""
+        return self.masks is not None and bool((self.masks == VOID).any())
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Examples":
         parts = (each if each is None else change(each) for each in (self.masks, self.labels, self.sources))
         return Examples(change(self.images), *parts)

@@ -209,7 +209,7 @@ def train_network(
         what,
         training,
         validation,
-        _objective(experiment, training, runtime.device),
+        _objective(experiment, training, validation.has_void, runtime.device),
         experiment.recipe,
         seed,
         experiment.weights is not None,
@@ -269,11 +269,11 @@ def training_key(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runti
     )
 
 
-def _objective(experiment: Experiment, training: Examples, device: torch.device) -> Objective:
+def _objective(experiment: Experiment, training: Examples, void: bool, device: torch.device) -> Objective:
     if experiment.target is None:
         score = experiment.data.score(experiment.score)
         background = experiment.data.background
-        return segmentation(training, experiment.classes, device, score=score, background=background)
+        return segmentation(training, experiment.classes, device, score=score, background=background, void=void)
     return classification(
         training,
         experiment.classes,
@@ -281,6 +281,7 @@ def _objective(experiment: Experiment, training: Examples, device: torch.device)
         smoothing=experiment.recipe["label_smoothing"],
         mask_classes=experiment.data.classes if experiment.masks else None,
         mask_background=experiment.data.background,
+        void=void,
         device=device,
     )
 

@@ -139,6 +139,7 @@ def segmentation(
     *,
     score: MaskScore | None = None,
     background: int | None = 0,
+    void: bool = False,
 ) -> Segmentation:
     """The objective of a segmentation task.
 
@@ -155,10 +156,12 @@ def segmentation(
         takes its place.
     background
         Index of the background; None where every class counts, and what lies beyond a picture's edges is void.
+    void
+        Whether other masks that the loss is asked for hold void, though those of `training` may not.
     """
     assert training.masks is not None
     weights = class_weights(training.masks, len(classes)).to(device or training.masks.device)
-    void = background is None or bool((training.masks == VOID).any())
+    void = void or background is None or training.has_void
     outside = VOID if background is None else background
     scored = (score or mask_score(None, classes, background)).of_pixels
     return Segmentation(classes, weights, scored, void, outside)
@@ -172,6 +175,7 @@ def classification(
     smoothing: float,
     mask_classes: list[str] | None,
     mask_background: int | None = 0,
+    void: bool = False,
     device: torch.device | None = None,
 ) -> Classification:
     """The objective of a classification task.
@@ -184,14 +188,16 @@ def classification(
         Of the labels.
     mask_classes
         Names of the masks' classes where masks are learned too.
-    mask_background
-        As `background` of `segmentation`.
+    mask_background, void
+        As `background` and `void` of `segmentation`.
     device
         Where the loss is computed; the examples' own by default.
     """
     assert training.labels is not None
     weights = label_weights(training.labels, len(classes)) if weighted else torch.ones(len(classes))
-    masks = segmentation(training, mask_classes, device, background=mask_background) if mask_classes else None
+    masks = None
+    if mask_classes:
+        masks = segmentation(training, mask_classes, device, background=mask_background, void=void)
     return Classification(classes, weights.to(device or training.labels.device), smoothing, masks)
 
 
