@@ -429,6 +429,8 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
     read = read_config(config)
     assert read.dataset_names() == ["pets", "catsdogs", "lungs", "ultrasound", "mine"]
     assert read.tasks["mine-classes"].target == "class"
+    sentence = refusal(config, "folders.mine.geometry=tile")
+    assert "folders.mine.geometry is tile, which is for masks, and task 'mine-classes' predicts 'class'" in sentence
     sentence = refusal(config, "tasks.mine-classes.target=species")
     assert "tasks.mine-classes.target names label 'species'" in sentence
     assert "there are: class" in sentence
@@ -452,6 +454,9 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
             "folders.mine.format names format 'pair', which does not exist: did you mean 'pairs'.",
         ),
         ("mine", FOLDER.replace("masks: 'masks/{id}', ", ""), "'masks' is missing, which format pairs needs: state it"),
+        ("mine", FOLDER.replace("size", "geometry: squash, size"), "folders.mine.geometry is 'squash'"),
+        ("mine", FOLDER.replace("128", "[128]"), "folders.mine.size"),
+        ("mine", FOLDER.replace("128", "[128, 8]"), "folders.mine.size"),
         (
             "mine",
             FOLDER.replace("size", "background: cell, size"),

@@ -1354,7 +1354,7 @@ def test_images_of_different_sizes_are_learned_and_predicted_in_windows() -> Non
     assert [mask.shape for mask in found] == [sizes[row] for row in tested]
     truth = data.true_masks()
     scores = [
-        scored(torch.from_numpy(mask[None]), torch.from_numpy(truth[row][None].copy()), score_of(2)).item()
+        scored(torch.from_numpy(mask[None].copy()), torch.from_numpy(truth[row][None].copy()), score_of(2)).item()
         for row, mask in zip(tested, found, strict=True)
     ]
     assert np.mean(scores) > 0.8
