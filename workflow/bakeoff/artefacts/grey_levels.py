@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from bakeoff.artefacts.channels import GREY, RGB
+
 LEVELS = 256
 
 
@@ -12,23 +14,18 @@ def grey(image: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     image
-        uint8, (height, width, channels), one channel or three (RGB).
+        uint8, (height, width, channels).
 
     Returns
     -------
     numpy.ndarray
-        uint8, (height, width); of three channels their luma (ITU-R BT.601).
-
-    Raises
-    ------
-    ValueError
-        If the image has neither one channel nor three.
+        uint8, (height, width); of three channels (RGB) their luma (ITU-R BT.601), of other numbers their mean.
     """
-    if image.shape[-1] == 1:
+    if image.shape[-1] == GREY:
         return np.ascontiguousarray(image[..., 0])
-    if image.shape[-1] == 3:
+    if image.shape[-1] == RGB:
         return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-    raise ValueError(f"An image of {image.shape[-1]} channels has no grey levels: give one channel or three.")
+    return np.rint(image.mean(axis=-1, dtype=np.float32)).astype(np.uint8)
 
 
 def histogram(levels: np.ndarray, within: np.ndarray | None = None) -> np.ndarray:

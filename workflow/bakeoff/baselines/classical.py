@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from bakeoff.artefacts.channels import GREY, RGB, as_rgb, resized
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.grey_levels import grey
 from bakeoff.artefacts.layout import making
@@ -125,18 +126,18 @@ def extract_features(images: Sequence[np.ndarray], features: str, side: int) -> 
     Parameters
     ----------
     images
-        n images, uint8, (height, width, channels), one channel or three (RGB).
+        n images, uint8, (height, width, channels), all with as many channels.
     features
-        none; grey or rgb: pixels, row by row, 0 to 1; hog: histograms of oriented gradients of the grey levels in 9
-        orientations, cells of 8x8 pixels, blocks of 2x2 cells (Dalal and Triggs, 2005; their detector weights the
-        pixels of a block by a Gaussian, scikit-image does not).
+        none; grey or rgb: pixels, row by row, 0 to 1, of rgb with all channels, of which grey images have three; hog:
+        histograms of oriented gradients of the grey levels in 9 orientations, cells of 8x8 pixels, blocks of 2x2 cells
+        (Dalal and Triggs, 2005; their detector weights the pixels of a block by a Gaussian, scikit-image does not).
     side
         Side of the square, in pixels, that images are resized to before.
 
     Returns
     -------
     numpy.ndarray
-        float32, (n, d): d is 0, side**2, 3 side**2, or 36 (side // 8 - 1)**2.
+        float32, (n, d): d is 0, side**2, channels side**2, or 36 (side // 8 - 1)**2.
 
     Raises
     ------
@@ -144,7 +145,8 @@ def extract_features(images: Sequence[np.ndarray], features: str, side: int) -> 
         If there are no such features, or the square is smaller than a block of hog.
     """
     check_features(features, side)
-    rows = np.empty((len(images), _length(features, side)), np.float32)
+    channels = max((image.shape[-1] for image in images), default=RGB)
+    rows = np.empty((len(images), _length(features, side, RGB if channels == GREY else channels)), np.float32)
     if features != "none":
         for image, row in zip(images, rows, strict=True):
             row[:] = _features(image, features, side)
@@ -166,22 +168,20 @@ def check_features(features: str, side: int) -> None:
         raise ValueError(f"side is {side}, less than the {smallest} that {features} features need")
 
 
-def _length(features: str, side: int) -> int:
-    return {"none": 0, "grey": side**2, "rgb": 3 * side**2, "hog": 36 * (side // 8 - 1) ** 2}[features]
+def _length(features: str, side: int, channels: int) -> int:
+    return {"none": 0, "grey": side**2, "rgb": channels * side**2, "hog": 36 * (side // 8 - 1) ** 2}[features]
 
 
 def _features(image: np.ndarray, features: str, side: int) -> np.ndarray:
     """One row of `extract_features`."""
     # Grey first, of whole images: then only one channel is resized.
-    picture = _rgb(image) if features == "rgb" else grey(image)
+    picture = grey(image)[..., None]
+    if features == "rgb":
+        picture = as_rgb(image) if image.shape[-1] == GREY else image
     enlarged = side > min(image.shape[:2])
-    resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA)
-    pixels = resized.astype(np.float32) / 255
-    return hog(pixels, **HOG) if features == "hog" else pixels.ravel()
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    small = resized(picture, (side, side), cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA)
+    pixels = small.astype(np.float32) / 255
+    return hog(pixels[..., 0], **HOG) if features == "hog" else pixels.ravel()
 
 
 def build(method: str, settings: Mapping[str, Any], seed: int, threads: int) -> Pipeline:

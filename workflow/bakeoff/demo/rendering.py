@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from bakeoff.artefacts.channels import as_rgb, resized
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.demo.comparing import Comparison, Outcome
 from bakeoff.report.pictures import webp_uri
@@ -54,13 +55,13 @@ def words_html(words: str) -> str:
 
 
 def small(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Picture (H, W, 1 or 3) as uint8 RGB whose longer side is at most `side`; one that is smaller stays as it is."""
+    """Picture (H, W, channels) as uint8 RGB whose longer side is at most `side`; one that is smaller stays as it is."""
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
     if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        pixels = resized(pixels, size, cv2.INTER_AREA)
+    return as_rgb(pixels)
 
 
 def overlay_uri(mask: np.ndarray, background: int | None = 0) -> str:

@@ -1,7 +1,8 @@
 """Out-of-distribution score: how far an image is from those that a method was trained on.
 
 A prepared picture is described by some fifty numbers: quantiles of its grey levels, edge energy at four scales, a
-coarse thumbnail and, where it has colours, how colourful it is and where. Its distance is the Mahalanobis distance to
+coarse thumbnail and, where it has colours, how colourful it is and where; of other channels than grey or RGB it is the
+mean that is described so, and of each channel its brightness and contrast. Its distance is the Mahalanobis distance to
 the training images of the task, under the shrunk covariance of Ledoit and Wolf, since there may be fewer images than
 numbers. Its score is the share, 0 to 1, of the validation images, which were held out, that are nearer.
 
@@ -23,6 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bakeoff.artefacts.channels import GREY, RGB, resized
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.geometry import Geometry, geometry_of
 from bakeoff.artefacts.grey_levels import grey
@@ -74,7 +76,8 @@ class Detector:
 
 
 def descriptors(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Descriptors, float64 (n, 47) or, with colours, (n, 70), of prepared pictures without pads, uint8 (H, W, C)."""
+    """Descriptors, float64 (n, 47), with colours (n, 70), with other channels (n, 47 + 2 channels), of prepared
+    pictures without pads, uint8 (H, W, C)."""
     described = [_descriptor(picture) for picture in pictures]
     return np.array(described).reshape(len(described), -1)
 
@@ -82,7 +85,7 @@ def descriptors(pictures: Iterable[np.ndarray]) -> np.ndarray:
 def _descriptor(picture: np.ndarray) -> np.ndarray:
     if (largest := max(picture.shape[:2])) > LARGEST_SIDE:
         size = [max(1, round(side * LARGEST_SIDE / largest)) for side in picture.shape[1::-1]]
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], picture.shape[2])
+        picture = resized(picture, (size[1], size[0]), cv2.INTER_AREA)
     levels = grey(picture).astype(np.float32) / 255
     parts = [np.quantile(levels, QUANTILES), _edge_energy(levels), _thumbnail(levels, THUMBNAIL)]
     return np.concatenate([*parts, *_colours(picture)])
@@ -99,8 +102,11 @@ def _edge_energy(levels: np.ndarray) -> np.ndarray:
 
 
 def _colours(picture: np.ndarray) -> list[np.ndarray]:
-    if picture.shape[-1] == 1:
+    if picture.shape[-1] == GREY:
         return []
+    if picture.shape[-1] != RGB:
+        levels = picture.reshape(-1, picture.shape[-1]).astype(np.float32) / 255
+        return [levels.mean(axis=0), np.log(levels.std(axis=0) + 1e-3)]
     red, green, blue = (picture[..., channel].astype(np.float32) / 255 for channel in range(3))
     opponents = (red - green, (red + green) / 2 - blue)
     means, spreads = (np.array([getattr(each, what)() for each in opponents]) for what in ("mean", "std"))

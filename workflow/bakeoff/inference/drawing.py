@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bakeoff.artefacts.channels import as_rgb
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.datasets.derived.drawing import inner_edge
 
@@ -55,7 +56,7 @@ def outlined(pixels: np.ndarray, mask: np.ndarray, background: int | None = 0) -
     Parameters
     ----------
     pixels
-        uint8, (H, W, 1) or (H, W, 3).
+        uint8, (H, W, channels); see `bakeoff.artefacts.channels.as_rgb`.
     mask
         Class indices, uint8, (H, W).
     background
@@ -66,7 +67,7 @@ def outlined(pixels: np.ndarray, mask: np.ndarray, background: int | None = 0) -
     numpy.ndarray
         uint8, (H, W, 3).
     """
-    drawn = np.broadcast_to(pixels, (*mask.shape, 3)).copy()
+    drawn = as_rgb(pixels).copy()
     edge = inner_edge(mask, max(1, round(max(mask.shape) / PIXELS_AN_OUTLINE)))
     drawn[edge] = class_colours(background)[mask[edge]]
     return drawn

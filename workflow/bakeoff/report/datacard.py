@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from bakeoff.artefacts.channels import named, shown_words
 from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.prepared import Fold, Prepared
 from bakeoff.artefacts.ragged import Arrays
@@ -59,6 +60,7 @@ def card(prepared: Prepared, audit: pd.DataFrame, side: int) -> dict[str, Any]:
         "title": about["title"],
         "counts": {key: wording.count(about["counts"][key]) for key in ("listed", "used", "dropped")},
         "size": _size_words(prepared),
+        "shown": shown_words(prepared.channels),
         "groups": groups_words(index),
         "provenance": provenance(about),
         "published": published_check(about, audit),
@@ -88,7 +90,7 @@ def _label_columns(about: Mapping[str, Any]) -> list[str]:
 
 
 def _size_words(prepared: Prepared) -> str:
-    return f"{prepared.geometry.words()}; {'grey levels' if prepared.channels == 1 else 'RGB'}"
+    return f"{prepared.geometry.words()}; {named(prepared.channels)}"
 
 
 def groups_words(index: pd.DataFrame) -> str:

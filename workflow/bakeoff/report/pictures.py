@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from bakeoff.artefacts.channels import as_rgb
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.evaluation.figures import ORANGE, SKY
 
@@ -21,7 +22,7 @@ def picture(image: np.ndarray, side: int) -> np.ndarray:
     Parameters
     ----------
     image
-        uint8, (height, width) or (height, width, 1 or 3).
+        uint8, (height, width) or (height, width, channels); see `bakeoff.artefacts.channels.as_rgb`.
     side
         In pixels.
 
@@ -30,9 +31,8 @@ def picture(image: np.ndarray, side: int) -> np.ndarray:
     ndarray
         uint8 RGB, (height, width, 3).
     """
-    colour = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
     shrinks = max(image.shape[:2]) > side
-    return _resized(np.ascontiguousarray(colour), side, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return _resized(as_rgb(image.reshape(*image.shape[:2], -1)), side, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def outlined(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.ndarray:

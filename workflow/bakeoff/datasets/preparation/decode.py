@@ -10,10 +10,19 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from bakeoff.artefacts.channels import GREY, RGB, resized
 from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.dicom import dicom_size, is_dicom, read_dicom
-from bakeoff.datasets.preparation.samples import MAXIMUM_PIXELS, Samples, Scale, Undecodable, scale_of_depth, shown
+from bakeoff.datasets.preparation.samples import (
+    MAXIMUM_PIXELS,
+    Levels,
+    Samples,
+    Scale,
+    Undecodable,
+    scale_of_depth,
+    shown,
+)
 from bakeoff.datasets.preparation.tiff import is_tiff, read_tiff, tiff_header
 
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS  # Pillow warns above this, and refuses twice as many
@@ -51,8 +60,6 @@ BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
 PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 # Pillow's modes of pictures that are made of samples.
 _MODES = {"rgb": "RGB", "cmyk": "CMYK", "ycbcr": "YCbCr", "lab": "LAB"}
-GREY, RGB = 1, 3
-
 
 class Decoded(NamedTuple):
     """Pixels, uint8 (height, width, channels); what had to be converted to get them, in words, or ""; orientation.
@@ -78,6 +85,11 @@ class Header(NamedTuple):
         That a pixel takes when it is read.
     orientation
         By the EXIF tag, 1 to 8; 1 is upright.
+    channels
+        How many it has that are neither a grey level nor colours, as of fluorescence; 0 of all other images.
+    unsaid
+        How many channels it has if that is what the file does not say: what its pages are, or samples beyond RGB; 0 if
+        it says everything.
     """
 
     width: int
@@ -86,6 +98,8 @@ class Header(NamedTuple):
     bits: int
     bytes: int
     orientation: int
+    channels: int = 0
+    unsaid: int = 0
 
 
 def header(data: bytes) -> Header:
@@ -98,8 +112,12 @@ def header(data: bytes) -> Header:
     """
     if is_tiff(data):
         tiff = tiff_header(data)
-        bytes_ = tiff.samples * -(-tiff.bits // 8)
-        return Header(tiff.width, tiff.height, f"TIFF, {tiff.mode}", tiff.bits, bytes_, tiff.orientation)
+        samples = max(tiff.samples, tiff.unsaid)
+        bytes_ = samples * -(-tiff.bits // 8) + max(0, samples - RGB)
+        kind = ", ".join(["TIFF", tiff.mode, *([f"axes {tiff.pages}"] if tiff.pages else [])])
+        return Header(
+            tiff.width, tiff.height, kind, tiff.bits, bytes_, tiff.orientation, tiff.channels, tiff.unsaid
+        )
     if is_dicom(data):
         return Header(*dicom_size(data), "DICOM", 16, 8, 1)
     with opened(data) as image:
@@ -129,8 +147,8 @@ def is_turned(data: bytes) -> bool:
         return _orientation(image) in range(2, 9)
 
 
-def decode(data: bytes, channels: int, *, upright: bool = False, levels: Sequence[float] | None = None) -> Decoded:
-    """First image of a file as grey levels (`channels` 1) or RGB (3).
+def decode(data: bytes, channels: int, *, upright: bool = False, levels: Levels | None = None) -> Decoded:
+    """First image of a file as grey levels (`channels` 1), RGB (3), or with all of its channels (other numbers).
 
     Colour becomes luminance (ITU-R 601), which leaves colour pictures of grey levels exactly as they are; whatever is
     transparent lies on black. A picture of 8 bits stays as it is. Of deeper ones `levels` become 0 and 255; where they
@@ -140,19 +158,25 @@ def decode(data: bytes, channels: int, *, upright: bool = False, levels: Sequenc
 
     Parameters
     ----------
+    channels
+        Grey and RGB become each other. Other numbers are those of the file, which nothing is made of; see `read_tiff`
+        for pages that are channels.
     levels
         Those that become black and white, as the file shows them: where its zero is white, counted from its highest.
 
     Raises
     ------
     Undecodable
-        If the bytes are no image, a broken one, one of a kind without meaning here, or a very large one; or if it has
-        floating-point levels and `levels` is None.
+        If the bytes are no image, a broken one, one of a kind without meaning here, of another number of channels, or a
+        very large one; or if it has floating-point levels and `levels` is None.
     """
-    scale = None if levels is None else Scale(*levels)
+    scale = None if levels is None else Scale.stated(levels)
     try:
-        if (samples := read_samples(data)) is not None:
-            decoded = _of_samples(samples, channels, scale)
+        if (samples := read_samples(data, channels)) is not None:
+            decoded = (_of_samples if channels in (GREY, RGB) else _of_channels)(samples, channels, scale)
+        elif channels not in (GREY, RGB):
+            with opened(data) as image:
+                raise _other_channels(GREY if image.mode in ("1", "L", "LA") else RGB, channels)
         else:
             with opened(data) as image:
                 converted = _conversions(image, "L" if channels == GREY else "RGB")
@@ -163,8 +187,10 @@ def decode(data: bytes, channels: int, *, upright: bool = False, levels: Sequenc
     return decoded._replace(pixels=_turned(decoded.pixels, decoded.orientation)) if upright else decoded
 
 
-def read_samples(data: bytes) -> Samples | None:
+def read_samples(data: bytes, channels: int | None = None) -> Samples | None:
     """Samples of a TIFF, of DICOM, and of pictures of more than 8 bits; None for a picture that Pillow reads whole.
+
+    `channels` is as `read_tiff` takes it.
 
     Raises
     ------
@@ -172,7 +198,7 @@ def read_samples(data: bytes) -> Samples | None:
         If the bytes are no image, or a broken one.
     """
     if is_tiff(data):
-        return read_tiff(data)
+        return read_tiff(data, channels)
     if is_dicom(data):
         return read_dicom(data)
     with opened(data) as image:
@@ -203,11 +229,11 @@ def read_samples(data: bytes) -> Samples | None:
 def resize_image(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Picture (H, W, C) stretched to `size`, height and width: each pixel the mean of the area it covers; linear to
     enlarge; at its own size as it is."""
-    height, width, channels = pixels.shape
+    height, width = pixels.shape[:2]
     if (height, width) == size:
         return pixels
-    shrunk = cv2.resize(pixels, (min(width, size[1]), min(height, size[0])), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, size[::-1], interpolation=cv2.INTER_LINEAR).reshape(*size, channels)
+    shrunk = resized(pixels, (min(height, size[0]), min(width, size[1])), cv2.INTER_AREA)
+    return resized(shrunk, size, cv2.INTER_LINEAR)
 
 
 def frame_image(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -336,7 +362,9 @@ def _of_samples(samples: Samples, channels: int, scale: Scale | None) -> Decoded
     of_three = samples.kind == "grey" and colours.shape[2] == RGB == channels
     expected = {"grey": 1, "palette": 1, "cmyk": 4}.get(samples.kind, RGB)
     if colours.shape[2] > expected and samples.kind == "grey" and not of_three:
-        raise Undecodable(f"it has {colours.shape[2]} channels, and the configuration's channels is {channels}")
+        raise _other_channels(colours.shape[2], channels)
+    if scale is not None and len(scale.pairs) not in (1, RGB if of_three else expected):
+        raise Undecodable(f"it has {expected} channel{'s' * (expected > 1)}, and levels are of {len(scale.pairs)}")
     if scale is None and samples.deep:
         scale = Scale(*samples.window) if samples.window else scale_of_depth(colours[..., :expected])
     if samples.deep and scale and scale.low == 0 and colours.dtype.kind == "i" and colours.min() < 0:
@@ -350,6 +378,27 @@ def _of_samples(samples: Samples, channels: int, scale: Scale | None) -> Decoded
             alpha = scale_of_depth(np.array((1 << samples.bits) - 1)).of(alpha)
         pixels[rows] = _eight_bit(_image(levels, samples, alpha), channels)
     return Decoded(pixels, _said(samples, channels, scale, of_three=of_three), samples.orientation)
+
+
+def _of_channels(samples: Samples, channels: int, scale: Scale | None) -> Decoded:
+    """Every sample as a channel: levels of their own, none of which is a colour or transparency."""
+    if samples.kind not in ("grey", "rgb") or samples.pixels.shape[2] != channels:
+        count = samples.colours.shape[2] if samples.kind in ("grey", "rgb") else RGB
+        raise _other_channels(count, channels, samples.notes)
+    levels = shown(samples._replace(alpha=""))
+    if scale is None and samples.deep:
+        scale = scale_of_depth(levels)
+    pixels = np.empty(levels.shape, np.uint8)
+    for rows in _strips(*levels.shape[:2]):
+        pixels[rows] = scale.of(levels[rows]) if samples.deep and scale else _of_few_bits(levels[rows], samples)
+    notes = ["transparency as a channel"] if samples.alpha else []
+    notes += _said_levels(samples, scale)
+    return Decoded(pixels, ", ".join([*notes, *samples.notes]), samples.orientation)
+
+
+def _other_channels(count: int, channels: int, notes: Sequence[str] = ()) -> Undecodable:
+    has = f"{count} channel{'s' * (count > 1)}" + (f" ({', '.join(notes)})" if notes else "")
+    return Undecodable(f"it has {has}, and the configuration's channels is {channels}")
 
 
 def _of_few_bits(strip: np.ndarray, samples: Samples) -> np.ndarray:
@@ -397,9 +446,13 @@ def _said(samples: Samples, channels: int, scale: Scale | None, *, of_three: boo
         notes.append("transparency on black")
     if left := samples.extra - bool(samples.alpha) - (RGB - 1 if of_three else 0):
         notes.append(f"{left} further channel{'s' * (left > 1)} left out")
-    if samples.deep and scale and (scale.low or samples.bits > 16 or samples.window):
-        notes.append(f"levels {scale.low:g} to {scale.high:g}")
-    return ", ".join([*notes, *samples.notes])
+    return ", ".join([*notes, *_said_levels(samples, scale), *samples.notes])
+
+
+def _said_levels(samples: Samples, scale: Scale | None) -> list[str]:
+    if not (samples.deep and scale and (scale.low or samples.bits > 16 or samples.window)):
+        return []
+    return [f"levels {' and '.join(f'{low:g} to {high:g}' for low, high in scale.pairs)}"]
 
 
 def _orientation(image: Image.Image) -> int:

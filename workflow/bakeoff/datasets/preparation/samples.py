@@ -1,11 +1,16 @@
 """Samples of a picture as a file stores them, of any depth and number, and how they become 8 bits."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 # A larger picture is refused: it would take gigabytes.
 MAXIMUM_PIXELS = 500_000_000
+
+
+# The levels that become black and white, or a pair of these a channel.
+Levels = Sequence[float] | Sequence[Sequence[float]]
 
 
 class Undecodable(Exception):
@@ -67,18 +72,32 @@ class Samples(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """The levels that become 0 and 255; those beyond them become these too."""
+    """The levels that become 0 and 255, for all channels or one each; those beyond them become these too."""
 
-    low: float
-    high: float
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+
+    @classmethod
+    def stated(cls, levels: Levels) -> "Scale":
+        """Of a pair, or of a pair a channel."""
+        if isinstance(levels[0], Sequence):
+            return cls(*zip(*levels, strict=True))
+        return cls(*levels)
+
+    @property
+    def pairs(self) -> tuple[tuple[float, float], ...]:
+        """The two levels, of every channel where they differ."""
+        lows, highs = (each if isinstance(each, tuple) else (each,) for each in self)
+        return tuple(zip(lows, highs, strict=True))
 
     def of(self, samples: np.ndarray) -> np.ndarray:
-        """Samples at 8 bits, uint8; those that are no number become 0."""
+        """Samples at 8 bits, uint8, the last axis the channels; those that are no number become 0."""
         # Single precision holds whole numbers up to 2^24.
         wide = samples.dtype.itemsize > 4 or (samples.dtype.kind in "iu" and samples.dtype.itemsize > 2)
         exact = np.float64 if wide else np.float32
-        low, high = exact(self.low), exact(self.high)
-        levels = (np.clip(samples.astype(exact), low, high) - low) * exact(255 / (self.high - self.low))
+        low, high = np.asarray(self.low, exact), np.asarray(self.high, exact)
+        factor = np.asarray(255 / (np.asarray(self.high, np.float64) - self.low), exact)
+        levels = (np.clip(samples.astype(exact), low, high) - low) * factor
         return np.nan_to_num(np.rint(levels)).astype(np.uint8)
 
 
