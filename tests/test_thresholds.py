@@ -83,13 +83,12 @@ def test_histogram_counts_every_level_of_the_whole_picture_or_inside_a_mask() ->
     assert histogram(STRIPES, within=inside)[[10, 12, 200]].tolist() == [0, 3, 3]
 
 
-def test_grey_takes_one_channel_as_it_is_and_luma_of_three() -> None:
+def test_grey_takes_one_channel_as_it_is_luma_of_three_and_the_mean_of_others() -> None:
     assert np.array_equal(grey(STRIPES[..., None]), STRIPES)
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 0] = 255
     assert grey(red).tolist() == [[76, 76], [76, 76]]  # 0.299 * 255
-    with pytest.raises(ValueError, match="2 channels"):
-        grey(np.zeros((2, 2, 2), np.uint8))
+    assert grey(np.array([[[10, 21]]], np.uint8)).tolist() == [[16]]  # the mean of other channels, rounded
 
 
 # --- exact answers ---

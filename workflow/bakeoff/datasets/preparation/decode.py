@@ -61,6 +61,7 @@ PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 # Pillow's modes of pictures that are made of samples.
 _MODES = {"rgb": "RGB", "cmyk": "CMYK", "ycbcr": "YCbCr", "lab": "LAB"}
 
+
 class Decoded(NamedTuple):
     """Pixels, uint8 (height, width, channels); what had to be converted to get them, in words, or ""; orientation.
 
@@ -115,9 +116,7 @@ def header(data: bytes) -> Header:
         samples = max(tiff.samples, tiff.unsaid)
         bytes_ = samples * -(-tiff.bits // 8) + max(0, samples - RGB)
         kind = ", ".join(["TIFF", tiff.mode, *([f"axes {tiff.pages}"] if tiff.pages else [])])
-        return Header(
-            tiff.width, tiff.height, kind, tiff.bits, bytes_, tiff.orientation, tiff.channels, tiff.unsaid
-        )
+        return Header(tiff.width, tiff.height, kind, tiff.bits, bytes_, tiff.orientation, tiff.channels, tiff.unsaid)
     if is_dicom(data):
         return Header(*dicom_size(data), "DICOM", 16, 8, 1)
     with opened(data) as image:
