@@ -1,6 +1,7 @@
 """Images of any number of channels, from their files to predictions."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from bakeoff.artefacts.channels import as_rgb, resized
+from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.grey_levels import grey
 from bakeoff.baselines.classical import extract_features
 from bakeoff.datasets.preparation.decode import decode, header
@@ -186,7 +188,9 @@ def test_the_first_three_channels_are_shown_as_red_green_and_blue() -> None:
     assert np.array_equal(as_rgb(image[..., :2]), image[..., :3] * np.array([1, 1, 0], np.uint8))
 
 
-def test_reports_predictions_and_the_demo_show_the_same_channels() -> None:
+def test_reports_predictions_and_the_demo_show_the_same_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = last(stack(5))
     shown = as_rgb(image)
     assert np.array_equal(picture(image, WIDTH), picture(shown, WIDTH))
@@ -194,6 +198,9 @@ def test_reports_predictions_and_the_demo_show_the_same_channels() -> None:
     assert np.array_equal(small(image, 9), small(shown, 9))
     blank = np.zeros((HEIGHT, WIDTH), np.uint8)
     assert np.array_equal(drawing.outlined(image, blank), shown)
+    monkeypatch.setattr(drawing, "OVERLAY_SIDE", 13)
+    drawing.write_overlay(tmp_path / "overlay.jpg", image, blank)
+    assert Image.open(tmp_path / "overlay.jpg").size == (13, 9)
 
 
 @pytest.mark.parametrize("channels", [2, 4, 8])
@@ -215,7 +222,8 @@ def test_pixels_are_features_with_all_channels_and_gradients_those_of_their_mean
 def test_an_image_with_one_channel_dimmed_is_out_of_distribution() -> None:
     images = (RNG.normal(120, 20, (60, 24, 24, 4)) + RNG.normal(0, 8, (60, 1, 1, 4))).clip(0, 255).astype(np.uint8)
     assert descriptors(images).shape == (60, 47 + 2 * 4)
-    detector = parse_detector(fit_detector(images, range(40), range(40, 60)))
+    assert descriptors([np.zeros((1030, 7, 5), np.uint8)]).shape == (1, 47 + 2 * 5)
+    detector = parse_detector(fit_detector(images, range(40), range(40, 60), Geometry("stretch", 24, 24)))
     # The mean of the channels stays as it was.
     shifted = images[:1].astype(np.int16) + np.array([90, -90, 0, 0], np.int16)
     assert detector.scores(shifted.clip(0, 255).astype(np.uint8))[0] == 1

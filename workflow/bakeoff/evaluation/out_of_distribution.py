@@ -84,8 +84,8 @@ def descriptors(pictures: Iterable[np.ndarray]) -> np.ndarray:
 
 def _descriptor(picture: np.ndarray) -> np.ndarray:
     if (largest := max(picture.shape[:2])) > LARGEST_SIDE:
-        size = [max(1, round(side * LARGEST_SIDE / largest)) for side in picture.shape[1::-1]]
-        picture = resized(picture, (size[1], size[0]), cv2.INTER_AREA)
+        size = [max(1, round(side * LARGEST_SIDE / largest)) for side in picture.shape[:2]]
+        picture = resized(picture, (size[0], size[1]), cv2.INTER_AREA)
     levels = grey(picture).astype(np.float32) / 255
     parts = [np.quantile(levels, QUANTILES), _edge_energy(levels), _thumbnail(levels, THUMBNAIL)]
     return np.concatenate([*parts, *_colours(picture)])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bakeoff.artefacts.channels import as_rgb
+from bakeoff.artefacts.channels import as_rgb, resized
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.datasets.derived.drawing import inner_edge
 
@@ -80,7 +80,7 @@ def write_overlay(path: Path, pixels: np.ndarray, mask: np.ndarray, background: 
     """
     if (largest := max(mask.shape)) > OVERLAY_SIDE:
         size = [max(1, round(side * OVERLAY_SIDE / largest)) for side in mask.shape[::-1]]
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], pixels.shape[2])
+        pixels = resized(pixels, (size[1], size[0]), cv2.INTER_AREA)
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
     # Thin coloured lines need every pixel's colour.
     Image.fromarray(outlined(pixels, mask, background)).save(path, quality=90, subsampling=0)
