@@ -1,9 +1,17 @@
 """How a class mask comes apart into single objects. Without tables (pandas): what predicts has none."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from bakeoff.artefacts.errors import BakeoffError
+
+# Where a task's evaluation says it.
+FILE = "separation.json"
 
 
 class Separation(NamedTuple):
@@ -32,6 +40,10 @@ class Separation(NamedTuple):
             numbers[region] = self._apart(region)[region] + numbers.max()
         return numbers
 
+    def counts(self, numbers: np.ndarray, mask: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+        """How many objects there are of each class, by its name; `names` are those of all classes of the mask."""
+        return {names[index]: len(np.unique(numbers[mask == index])) for index in self.classes}
+
     def _apart(self, region: np.ndarray) -> np.ndarray:
         # Of a region without an edge no pixel is far from it.
         return _connected(region) if self.height is None or region.all() else _flooded(region, self.height)
@@ -43,10 +55,38 @@ def _connected(region: np.ndarray) -> np.ndarray:
 
 
 def _flooded(region: np.ndarray, height: float) -> np.ndarray:
+    """Numbers of the objects of a region, int32 (H, W), found part by part: memory goes by the largest part."""
+    depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    _, parts, boxes, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    numbers, last = np.zeros(region.shape, np.int32), 0
+    for part, (left, top, width, tall, _) in enumerate(boxes.tolist()[1:], 1):
+        box = slice(top, top + tall), slice(left, left + width)
+        inside = parts[box] == part
+        found = _divided(inside, depth[box] * inside, height)
+        numbers[box][inside] = found[inside] + last
+        last += int(found.max())
+    return numbers
+
+
+def _divided(part: np.ndarray, depth: np.ndarray, height: float) -> np.ndarray:
     from skimage.morphology import local_maxima, reconstruction
     from skimage.segmentation import watershed
 
-    depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Extended maxima (Soille, "Morphological image analysis", section 6.3.5): every part of the region has one or more.
-    middles = local_maxima(reconstruction(depth, depth + np.float32(height) * region)) & region
-    return watershed(-depth, _connected(middles), connectivity=2, mask=region)
+    # Extended maxima (Soille, "Morphological image analysis", section 6.3.5).
+    middles = _connected(local_maxima(reconstruction(depth, depth + np.float32(height) * part)) & part)
+    return watershed(-depth, middles, connectivity=2, mask=part) if middles.max() > 1 else part.astype(np.int32)
+
+
+def read_separation(path: Path) -> Separation | None:
+    """How the masks of a task come apart, as its evaluation wrote it; None where no objects are told apart.
+
+    Raises
+    ------
+    BakeoffError
+        If the file is damaged.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found and Separation(found["height"], tuple(found["classes"]))
+    except (ValueError, KeyError, TypeError):
+        raise BakeoffError(f"{path} is damaged: run `dvc repro --force evaluate@{path.parent.name}`.") from None

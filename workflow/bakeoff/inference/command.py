@@ -17,7 +17,9 @@ from bakeoff.artefacts.atomic import storage_errors, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, frame_classes, frame_image, is_turned
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
+from bakeoff.evaluation.separation import Separation
 from bakeoff.inference.drawing import resize_mask, write_mask, write_overlay
+from bakeoff.inference.objects import restored_numbers, separation_of, write_numbers
 from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
 
@@ -62,8 +64,9 @@ def predict_pictures(
     """Write the predictions of an experiment, or of two in a row, for images.
 
     In `out`: `predictions.csv`, or `predictions.jsonl`, one line an image; `masks/NAME.png`, class indices at the
-    image's own size; `overlays/NAME.jpg`, the outlines of the mask; and `about.json`, how they were made. Files of the
-    same names are overwritten. An image that cannot be read does not stop the others.
+    image's own size; `objects/NAME.png`, numbers of single objects, where the task's evaluation tells them apart;
+    `overlays/NAME.jpg`, the outlines of the mask or of these objects; and `about.json`, how they were made. Files of
+    the same names are overwritten. An image that cannot be read does not stop the others.
 
     Parameters
     ----------
@@ -91,25 +94,26 @@ def predict_pictures(
         If nothing can be predicted; or, after all other images, if an image could not be read.
     """
     predictor = _open(experiment, segment, classify, root, runtime, seed, fold, masks)
-    drawings = [out / name for name in ("masks", "overlays")]
-    files = find_pictures(paths, leave_out=drawings)
+    separation = separation_of(predictor, root)
+    written = [out / name for name in ("masks", "overlays", "objects")]
+    files = find_pictures(paths, leave_out=written)
     truths = None if masks is None else _match_masks(masks, files)
     detector = detector_of_task(root, predictor.task, predictor.geometry, predictor.channels)
     if predictor.note:
         log.warning("%s", predictor.note)
     with storage_errors(out):
-        for folder in (out, *(drawings if predictor.mask_classes else [])):
+        for folder in (out, *(written[: 3 if separation else 2] if predictor.mask_classes else [])):
             folder.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
     pictures = _read(files, predictor, truths, upright=not as_stored, failures=failures)
-    with _table(out, predictor, json_lines) as write:
+    with _table(out, predictor, separation, json_lines) as write:
         for some in _batches(pictures, batch, WAITING_BYTES):
             shown = (each.prepared[predictor.geometry.shown(each.height, each.width)] for each in some)
             scores = detector.scores(shown).tolist() if detector else [None] * len(some)
             for each, answer, score in zip(some, _predict(predictor, some), scores, strict=True):
-                write({**_line(predictor, each, answer, score), **_draw(out, predictor, each, answer)})
+                write({**_line(predictor, each, answer, score), **_draw(out, predictor, separation, each, answer)})
     about = json.dumps(
-        _about(predictor, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
+        _about(predictor, separation, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
     )
     write_text(out / "about.json", about.encode("utf-8", NOT_UTF8).decode("utf-8") + "\n")
     log.info("%d of %d images predicted; results are in %s", len(files) - len(failures), len(files), out)
@@ -259,22 +263,37 @@ def _line(predictor: Predictor, picture: _Opened, answer: Answer, score: float |
     }
 
 
-def _draw(out: Path, predictor: Predictor, picture: _Opened, answer: Answer) -> dict[str, str]:
-    """Write mask and overlay, and return their places."""
+def _draw(
+    out: Path, predictor: Predictor, separation: Separation | None, picture: _Opened, answer: Answer
+) -> dict[str, Any]:
+    """Write mask, objects and overlay, and return their places and the number of objects."""
     if answer.mask is None or picture.pixels is None:
         return {}
     resize = partial(resize_mask, classes=len(predictor.mask_classes))
     mask = predictor.geometry.restored(answer.mask, picture.height, picture.width, resize)
-    path = out / "masks" / f"{picture.name}.png"
+    files = {key: f"{key}s/{picture.name}.{suffix}" for key, suffix in (("mask", "png"), ("overlay", "jpg"))}
+    found: dict[str, Any] = {}
+    numbers, words = None, ""
+    if separation is not None:
+        shown = predictor.geometry.shown(picture.height, picture.width)
+        apart = np.zeros(answer.mask.shape, np.int32)
+        apart[shown] = separation.objects(answer.mask[shown])
+        counts = separation.counts(apart, answer.mask, predictor.mask_classes)
+        found["objects"] = counts if len(counts) > 1 else sum(counts.values())
+        words = ", ".join(f"{count} {name}" for name, count in counts.items())
+        numbers = restored_numbers(apart, answer.mask, mask, separation, predictor.geometry)
     with storage_errors(out):
-        write_mask(path, mask, predictor.background)
-        overlay = out / "overlays" / f"{picture.name}.jpg"
-        write_overlay(overlay, picture.pixels, mask, predictor.background)
-    return {"mask": str(path.relative_to(out)), "overlay": str(overlay.relative_to(out))}
+        write_mask(out / files["mask"], mask, predictor.background)
+        if numbers is not None:
+            found["object_mask"] = write_numbers(out, f"objects/{picture.name}.png", numbers)
+        write_overlay(out / files["overlay"], picture.pixels, mask, predictor.background, numbers, words)
+    return {**found, **files}
 
 
 @contextmanager
-def _table(out: Path, predictor: Predictor, json_lines: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _table(
+    out: Path, predictor: Predictor, separation: Separation | None, json_lines: bool
+) -> Iterator[Callable[[dict[str, Any]], None]]:
     """The table, written whole or not at all; an error leaves the table of an earlier run in place.
 
     A table of the other format from an earlier run is removed at the end.
@@ -285,7 +304,7 @@ def _table(out: Path, predictor: Predictor, json_lines: bool) -> Iterator[Callab
     beside = path.with_name(f".{path.name}.part")
     with storage_errors(path):
         file = beside.open("w", encoding="utf-8", newline="", errors=NOT_UTF8)
-        write = _json_writer(file) if json_lines else _csv_writer(file, predictor)
+        write = _json_writer(file) if json_lines else _csv_writer(file, predictor, separation)
 
     def write_line(line: dict[str, Any]) -> None:
         with storage_errors(path):
@@ -311,12 +330,14 @@ def _json_writer(file: IO[str]) -> Callable[[dict[str, Any]], None]:
     return write
 
 
-def _csv_writer(file: IO[str], predictor: Predictor) -> Callable[[dict[str, Any]], None]:
-    drawn = ["mask", "overlay"] if predictor.mask_classes else []
+def _csv_writer(file: IO[str], predictor: Predictor, separation: Separation | None) -> Callable[[dict[str, Any]], None]:
+    drawn = ["mask", *(["object_mask"] if separation else []), "overlay"] if predictor.mask_classes else []
+    apart = [predictor.mask_classes[index] for index in separation.classes] if separation else []
+    counts = [f"objects_{name}" for name in apart] if len(apart) > 1 else ["objects"] * len(apart)
     areas = [f"area_{name}" for name in predictor.mask_classes]
     answered = ["label", *(f"p_{name}" for name in predictor.classes)] if predictor.target is not None else []
     distribution = ["out_of_distribution_score", "out_of_distribution"]
-    columns = ["file", "width", "height", *answered, *areas, *distribution, *drawn, "seconds"]
+    columns = ["file", "width", "height", *answered, *areas, *counts, *distribution, *drawn, "seconds"]
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
 
@@ -338,6 +359,7 @@ def _flat(line: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _about(
     predictor: Predictor,
+    separation: Separation | None,
     segment: str | None,
     runtime: str,
     as_stored: bool,
@@ -360,6 +382,7 @@ def _about(
         "channels": predictor.channels,
         "classes": predictor.classes,
         "mask_classes": predictor.mask_classes,
+        "separation": separation and separation._asdict(),
         "files": files,
         "failures": failures,
         "note": predictor.note,

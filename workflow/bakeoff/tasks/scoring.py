@@ -33,8 +33,8 @@ from bakeoff.evaluation.separation import Separation
 
 logger = logging.getLogger(__name__)
 
-# Images by which a separation is chosen, at most.
-MOST_SEPARATED = 100
+# Images by which a separation is chosen, and their pixels together, at most: minutes on a core.
+MOST_SEPARATED, MOST_PIXELS = 100, 100_000_000
 
 
 def score(
@@ -145,8 +145,16 @@ def _object_scores(
     """Scores of the objects, one table; none of a data set whose objects are not told apart."""
     if separation is None or (objects := data.objects) is None:
         return []
-    truth = data.true_masks()
-    return [object_scores((truth[row] for row in rows), (objects[row] for row in rows), masks, separation)]
+    truth, regions = data.true_masks(), [data.region(row) for row in rows]
+    # Without pads, which no object reaches.
+    return [
+        object_scores(
+            (truth[row][region] for row, region in zip(rows, regions, strict=True)),
+            (objects[row][region] for row, region in zip(rows, regions, strict=True)),
+            (mask[region] for mask, region in zip(masks, regions, strict=True)),
+            separation,
+        )
+    ]
 
 
 def separation_of(data: Prepared, folds: list[Fold], ranked_by: str | Mapping[str, str] | None) -> Separation | None:
@@ -163,9 +171,16 @@ def separation_of(data: Prepared, folds: list[Fold], ranked_by: str | Mapping[st
     if (objects := data.objects) is None:
         return None
     rows = np.unique(np.concatenate([fold.train for fold in folds]))
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_SEPARATED)).astype(int)]
     masks = data.true_masks()
-    return choose_separation([masks[row] for row in rows], [objects[row] for row in rows], data.score(ranked_by).scored)
+    pixels = np.mean([masks[row].size for row in rows])
+    most = min(len(rows), MOST_SEPARATED, max(1, int(MOST_PIXELS / pixels)))
+    rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+    regions = [data.region(row) for row in rows]
+    return choose_separation(
+        [masks[row][region] for row, region in zip(rows, regions, strict=True)],
+        [objects[row][region] for row, region in zip(rows, regions, strict=True)],
+        data.score(ranked_by).scored,
+    )
 
 
 def _score_classes(
