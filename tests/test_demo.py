@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,30 @@ from bakeoff.config import read_config
 from bakeoff.datasets.preparation.decode import resize_image
 from bakeoff.datasets.splits.split import split
 from bakeoff.demo.catalogue import Method, read_tasks
-from bakeoff.demo.comparing import MOST_METHODS, Comparison, Outcome, Picture, chosen_methods, compare, picture_of_file
+from bakeoff.demo.comparing import (
+    MOST_METHODS,
+    Comparison,
+    Outcome,
+    Picture,
+    as_values,
+    chosen_methods,
+    compare,
+    picture_of_example,
+    picture_of_file,
+)
 from bakeoff.demo.pool import Pool
-from bakeoff.demo.rendering import comparison_html, indices_uri, overlay_uri
+from bakeoff.demo.rendering import between, comparison_html, indices_uri, overlay_uri
 from bakeoff.demo.server import open_method
 from bakeoff.demo.uploads import KEPT_SECONDS, Uploads
+from bakeoff.evaluation.objects import object_scores
+from bakeoff.evaluation.separation import Separation
 from bakeoff.inference.predictors import Answer, Predictor
 from bakeoff.tasks.evaluate import evaluate
 from bakeoff.training.train import train
 from click.testing import CliRunner
 from ellipses import write_prepared
 from PIL import Image
+from skimage.measure import label
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE = 32
@@ -270,6 +284,48 @@ def test_methods_are_checked(clone: Path) -> None:
     object.__setattr__(lungs, "methods", many)
     with pytest.raises(BakeoffError, match="7 methods are selected: select at most 6"):
         chosen_methods(lungs, [each.experiment for each in many])
+
+
+def test_objects_are_counted_and_may_be_the_score(clone: Path) -> None:
+    masks = np.load(clone / "data/prepared/lungs/masks.npy")
+    np.save(clone / "data/prepared/lungs/objects.npy", np.stack([label(mask) for mask in masks]).astype(np.uint16))
+    found = read_tasks(clone)["lungs"]
+    data = replace(found.data, about={**found.data.about, "objects": True})
+    lungs = replace(found, data=data, separation=Separation(None, (1,)), ranked_by="objects")
+    picture = picture_of_example(lungs, lungs.examples()[0])
+    compared = compare(lungs, picture, chosen_methods(lungs, ["lungs-otsu"]), lambda name: opened(clone, name))
+    (outcome,) = compared.outcomes
+    assert outcome.answer is not None
+    assert outcome.answer.mask is not None
+    count = label(outcome.answer.mask == 1, connectivity=2).max()
+    values = as_values(compared, indices_uri)
+    assert values["true_objects"] == {"lung": 2}
+    assert values["answers"][0]["objects"] == {"lung": count}
+    scored = object_scores([picture.true_mask], [picture.true_objects.numbers], [outcome.answer.mask], lungs.separation)
+    assert outcome.score == scored["object_f1"].iloc[0]
+    html = comparison_html(compared)
+    assert ">2 objects<" in html
+    assert f"object F1 {outcome.score:.3f}" in html
+    # Not evaluated, or an image of one's own: nothing to count by, or nothing to score by.
+    before = compare(replace(lungs, separation=None), picture, lungs.methods[:1], lambda name: opened(clone, name))
+    assert (before.outcomes[0].objects, before.outcomes[0].score) == (None, None)
+
+
+def test_a_line_divides_objects_that_touch() -> None:
+    numbers = np.array([[1, 1, 2, 2, 0, 3], [1, 1, 2, 2, 0, 3], [4, 4, 4, 0, 0, 3]])
+    lines = np.array([[0, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]], bool)
+    np.testing.assert_array_equal(between(numbers), lines)
+    mask = (numbers > 0).astype(np.uint8)
+    seen = np.asarray(Image.open(io.BytesIO(_bytes_of(overlay_uri(mask, 0, numbers)))).convert("RGBA"))
+    assert (seen[lines] == (0, 0, 0, 255)).all()
+    np.testing.assert_array_equal(seen[..., 3], 255 * mask)
+
+
+def test_the_background_is_no_area_and_without_one_every_class_is() -> None:
+    answer = Answer(np.array([[0, 1], [1, 1]], np.uint8), None, 0.1)
+    outcome = Outcome(Method("m", "M", True), [], ["a", "b"], answer)
+    assert outcome.areas == {"b": 0.75}
+    assert replace(outcome, background=None).areas == {"a": 0.25, "b": 0.75}
 
 
 def test_masks_come_through_as_pictures() -> None:

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,18 @@ from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.predictions import read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import open_prepared, read_folds
+from bakeoff.artefacts.void import VOID
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
 from bakeoff.cli import main
 from bakeoff.config import read_config
 from bakeoff.datasets.preparation.decode import MAXIMUM_PIXELS
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, descriptors, fit_detector, parse_detector, read_detector
+from bakeoff.evaluation.separation import Separation
 from bakeoff.exports.onnx_runtime import OnnxNetwork, execution_providers
 from bakeoff.exports.quantisation import quantise
-from bakeoff.inference.command import _batches, _Opened, predict_pictures
+from bakeoff.inference.command import _batches, _csv_writer, _Opened, predict_pictures
+from bakeoff.inference.drawing import outlined, resize_mask
+from bakeoff.inference.objects import Objects, find_objects, write_objects
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import CascadePredictor, open_predictor
 from bakeoff.models import unet
@@ -42,6 +47,7 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import ExifTags, Image
+from skimage.measure import label
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "params.yaml"
 SIDE, COUNT = 16, 24
@@ -711,7 +717,7 @@ def test_answers_of_an_earlier_run_are_not_asked_about(clone: Path, tmp_path: Pa
     out = tmp_path / "out"
     for _ in range(2):
         assert len(ask(clone, out, "cells-otsu", [str(tmp_path)])) == 1
-    with pytest.raises(BakeoffError, match=r"masks and .*overlays aside\): check the path"):
+    with pytest.raises(BakeoffError, match=r"masks and .*overlays and .*objects aside\): check the path"):
         ask(clone, out, "cells-otsu", [str(out)])
     # Images that lie where the answers go are asked about, and an earlier answer where it is named.
     for _ in range(2):
@@ -721,6 +727,141 @@ def test_answers_of_an_earlier_run_are_not_asked_about(clone: Path, tmp_path: Pa
     overlay = str(tmp_path / "overlays" / "x.jpg")
     rows = ask(clone, tmp_path, "cells-otsu", [str(tmp_path / "x.png"), overlay])
     assert [row["file"] for row in rows] == [overlay, str(tmp_path / "x.png")]
+
+
+@pytest.fixture
+def evaluated(clone: Path) -> Iterator[Path]:
+    """The `separation.json` of the cells, whose masks are now said to tell objects apart."""
+    before = (clone / "params.yaml").read_text()
+    config = yaml.safe_load(before)
+    config["folders"]["cells"]["objects"] = True
+    (clone / "params.yaml").write_text(yaml.safe_dump(config))
+    file = clone / "results" / "evaluation" / "cells" / "separation.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    yield file
+    (clone / "params.yaml").write_text(before)
+    file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words"), [("cells-unet", {}), (None, {"segment": "cells-unet", "classify": "kinds-trees"})]
+)
+def test_objects_are_numbered_and_counted(
+    clone: Path, evaluated: Path, tmp_path: Path, experiment: str | None, words: dict[str, str]
+) -> None:
+    evaluated.write_text('{"height": 0.5, "classes": [1]}')
+    files = [str(file) for file in files_tested(clone).values()]
+    rows = ask(clone, tmp_path, experiment, files, **words)
+    counts = {int(row["objects"]) for row in rows}
+    assert len(counts) > 1
+    for row in rows:
+        with Image.open(tmp_path / row["object_mask"]) as image:
+            assert image.mode == "I;16"
+            numbers = np.asarray(image)
+        mask = np.asarray(Image.open(tmp_path / row["mask"]))
+        assert ((numbers > 0) == (mask > 0)).all(), "all images are larger than the prepared ones"
+        assert len(np.unique(numbers[numbers > 0])) == int(row["objects"]) == numbers.max()
+    about = json.loads((tmp_path / "about.json").read_text())
+    assert about["separation"] == {"height": 0.5, "classes": [1]}
+
+
+def test_a_count_is_that_of_the_evaluation(clone: Path, evaluated: Path, tmp_path: Path) -> None:
+    evaluated.write_text('{"height": null, "classes": [1]}')
+    files, masks = files_tested(clone), recorded(clone, "cells-unet")
+    rows = {row["file"]: row for row in ask(clone, tmp_path, "cells-unet", [str(file) for file in files.values()])}
+    for id_, file in files.items():
+        assert int(rows[str(file)]["objects"]) == Separation(None, (1,)).objects(masks[id_]).max()
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, True), ("null", False)])
+def test_without_an_evaluation_there_are_no_objects_and_a_command_is_named(
+    clone: Path,
+    evaluated: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    content: str | None,
+    said: bool,
+) -> None:
+    if content:
+        evaluated.write_text(content)
+    (row,) = ask(clone, tmp_path, "cells-otsu", [str(next(iter(files_tested(clone).values())))])
+    assert not {"objects", "object_mask"} & set(row)
+    assert not (tmp_path / "objects").exists()
+    assert ("told apart: run `dvc repro evaluate@cells`" in caplog.text) == said
+
+
+def test_a_damaged_separation_is_refused(clone: Path, evaluated: Path, tmp_path: Path) -> None:
+    evaluated.write_text('{"distance": 3}')
+    with pytest.raises(BakeoffError, match=r"separation.json is damaged: run `dvc repro --force evaluate@cells`"):
+        ask(clone, tmp_path, "cells-otsu", [str(next(iter(files_tested(clone).values())))])
+
+
+def predictor_of(geometry: Geometry) -> Any:
+    return SimpleNamespace(geometry=geometry, mask_classes=["ground", "cell", "debris"])
+
+
+def test_objects_are_brought_to_the_size_of_the_image_and_not_told_apart_again() -> None:
+    mask = np.zeros((6, 9), np.uint8)
+    mask[1:5, 1:4], mask[1:5, 5:8], mask[2, 4] = 1, 1, 1
+    separation = Separation(0.5, (1, 2))
+    large = resize_mask(mask, 60, 90, 3)
+    found = find_objects(separation, predictor_of(Geometry("stretch", 6, 9)), mask, large)
+    assert found.counts == {"cell": 2, "debris": 0}
+    assert found.words == "2 objects: 2 cell, 0 debris"
+    assert Objects(found.numbers, {"cell": 1}).words == "1 object"
+    assert ((found.numbers > 0) == (large == 1)).all(), "the outline is that of the mask, without stairs"
+    assert found.numbers[30, 20] != found.numbers[30, 65] > 0
+    assert [label(found.numbers == each).max() for each in (1, 2)] == [1, 1]
+    # Of an image that is smaller than the masks an object may have no pixel, and is counted all the same.
+    small = find_objects(separation, predictor_of(Geometry("stretch", 6, 9)), mask, resize_mask(mask, 1, 1, 3))
+    assert small.counts["cell"] == 2
+
+
+def test_objects_keep_clear_of_pads_and_edges() -> None:
+    mask = np.full((8, 8), VOID, np.uint8)
+    mask[2:6] = 0
+    mask[2:6, 1:3], mask[2:4, 5:7] = 1, 2
+    separation = Separation(None, (1, 2))
+    pad = predictor_of(Geometry("pad", 8, 8))
+    restored = pad.geometry.restored(mask, 8, 16, partial(resize_mask, classes=3))
+    found = find_objects(separation, pad, mask, restored)
+    assert found.counts == {"cell": 1, "debris": 1}
+    assert ((found.numbers > 0) == (restored > 0)).all()
+    crop = predictor_of(Geometry("crop", 8, 8))
+    cut = np.where(mask == VOID, 0, mask)
+    restored = crop.geometry.restored(cut, 8, 16, partial(resize_mask, classes=3))
+    found = find_objects(separation, crop, cut, restored)
+    assert found.numbers[:, :4].max() == found.numbers[:, 12:].max() == 0, "what crop cut away was not looked at"
+    assert ((found.numbers > 0) == ((restored > 0) & (restored != VOID))).all()
+
+
+def test_more_objects_than_16_bits_can_number_are_counted_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "objects").mkdir()
+    numbers = np.arange(66_000, dtype=np.int32).reshape(220, 300)
+    assert write_objects(tmp_path, "x", Objects(numbers % 65_536, {"cell": 65_535}))["object_mask"] == "objects/x.png"
+    with Image.open(tmp_path / "objects" / "x.png") as image:
+        assert np.asarray(image).max() == 65_535
+    found = write_objects(tmp_path, "x", Objects(numbers, {"cell": 65_000, "debris": 999}))
+    assert found == {"objects": {"cell": 65_000, "debris": 999}, "object_mask": None}
+    assert not (tmp_path / "objects" / "x.png").exists()
+    assert "it can number 65535 objects, and there are 65999" in caplog.text
+
+
+def test_the_columns_of_several_classes(tmp_path: Path) -> None:
+    place = SimpleNamespace(mask_classes=["ground", "cell", "debris"], classes=[], target=None)
+    with (tmp_path / "table.csv").open("w") as file:
+        write = _csv_writer(file, place, Separation(None, (1, 2)))
+        write({"file": "x", "objects": {"cell": 3, "debris": 1}})
+    (row,) = csv.DictReader((tmp_path / "table.csv").open())
+    assert (row["objects_cell"], row["objects_debris"], row["object_mask"]) == ("3", "1", "")
+
+
+def test_every_object_has_an_outline() -> None:
+    mask, numbers = np.ones((3, 8), np.uint8), np.repeat([[1] * 4 + [2] * 4], 3, axis=0)
+    drawn = outlined(np.zeros((3, 8, 3), np.uint8), mask, 0, numbers)
+    assert drawn.any(axis=2).tolist()[1] == [True, False, False, True, True, False, False, True]
 
 
 def test_large_pictures_do_not_wait_for_each_other() -> None:

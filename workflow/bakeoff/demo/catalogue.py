@@ -17,6 +17,8 @@ from bakeoff.artefacts.prepared import Prepared, open_prepared, read_folds
 from bakeoff.cards.notes import medical_note
 from bakeoff.config import CONFIG_FILE, Config, read_config
 from bakeoff.evaluation.out_of_distribution import Detector, detector_of_task
+from bakeoff.evaluation.separation import FILE as SEPARATION_FILE
+from bakeoff.evaluation.separation import Separation, read_separation
 
 EXAMPLES = 8
 
@@ -56,6 +58,8 @@ class DemoTask:
         `data/splits/TASK.csv`.
     detector
         Of pictures that differ from the training images; None if the task was not evaluated.
+    separation
+        How masks come apart into objects; None if they do not, or the task was not evaluated.
     methods
         Those that have been compared first, the best of them at the top.
     ranked
@@ -75,6 +79,7 @@ class DemoTask:
     data: Prepared
     split: Path
     detector: Detector | None
+    separation: Separation | None
     methods: list[Method]
     ranked: bool
     masks: bool
@@ -90,7 +95,7 @@ class DemoTask:
     @property
     def mask_score(self) -> MaskScore:
         """What masks are scored by."""
-        return self.data.score(self.ranked_by).of_pixels
+        return self.data.score(self.ranked_by)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -129,6 +134,10 @@ class DemoTask:
         """True class indices of a test image, uint8 (height, width); None of a task without masks."""
         return None if self.target is not None else np.asarray(self.data.true_masks()[self.tested[id_]])
 
+    def true_objects(self, id_: str) -> np.ndarray | None:
+        """Numbers of a test image's single objects, (height, width); None where they are not told apart."""
+        return None if self.target is not None or self.data.objects is None else self.data.objects[self.tested[id_]]
+
     def true_label(self, id_: str) -> str | None:
         """True class of a test image; None of a task of masks."""
         return None if self.target is None else str(self.data.index[self.target].iloc[self.tested[id_]])
@@ -164,6 +173,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
     if not (own and split.is_file() and (prepared / "images.npy").is_file()):
         return None
     data, labels = open_prepared(prepared), _labels(project.evaluation(name) / "comparison.csv")
+    apart = project.evaluation(name) / SEPARATION_FILE
     return DemoTask(
         name=name,
         kind=settings.kind,
@@ -172,6 +182,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
         data=data,
         split=split,
         detector=detector_of_task(project.root, name, data.geometry, data.channels),
+        separation=read_separation(apart) if apart.is_file() else None,
         methods=_methods(labels, own),
         ranked=set(own) <= set(labels),
         masks=settings.target is None or any(each["segmenter"] for each in own.values()),

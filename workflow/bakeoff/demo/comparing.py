@@ -10,8 +10,10 @@ import numpy as np
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import Undecodable, frame_image
 from bakeoff.demo.catalogue import DemoTask, Method
+from bakeoff.evaluation.objects import match, objects_of
 from bakeoff.evaluation.out_of_distribution import THRESHOLD
 from bakeoff.evaluation.scores import scored_alone
+from bakeoff.inference.objects import Objects
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import Answer, Predictor
 
@@ -32,7 +34,7 @@ class Picture:
         As it is shown, uint8 (H, W, channels).
     prepared
         As the methods see it, uint8 (height, width, channels).
-    true_mask, true_label
+    true_mask, true_label, true_objects
         Of a test image.
     original
         Height and width before it was prepared; None where these are those of `prepared`.
@@ -44,6 +46,7 @@ class Picture:
     true_mask: np.ndarray | None = None
     true_label: str | None = None
     original: tuple[int, int] | None = None
+    true_objects: Objects | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,6 +70,10 @@ class Outcome:
         Why it failed.
     score
         The task's score of the mask, where the true one is known.
+    objects
+        In the mask; None where they are not told apart.
+    background
+        Index of the mask's class that is no foreground; None where every class counts.
     """
 
     method: Method
@@ -75,12 +82,14 @@ class Outcome:
     answer: Answer | None
     words: str = ""
     score: float | None = None
+    objects: Objects | None = None
+    background: int | None = 0
 
     @property
     def areas(self) -> dict[str, float]:
         """Share of the picture that each class of the mask covers, the background aside."""
-        shares = {} if self.answer is None else self.answer.areas(self.mask_classes)
-        return {name: share for name, share in shares.items() if name != self.mask_classes[0]}
+        shares = [] if self.answer is None else self.answer.areas(self.mask_classes).items()
+        return {name: share for index, (name, share) in enumerate(shares) if index != self.background}
 
     @property
     def likeliest(self) -> list[tuple[str, float]]:
@@ -143,7 +152,15 @@ def picture_of_example(task: DemoTask, id_: str) -> Picture:
     prepared, original = task.example(id_), task.original(id_)
     region, mask = task.data.geometry.shown(*original), task.true_mask(id_)
     true_mask = None if mask is None else mask[region]
-    return Picture(id_, prepared[region], prepared, true_mask, task.true_label(id_), original)
+    numbers, objects = task.true_objects(id_), None
+    if task.separation and numbers is not None and true_mask is not None:
+        objects = _true_objects(numbers[region], true_mask, task.separation.classes, task.data.classes)
+    return Picture(id_, prepared[region], prepared, true_mask, task.true_label(id_), original, objects)
+
+
+def _true_objects(numbers: np.ndarray, mask: np.ndarray, classes: Sequence[int], names: Sequence[str]) -> Objects:
+    wanted, own = objects_of(numbers, mask, classes)
+    return Objects(wanted, {names[index]: int((own == index).sum()) for index in classes})
 
 
 def chosen_methods(task: DemoTask, experiments: Sequence[str]) -> list[Method]:
@@ -201,10 +218,33 @@ def _outcome(task: DemoTask, picture: Picture, method: Method, get: Callable[[st
             answer = replace(answer, mask=answer.mask[task.data.geometry.shown(*picture.size)])
     except BakeoffError as error:
         return Outcome(method, [], [], None, words=str(error))
-    score = None
-    if picture.true_mask is not None and answer.mask is not None:
-        score = scored_alone(picture.true_mask, answer.mask, len(task.data.classes), task.mask_score)
-    return Outcome(method, predictor.classes, predictor.mask_classes, answer, score=score)
+    score = objects = None
+    if answer.mask is not None and task.separation is not None:
+        numbers = task.separation.objects(answer.mask)
+        objects = Objects(numbers, task.separation.counts(numbers, answer.mask, predictor.mask_classes))
+    if answer.mask is not None:
+        score = _mask_score(task, picture, answer.mask, objects)
+    return Outcome(
+        method,
+        predictor.classes,
+        predictor.mask_classes,
+        answer,
+        score=score,
+        objects=objects,
+        background=predictor.background,
+    )
+
+
+def _mask_score(task: DemoTask, picture: Picture, mask: np.ndarray, objects: Objects | None) -> float | None:
+    """The task's score of a mask; None where it is not known."""
+    score, truth = task.mask_score, picture.true_mask
+    if truth is None:
+        return None
+    if score.measure != "object_f1":
+        return scored_alone(truth, mask, len(task.data.classes), score)
+    if objects is None or picture.true_objects is None:
+        return None
+    return match(picture.true_objects.numbers, truth, objects.numbers, mask, score.scored)["object_f1"]
 
 
 def as_values(comparison: Comparison, mask_uri: Callable[[np.ndarray], str]) -> dict[str, Any]:
@@ -222,6 +262,7 @@ def as_values(comparison: Comparison, mask_uri: Callable[[np.ndarray], str]) -> 
         "width": picture.shown.shape[1],
         "height": picture.shown.shape[0],
         "true_label": picture.true_label,
+        "true_objects": None if picture.true_objects is None else picture.true_objects.counts,
         "true_mask": None if picture.true_mask is None else mask_uri(picture.true_mask),
         "out_of_distribution_score": comparison.out_of_distribution_score,
         "out_of_distribution": comparison.out_of_distribution,
@@ -240,6 +281,7 @@ def _outcome_values(outcome: Outcome, mask_uri: Callable[[np.ndarray], str]) -> 
         "seconds": None if answer is None else answer.seconds,
         "mask": None if answer is None or answer.mask is None else mask_uri(answer.mask),
         "areas": outcome.areas,
+        "objects": None if outcome.objects is None else outcome.objects.counts,
         "score": outcome.score,
         "probabilities": None if probabilities is None else dict(zip(outcome.classes, probabilities, strict=True)),
     }

@@ -14,13 +14,16 @@ from markupsafe import Markup
 from PIL import Image
 
 from bakeoff.artefacts.channels import as_rgb, resized
-from bakeoff.artefacts.colours import class_colours
+from bakeoff.artefacts.colours import BLACK, class_colours
 from bakeoff.demo.comparing import Comparison, Outcome
+from bakeoff.inference.objects import Objects
 from bakeoff.report.pictures import webp_uri
 from bakeoff.report.wording import milliseconds
 
 # Longer side of a picture on the page, in pixels.
 SHOWN_SIDE = 640
+# Index of lines between objects in a palette: masks have 254 classes at most, and 255 is void.
+LINE = 254
 
 
 def comparison_html(comparison: Comparison) -> str:
@@ -35,7 +38,8 @@ def comparison_html(comparison: Comparison) -> str:
             "width": picture.shown.shape[1],
             "height": picture.shown.shape[0],
             "ratio": f"{picture.shown.shape[1]} / {picture.shown.shape[0]}",
-            "mask": None if picture.true_mask is None else overlay_uri(picture.true_mask, background),
+            "mask": _mask_uri(picture.true_mask, picture.true_objects, background),
+            "objects": "" if picture.true_objects is None else picture.true_objects.words,
             "label": picture.true_label,
         },
         target=task.target,
@@ -64,16 +68,34 @@ def small(pixels: np.ndarray, side: int) -> np.ndarray:
     return as_rgb(pixels)
 
 
-def overlay_uri(mask: np.ndarray, background: int | None = 0) -> str:
-    """Class indices, uint8 (H, W), as a PNG of colours: a background transparent, the others opaque."""
+def overlay_uri(mask: np.ndarray, background: int | None = 0, numbers: np.ndarray | None = None) -> str:
+    """Class indices, uint8 (H, W), as a PNG of colours: a background transparent, the others opaque.
+
+    `numbers` are those of single objects, (H, W); a black line lies between two that touch.
+    """
+    colours = class_colours(background)
+    if numbers is not None:
+        mask, colours[LINE] = np.where(between(numbers), LINE, mask).astype(np.uint8), BLACK
     image = Image.fromarray(mask, mode="P")
-    image.putpalette(class_colours(background).tobytes())
+    image.putpalette(colours.tobytes())
     return _png_uri(image, **({} if background is None else {"transparency": background}))
+
+
+def between(numbers: np.ndarray) -> np.ndarray:
+    """Pixels of an object whose right or lower neighbour is of another one, bool (H, W)."""
+    found = np.zeros(numbers.shape, bool)
+    for here, other in (((slice(None, -1),), (slice(1, None),)), (np.s_[:, :-1], np.s_[:, 1:])):
+        found[here] |= (numbers[here] > 0) & (numbers[other] > 0) & (numbers[here] != numbers[other])
+    return found
 
 
 def indices_uri(mask: np.ndarray) -> str:
     """Class indices, uint8 (H, W), as a grey PNG whose levels they are."""
     return _png_uri(Image.fromarray(mask, mode="L"))
+
+
+def _mask_uri(mask: np.ndarray | None, objects: Objects | None, background: int | None) -> str | None:
+    return None if mask is None else overlay_uri(mask, background, None if objects is None else objects.numbers)
 
 
 def _mask_classes(comparison: Comparison) -> list[str]:
@@ -97,7 +119,8 @@ def _outcome(outcome: Outcome, true_label: str | None, background: int | None) -
         "experiment": outcome.method.experiment,
         "words": outcome.words,
         "time": None if answer is None else milliseconds(1000 * answer.seconds),
-        "mask": None if found is None else overlay_uri(found, background),
+        "mask": _mask_uri(found, outcome.objects, background),
+        "objects": "" if outcome.objects is None else outcome.objects.words,
         "areas": [{"name": name, "share": f"{100 * share:.1f} %"} for name, share in outcome.areas.items()],
         "score": None if outcome.score is None else f"{outcome.score:.3f}",
         "bars": [

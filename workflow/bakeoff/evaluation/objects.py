@@ -123,8 +123,8 @@ def match(
         Whose objects are counted.
     """
     answered = truth != VOID
-    true, true_classes = _of_classes(np.where(answered, objects, 0), truth, classes)
-    predicted, predicted_classes = _of_classes(found, prediction, classes)
+    true, true_classes = objects_of(objects, truth, classes)
+    predicted, predicted_classes = objects_of(found, prediction, classes)
     matched, ious = _matches(true, np.where(answered, predicted, 0), true_classes, predicted_classes)
     unclear = _mostly(~answered | ((objects == 0) & (truth == prediction)), predicted)
     wanted, clear = len(true_classes), int((~unclear).sum())
@@ -148,9 +148,19 @@ def match(
     }
 
 
-def _of_classes(numbers: np.ndarray, indices: np.ndarray, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The objects of some classes, numbered 1, 2, ... (H, W), and the class of each; `indices` are class indices."""
-    values, places = np.unique(numbers, return_inverse=True)
+def objects_of(numbers: np.ndarray, indices: np.ndarray, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The objects of some classes, numbered 1, 2, ... (H, W), and the class of each, (objects,).
+
+    Parameters
+    ----------
+    numbers
+        Of all objects, (H, W), 0 where there is none.
+    indices
+        Class indices of the same pixels, or `VOID`, which is left out of both.
+    classes
+        Of the objects; an object is of the class that most of its pixels have.
+    """
+    values, places = np.unique(np.where(indices == VOID, 0, numbers), return_inverse=True)
     pixels = np.bincount(places.ravel() * (VOID + 1) + indices.ravel(), minlength=len(values) * (VOID + 1))
     own = pixels.reshape(len(values), -1).argmax(axis=1)
     wanted = (values > 0) & np.isin(own, classes)

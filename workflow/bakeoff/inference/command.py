@@ -19,7 +19,7 @@ from bakeoff.datasets.preparation.decode import Undecodable, frame_classes, fram
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
 from bakeoff.evaluation.separation import Separation
 from bakeoff.inference.drawing import resize_mask, write_mask, write_overlay
-from bakeoff.inference.objects import restored_numbers, separation_of, write_numbers
+from bakeoff.inference.objects import find_objects, separation_of, write_objects
 from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
 
@@ -271,23 +271,14 @@ def _draw(
         return {}
     resize = partial(resize_mask, classes=len(predictor.mask_classes))
     mask = predictor.geometry.restored(answer.mask, picture.height, picture.width, resize)
-    files = {key: f"{key}s/{picture.name}.{suffix}" for key, suffix in (("mask", "png"), ("overlay", "jpg"))}
-    found: dict[str, Any] = {}
-    numbers, words = None, ""
-    if separation is not None:
-        shown = predictor.geometry.shown(picture.height, picture.width)
-        apart = np.zeros(answer.mask.shape, np.int32)
-        apart[shown] = separation.objects(answer.mask[shown])
-        counts = separation.counts(apart, answer.mask, predictor.mask_classes)
-        found["objects"] = counts if len(counts) > 1 else sum(counts.values())
-        words = ", ".join(f"{count} {name}" for name, count in counts.items())
-        numbers = restored_numbers(apart, answer.mask, mask, separation, predictor.geometry)
+    objects = None if separation is None else find_objects(separation, predictor, answer.mask, mask)
+    path, overlay = out / "masks" / f"{picture.name}.png", out / "overlays" / f"{picture.name}.jpg"
     with storage_errors(out):
-        write_mask(out / files["mask"], mask, predictor.background)
-        if numbers is not None:
-            found["object_mask"] = write_numbers(out, f"objects/{picture.name}.png", numbers)
-        write_overlay(out / files["overlay"], picture.pixels, mask, predictor.background, numbers, words)
-    return {**found, **files}
+        write_mask(path, mask, predictor.background)
+        found = {} if objects is None else write_objects(out, picture.name, objects)
+        numbers, words = (None, "") if objects is None else (objects.numbers, objects.words)
+        write_overlay(overlay, picture.pixels, mask, predictor.background, numbers, words)
+    return {**found, "mask": str(path.relative_to(out)), "overlay": str(overlay.relative_to(out))}
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def write_overlay(
 ) -> None:
     """Write an image with the outlines of its mask as a JPEG; a large one is shrunk to `OVERLAY_SIDE`.
 
-    Parameters are those of `outlined`; `words` are written into its left upper corner.
+    Parameters are those of `outlined`; `words` are written into the left upper corner, if there is room.
     """
     if (largest := max(mask.shape)) > OVERLAY_SIDE:
         size = [max(1, round(side * OVERLAY_SIDE / largest)) for side in mask.shape[::-1]]
@@ -106,5 +106,7 @@ def write_overlay(
 
 def _write(words: str, image: Image.Image) -> None:
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(10, max(image.size) // 30))
-    draw.rectangle(draw.textbbox((0, 0), words, font), fill="black")
-    draw.text((0, 0), words, "white", font)
+    box = draw.textbbox((0, 0), words, font)
+    if box[2] <= image.width:
+        draw.rectangle((0, 0, *box[2:]), fill="black")
+        draw.text((0, 0), words, "white", font)

@@ -2,13 +2,13 @@
 
 import logging
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.layout import Project
 from bakeoff.datasets.preparation.decode import nearest_classes
 from bakeoff.evaluation.separation import FILE, Separation, read_separation
@@ -58,35 +58,58 @@ def _usable(separation: Separation | None) -> Separation | None:
     return separation
 
 
-def restored_numbers(
-    numbers: np.ndarray, mask: np.ndarray, restored: np.ndarray, separation: Separation, geometry: Geometry
-) -> np.ndarray:
-    """Numbers of objects, int32, at the size of the image.
+class Objects(NamedTuple):
+    """The single objects in a picture.
 
-    Every pixel of a class has the number of the object of this class that lies at its place, or else next to it.
-    Objects are not told apart again, since at another scale they would be others; one that is smaller than a pixel of
-    the image may have no pixel.
+    Attributes
+    ----------
+    numbers
+        From 1, int32, at the size of the image; 0 where there is none.
+    counts
+        How many there are, by the name of their class.
+    """
+
+    numbers: np.ndarray
+    counts: dict[str, int]
+
+    @property
+    def words(self) -> str:
+        """For example "34 objects", or of several classes "34 objects: 30 cell, 4 debris"."""
+        total = sum(self.counts.values())
+        by_class = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        return f"{total} object{'' if total == 1 else 's'}{f': {by_class}' if len(self.counts) > 1 else ''}"
+
+
+def find_objects(separation: Separation, predictor: Predictor, mask: np.ndarray, restored: np.ndarray) -> Objects:
+    """The objects in a predicted mask.
+
+    They are told apart as large as the masks are that were evaluated, and then brought to the size of the image: at
+    another scale others would be found. Every pixel of a class has the number of the object of this class that lies at
+    its place, or else next to it; an object that is smaller than a pixel of the image may have no pixel.
 
     Parameters
     ----------
-    numbers, mask
-        Of the objects, and the class indices, as large as the prepared picture.
-    restored
-        The mask at the size of the image.
     separation
-        Which classes have objects.
-    geometry
-        Of the prepared picture.
+        How they come apart.
+    predictor
+        Whose mask it is.
+    mask
+        Class indices, as large as the prepared picture.
+    restored
+        The same at the size of the image.
     """
-    if numbers.shape == restored.shape:
-        return numbers
-    found, (height, width) = np.zeros(restored.shape, np.int32), restored.shape
+    geometry, (height, width) = predictor.geometry, restored.shape
+    numbers, shown = np.zeros(mask.shape, np.int32), geometry.shown(height, width)
+    numbers[shown] = separation.objects(mask[shown])
+    counts = separation.counts(numbers, mask, predictor.mask_classes)
+    if mask.shape == restored.shape:
+        return Objects(numbers, counts)
+    found = np.zeros(restored.shape, np.int32)
     for index in separation.classes:
-        here = restored == index
-        if here.any():
+        if (here := restored == index).any():
             spread = geometry.restored(_spread(numbers, mask == index), height, width, _nearest)
             found[here] = spread[here]
-    return found
+    return Objects(found, counts)
 
 
 def _nearest(numbers: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -94,22 +117,24 @@ def _nearest(numbers: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _spread(numbers: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Every pixel's number in the nearest pixel of some that have one, int32 (H, W)."""
+    """For every pixel the number that the nearest of some pixels has, int32 (H, W)."""
     away = (~where).astype(np.uint8)
-    _, nearest = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    _, nearest = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
     number_of = np.zeros(nearest.max() + 1, np.int32)
     number_of[nearest[where]] = numbers[where]
     return number_of[nearest]
 
 
-def write_numbers(folder: Path, name: str, numbers: np.ndarray) -> str | None:
-    """Write numbers of objects as a grey PNG of 16 bits, and return its name; None where they are too many for it."""
-    path = folder / name
-    if (count := int(numbers.max(initial=0))) > MOST_NUMBERED:
-        path.unlink(missing_ok=True)  # of an earlier run
-        log.warning(
-            "%s is not written: %d objects are more than the %d that it can number.", path, count, MOST_NUMBERED
-        )
-        return None
-    Image.fromarray(numbers.astype(np.uint16)).save(path)
-    return name
+def write_objects(out: Path, name: str, objects: Objects) -> dict[str, Any]:
+    """Write `objects/NAME.png`, and return what the table says of an image.
+
+    The file is a grey PNG of 16 bits, whose levels are the numbers; it is not written where these are too many.
+    """
+    file = f"objects/{name}.png"
+    (out / file).unlink(missing_ok=True)  # of an earlier run
+    written = (count := sum(objects.counts.values())) <= MOST_NUMBERED
+    if written:
+        Image.fromarray(objects.numbers.astype(np.uint16)).save(out / file)
+    else:
+        log.warning("%s is not written: it can number %d objects, and there are %d.", out / file, MOST_NUMBERED, count)
+    return {"objects": objects.counts if len(objects.counts) > 1 else count, "object_mask": file if written else None}
