@@ -18,8 +18,9 @@ from bakeoff.config.restricting import SHARED, WRITTEN
 from bakeoff.config.schema import AnyBaseline, AnyWeights, Name, Section, Size
 
 SUITES_FILE = Path(__file__).parent / "suites.yaml"
-# Passes without a better score, of all passes, that end a training.
-PATIENCE = 0.4
+# Passes without a better score, of all passes, that end a training; and no fewer than so many, since the score of few
+# validation images jumps.
+PATIENCE, LEAST_PATIENCE = 0.4, 10
 
 
 # What is said of a recipe's keys where it is written.
@@ -274,7 +275,7 @@ def _recipe(name: str, kind: str, recipe: str, chosen: Chosen, written: str) -> 
     if kind == "segmentation":
         always["class_weights"] = "none"
     notes = {**RECIPE_NOTES, "epochs": f"Passes over the training images; from the suite {chosen.suite}."}
-    budget = {"epochs": chosen.epochs, "patience": max(1, round(PATIENCE * chosen.epochs))}
+    budget = {"epochs": chosen.epochs, "patience": max(LEAST_PATIENCE, round(PATIENCE * chosen.epochs))}
     return Addition(
         ("recipes",),
         f"{name}-{recipe}",
