@@ -145,6 +145,7 @@ def write_prepared(folder: Path, *, images: int = 60, side: int = 64, synthetic:
         "source": "lungs",
         "title": "Chest X-rays of ellipses",
         "classes": ["background", "lung"],
+        "background": 0,
         "targets": ["diagnosis"],
         "strata": ["hospital", "diagnosis"],
         "geometry": "stretch",

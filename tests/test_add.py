@@ -21,7 +21,7 @@ from bakeoff.adding.sheet import class_mask
 from bakeoff.adding.suites import choose, read_suites
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.geometry import Geometry
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.cli import main
 from bakeoff.config import read_config, set_values
 from bakeoff.config.own_names import wrong_name, wrong_path

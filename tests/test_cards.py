@@ -28,6 +28,7 @@ ABOUT: dict[str, Any] = {
     "name": "pets",
     "title": "Oxford-IIIT Pet",
     "classes": ["background", "pet", "border"],
+    "background": 0,
     "geometry": "stretch",
     "size": [64, 64],
     "channels": 3,
@@ -173,6 +174,17 @@ def test_a_threshold_marks_one_class_of_several() -> None:
     text = made("pets-otsu")
     assert "Otsu's threshold that marks pet in pictures" in text
     assert "parity.json" not in text
+
+
+def test_a_card_names_the_classes_that_count_and_what_scores_are_means_of() -> None:
+    street = {**ABOUT, "classes": ["sky", "road", "car"], "background": None}
+    text = made("pets-unet", about=street, task={**CONFIG["tasks"]["pets-masks"], "score": None})
+    assert "that marks sky, road and car in pictures" in text
+    assert "| Dice, mean over the classes scored | 0.912 |" in text
+    assert "Images are stretched to 64 x 64 pixels." in text
+    text = made("pets-otsu", about={**ABOUT, "classes": ["background", "border", "pet"]})
+    assert "Otsu's threshold that marks pet in pictures" in text, "the class that the task scores"
+    assert "| Dice | 0.912 |" in text
 
 
 def test_a_network_on_anothers_encoder_cites_both() -> None:

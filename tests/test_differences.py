@@ -76,7 +76,8 @@ class Project:
         """The prepared data set, from one archive."""
         folder = self.root / "data" / "prepared" / "lungs"
         folder.mkdir(parents=True, exist_ok=True)
-        about = {"synthetic": synthetic, "provenance": {"files": [{"name": "lungs.zip", "sha256": archive}]}}
+        about = {"classes": ["background", "lung"], "background": 0, "synthetic": synthetic}
+        about |= {"provenance": {"files": [{"name": "lungs.zip", "sha256": archive}]}}
         (folder / "dataset.json").write_text(json.dumps(about))
         pd.DataFrame({"id": IDS, "group": GROUPS}).to_csv(folder / "index.csv", index=False)
 

@@ -19,7 +19,8 @@ import pytest
 import yaml
 from bakeoff import config as config
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import VOID, open_prepared
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.artefacts.void import VOID
 from bakeoff.config.schema import Dataset, Folder
 from bakeoff.datasets.archives.records import Finding, Member, Record
 from bakeoff.datasets.folders.prepare import ids_of, prepare_folder

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from bakeoff.artefacts.prepared import VOID, open_prepared
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.formats import FORMATS, read_folder, recognised
 from bakeoff.datasets.formats.reading import Choices

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bakeoff.artefacts.prepared import VOID, open_prepared
+from bakeoff.artefacts.prepared import open_prepared
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.archives.tree import Tree, open_tree
 from bakeoff.datasets.formats import read_folder, recognised
 from bakeoff.datasets.formats.names import stem

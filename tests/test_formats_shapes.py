@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.formats.reading import Entry, Reading, Shape
 from bakeoff.datasets.formats.runs import from_mask
 from bakeoff.datasets.formats.shapes import Drawn, class_numbers, draw, ellipse, filled, outline, rectangle, turned

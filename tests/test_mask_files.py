@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.decode import Undecodable
 from bakeoff.datasets.preparation.mask_files import MaskReader, object_numbers, stored
 from bakeoff.datasets.preparation.mask_kinds import inspect_masks

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from bakeoff.artefacts.errors import BakeoffError
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.derived import derive as stage
 from bakeoff.datasets.derived.derive import derive
-from bakeoff.datasets.derived.drawing import inner_edge, mask_only, overlay, region, shuffled
+from bakeoff.datasets.derived.drawing import OUTSIDE, inner_edge, mask_only, overlay, region, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -332,3 +333,23 @@ def test_what_cannot_be_built_is_one_sentence_and_keeps_what_was_there(
         written(SHUFFLED, spots)
     assert np.array_equal(np.load(spots.parent / "drawn" / "images.npy"), before)
     assert sorted(path.name for path in spots.parent.iterdir()) == ["drawn", "spots"]
+
+
+# Void is no region, and without a background the first class is one.
+
+
+def test_void_is_not_drawn_and_without_a_background_every_class_is() -> None:
+    mask = np.array([[VOID, 0, 0, 1], [VOID, 0, 0, 1], [VOID, 0, 0, 1]], np.uint8)
+    assert inner_edge(mask, 1).tolist() == [[False, False, False, True]] * 3
+    assert inner_edge(mask, 1, background=None).tolist() == [[False, True, True, True]] * 3
+    image = np.full((1, 3, 4, 1), 100, np.uint8)
+    tint: dict[str, Any] = {"style": "tint", "colour": (0, 0, 0), "opacity": 1.0, "width": 1}
+    assert (overlay(image, mask[None], **tint)[0, ..., 0] == 0).tolist() == [[False, False, False, True]] * 3
+    assert (overlay(image, mask[None], **tint, background=None)[0, ..., 0] == 0).tolist() == [
+        [False, True, True, True]
+    ] * 3
+    assert mask_only(mask[None], 3)[0, 0, :, 0].tolist() == [0, 0, 0, 128]
+    kept = region(image, mask[None], keep="masked", margin=0.0)
+    assert (kept[0, ..., 0] == OUTSIDE).tolist() == [[True, True, True, False]] * 3
+    void = np.full((1, 3, 4), VOID, np.uint8)
+    assert np.array_equal(region(image, void, keep="crop", margin=0.0), np.repeat(image, 3, axis=-1))

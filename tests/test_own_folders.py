@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from bakeoff.artefacts.prepared import VOID, Prepared, open_prepared
+from bakeoff.artefacts.prepared import Prepared, open_prepared
+from bakeoff.artefacts.void import VOID
 from bakeoff.config.schema import Folder
 from bakeoff.datasets.archives.tree import open_tree
 from bakeoff.datasets.folders.prepare import prepare_folder

@@ -26,9 +26,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found.table["id"].tolist() == IDS * 2
     assert found.table["seed"].tolist() == [0, 0, 0, 2, 2, 2]
     assert found.table["foreground"].tolist() == ["0", "0", "1", "1", "2", "2"]
-    assert found.table["foreground_fraction"].tolist() == pytest.approx(
-        [mask.mean() for seed in (0, 2) for mask in by_seed[seed]], abs=1e-6
-    )
 
 
 def test_a_rest_of_a_killed_run_is_swept_away(tmp_path: Path) -> None:
@@ -42,7 +39,7 @@ def test_a_rest_of_a_killed_run_is_swept_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("by_seed", "message"),
     [
-        ({0: masks(0)[:2]}, r"not uint8 \(3, H, W\)"),
+        ({0: masks(0)[:2]}, r"for 3 images"),
         ({0: masks(0).astype(np.int64)}, "int64"),
     ],
 )

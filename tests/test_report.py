@@ -696,6 +696,14 @@ class TestPictures:
         drawn = outlined(self.IMAGE, self.SQUARE, np.zeros_like(self.SQUARE), 8)
         assert not (drawn == rgb(PREDICTION_COLOUR)).all(axis=2).any()
 
+    def test_nothing_borders_on_void(self) -> None:
+        void = np.where(self.SQUARE > 0, 0, VOID).astype(np.uint8)
+        assert (outlined(self.IMAGE, void, void, 8) == 100).all()
+        half = void.copy()
+        half[:, 4:][half[:, 4:] == 0] = 1
+        truth = (outlined(self.IMAGE, half, None, 8) == rgb(TRUTH_COLOUR)).all(axis=2)
+        assert truth.nonzero()[1].tolist() == [3] * 4
+
     def test_longer_side_is_as_asked(self) -> None:
         assert picture(np.zeros((10, 20, 1), np.uint8), 40).shape == (20, 40, 3)
         assert picture(np.zeros((100, 50, 3), np.uint8), 40).shape == (40, 20, 3)

@@ -353,7 +353,6 @@ def test_the_class_best_on_the_training_images_is_taken_for_all(prepared: Path, 
     truth = np.load(prepared / "masks.npy")[3:]
     assert predictions.ids == ["x3", "x4", "x5"]
     assert predictions.table["foreground"].tolist() == ["0", "0", "0"]
-    assert predictions.table["foreground_fraction"].tolist() == [0.25, 0.25, 0.75]
     assert np.array_equal(predictions.masks[0][:2], truth[:2])
     assert np.array_equal(predictions.masks[0][2], 1 - truth[2])
     level = float(predictions.table["thresholds"][0])

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bakeoff.adding.looking import spread
 from bakeoff.artefacts.colours import class_colours
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.formats import image_bytes
 from bakeoff.datasets.formats.reading import Entry, Reading, Tree
 from bakeoff.datasets.formats.shapes import draw

@@ -7,7 +7,7 @@ from pathlib import Path
 # What tells that a folder of results is an experiment's; see `ExperimentFolder`.
 ABOUT = "experiment.json"
 BASELINES = "baselines"
-# Of an experiment with three classes of masks or more.
+# Of an experiment with three classes of masks or more, or two without a background.
 CLASS_SCORES, PIXEL_CONFUSION = "class_scores.csv", "pixel_confusion.csv"
 
 

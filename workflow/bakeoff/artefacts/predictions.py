@@ -33,8 +33,8 @@ class Predictions:
     Attributes
     ----------
     table
-        One row an image and seed, sorted by seed: `id` (str), `seed`, `foreground_fraction` (0 to 1), and for
-        thresholds `thresholds`, `foreground` and `note` (str).
+        One row an image and seed, sorted by seed: `id` (str), `seed`, and for thresholds `thresholds`, `foreground`
+        and `note` (str).
     masks
         By seed, ascending: uint8 class indices, (images, height, width), memory-mapped, in the order of `ids`; `VOID`
         in pads.
@@ -82,7 +82,6 @@ def write_predictions(
     columns = {
         "id": ids * len(seeds),
         "seed": np.repeat(seeds, len(ids)),
-        "foreground_fraction": np.concatenate([_foreground_fraction(masks_by_seed[seed]) for seed in seeds]),
         **(extra or {}),
     }
     table = pd.DataFrame(columns)
@@ -118,10 +117,6 @@ def read_predictions(folder: Path) -> Predictions:
                 f"{path} and seed{seed}/masks.npy do not hold the same images: run `{making(path, force=True)}`."
             )
     return predictions
-
-
-def _foreground_fraction(masks: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    return np.array([np.count_nonzero(mask) / mask.size for mask in masks])
 
 
 def _read_masks(path: Path) -> Arrays:

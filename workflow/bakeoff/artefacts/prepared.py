@@ -15,7 +15,7 @@ from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.geometry import Geometry, Region, geometry_of
 from bakeoff.artefacts.mask_score import OBJECTS, MaskScore, mask_score
 from bakeoff.artefacts.ragged import Arrays, open_arrays
-from bakeoff.artefacts.void import VOID as VOID
+from bakeoff.artefacts.void import is_foreground
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Prepared:
 
     def foreground(self, mask: np.ndarray) -> np.ndarray:
         """Where a mask of any shape shows anything but background and void; bool."""
-        return (mask != VOID) & (mask != self.background if self.background is not None else True)
+        return is_foreground(mask, self.background)
 
     @property
     def strata(self) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bakeoff.artefacts.geometry import geometry_of
+from bakeoff.artefacts.mask_score import MaskScore, mask_score
 from bakeoff.artefacts.prepared import Fold
 
 FOLDER = Path(__file__).parent
@@ -53,6 +54,8 @@ SCORES: dict[str, tuple[str, str | None]] = {
     "ece_scaled": ("expected calibration error after temperature scaling", None),
     "aurc": ("area under the risk-coverage curve", None),
 }
+# Those that are of each class against the rest; of several classes their means.
+OF_CLASSES = ("dice", "iou", "boundary_iou", "hd95", "assd", "dataset_dice", "dataset_iou")
 COSTS = (
     ("parameters", "parameters", "{:,.0f}"),
     ("multiply_adds", "multiply-adds an image", "{:,.0f}"),
@@ -123,7 +126,8 @@ def card(
         classes=about["classes"] if task["kind"] == "segmentation" else _labels(about, task),
         protocol=_protocol(settings, task, folds, metrics, recipe, shown),
         scored=_scored(metrics),
-        scores=_scores(metrics),
+        scores=_scores(metrics, _several(about, task)),
+        geometry=geometry_of(about).words(),
         costs=[(title, form.format(cost[key]) if cost.get(key) is not None else MISSING) for key, title, form in COSTS],
         cost=cost,
         weights=_weights(settings, method, cost, weights or {}),
@@ -183,7 +187,7 @@ def _front_matter(
             dataset_name=about["title"] if real else f"{about['title']} (synthetic stand-in)",
             dataset_split="test",
             metric_type=score,
-            metric_name=SCORES[key][0],
+            metric_name=_title(key, _several(about, task)),
             metric_value=round(metrics[key]["mean"], 6),
         )
         for key, score in headlines.items()
@@ -210,8 +214,10 @@ def _front_matter(
 def _what(method: Mapping[str, Any], about: Mapping[str, Any], task: Mapping[str, Any]) -> str:
     title = method["title"][0].upper() + method["title"][1:]
     if task["kind"] == "segmentation":
-        # A threshold tells one class from all else, however many there are.
-        marked = about["classes"][1:2] if method["kind"] == "threshold" else about["classes"][1:]
+        # A threshold tells one class from all else, however many there are: the one that is scored.
+        foreground = mask_score(None, about["classes"], about["background"])
+        marks = _score(about, task) if method["kind"] == "threshold" else foreground
+        marked = [about["classes"][index] for index in marks.scored]
         return f"{title} that marks {_listed(marked)} in pictures of the data set {about['title']}."
     return f"{title} that tells the {task['target']} of pictures of the data set {about['title']}."
 
@@ -272,12 +278,27 @@ def _scored(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _scores(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+def _score(about: Mapping[str, Any], task: Mapping[str, Any]) -> MaskScore:
+    """What the masks of a task are ranked by."""
+    return mask_score(task.get("score"), about["classes"], about["background"])
+
+
+def _several(about: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+    """Whether scores of masks are means over classes."""
+    return task["kind"] == "segmentation" and len(_score(about, task).scored) > 1
+
+
+def _title(key: str, several: bool) -> str:
+    title = SCORES[key][0] if key in SCORES else key.replace("_", " ")
+    return f"{title}, mean over the classes scored" if several and key in OF_CLASSES else title
+
+
+def _scores(metrics: Mapping[str, Any], several: bool) -> list[dict[str, str]]:
     measured = {key: value for key, value in metrics.items() if isinstance(value, Mapping)}
     order = [*(key for key in SCORES if key in measured), *(key for key in measured if key not in SCORES)]
     return [
         {
-            "title": SCORES[key][0] if key in SCORES else key.replace("_", " "),
+            "title": _title(key, several),
             "mean": _number(measured[key]["mean"]),
             "interval": f"{_number(measured[key]['low'])} to {_number(measured[key]['high'])}",
         }

@@ -184,7 +184,7 @@ def _read_pair(
     scores_a, scores_b = (_read_scores(name, *side) for side in (before, after))
     data_a, data_b = (images(revision, entry.dataset) for revision, entry in (before, after))
     why_not = _another_question(before[1], after[1]) or _other_images(data_a, data_b, scores_a, scores_b)
-    return _Pair(name, kind_of(vars(after[1]), None), scores_a, scores_b, data_a.groups, data_b.groups, why_not)
+    return _Pair(name, kind_of(vars(after[1]), data_b.about), scores_a, scores_b, data_a.groups, data_b.groups, why_not)
 
 
 def _read_scores(name: str, revision: Revision, entry: Entry) -> pd.DataFrame:

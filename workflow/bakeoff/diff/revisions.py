@@ -260,10 +260,13 @@ class Images:
     drawn_from
         SHA-256 of the archives if they were drawn, whose images share names with others that were drawn, or with real
         ones; empty for real images, whose names say what they are.
+    about
+        Its `dataset.json`.
     """
 
     groups: pd.Series
     drawn_from: tuple[str, ...]
+    about: Mapping[str, Any]
 
 
 def read_images(revision: Revision, dataset: str) -> Images:
@@ -272,7 +275,7 @@ def read_images(revision: Revision, dataset: str) -> Images:
     about = json.loads(revision.read(f"{folder}/dataset.json"))
     archives = about["provenance"]["files"] if about["synthetic"] else []
     index = pd.read_csv(StringIO(revision.read(f"{folder}/index.csv")), dtype=str, keep_default_na=False)
-    return Images(index.set_index("id")["group"], tuple(sorted(archive["sha256"] for archive in archives)))
+    return Images(index.set_index("id")["group"], tuple(sorted(archive["sha256"] for archive in archives)), about)
 
 
 def scores_path(task: str, experiment: str) -> str:

@@ -75,7 +75,7 @@ def outlined(
     drawn = as_rgb(pixels).copy()
     # Floats of 32 bits, which erosion takes, tell 2**24 numbers apart.
     regions = mask if numbers is None else np.where(numbers > 0, numbers + VOID + 1, mask).astype(np.float32)
-    edge = inner_edge(regions, max(1, round(max(mask.shape) / PIXELS_AN_OUTLINE)))
+    edge = inner_edge(regions, max(1, round(max(mask.shape) / PIXELS_AN_OUTLINE)), background)
     drawn[edge] = class_colours(background)[mask[edge]]
     return drawn
 

@@ -566,7 +566,7 @@ def _open_on_derived(
     known = clone.about(settings["dataset"]) if masks is None else _of(masks)
 
     def draw(pictures: np.ndarray, found: np.ndarray) -> np.ndarray:
-        return drawn(settings["pictures"], pictures, found, len(known[0]))
+        return drawn(settings["pictures"], pictures, found, len(known[0]), clone.background(settings["dataset"]))
 
     return _cascade(classifier, masks, draw, known)
 

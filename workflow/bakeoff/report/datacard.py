@@ -67,7 +67,7 @@ def card(prepared: Prepared, audit: pd.DataFrame, side: int) -> dict[str, Any]:
         "charts": [*_balance(prepared), _sizes(prepared), *_coverage(prepared)],
         "mean": _mean(prepared, side),
         "examples": examples(prepared, side),
-        "outlined": wording.listed(list(about["classes"][1:])),
+        "outlined": wording.listed(prepared.foreground_classes),
         "audit": audit_summary(audit),
         "audit_count": wording.plural(len(audit), "finding"),
         "audit_uri": csv_uri(audit),

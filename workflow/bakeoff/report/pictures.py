@@ -8,6 +8,7 @@ import numpy as np
 
 from bakeoff.artefacts.channels import as_rgb
 from bakeoff.artefacts.colours import class_colours
+from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.figures import ORANGE, SKY
 
 TRUTH_COLOUR = SKY
@@ -62,7 +63,7 @@ def outlines(truth: np.ndarray, prediction: np.ndarray | None, side: int) -> np.
     Parameters
     ----------
     truth, prediction
-        uint8 class indices, (height, width). Every class has its outline, in the one colour.
+        uint8 class indices or `VOID`, (height, width). Every class has its outline, in the one colour.
     side
         Longer side of the result in pixels.
 
@@ -138,9 +139,15 @@ def _resized(pixels: np.ndarray, side: int, interpolation: int) -> np.ndarray:
 
 
 def _edge(mask: np.ndarray, width: int, *, outside: bool) -> np.ndarray:
-    """Borders between classes, bool: pixels near a higher class (outside it), or near a lower one (inside)."""
+    """Borders between classes, bool: pixels near a higher class (outside it), or near a lower one (inside).
+
+    Void is no class: nothing borders on it.
+    """
     near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
-    return (cv2.dilate(mask, near) if outside else cv2.erode(mask, near)) != mask
+    void = mask == VOID
+    # What the extreme of a neighbourhood never is.
+    known = np.where(void, 0, mask).astype(np.uint8) if outside else mask
+    return ((cv2.dilate(known, near) if outside else cv2.erode(known, near)) != mask) & ~void
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

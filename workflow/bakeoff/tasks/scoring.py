@@ -127,7 +127,7 @@ def _score_masks(
     over_all = dataset_headline(confusion, data.classes, groups.to_numpy(), resamples=resamples, scored=score.scored)
     metrics = {**headline(scores, groups, resamples=resamples), **over_all}
     _write(folder, scores, metrics)
-    if len(data.classes) > 2:
+    if len(data.classes) > 2 or data.background is None:
         write_text(
             folder / CLASS_SCORES,
             class_scores(confusion, data.classes, groups.to_numpy(), resamples).to_csv(

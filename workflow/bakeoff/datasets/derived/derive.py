@@ -97,7 +97,8 @@ def _draw(settings: Mapping[str, Any], data: Prepared, masks: np.ndarray, path: 
     images = allocate(path, np.uint8, (*masks.shape, 3))
     for start in range(0, len(images), IMAGES_AT_A_TIME):
         rows = slice(start, start + IMAGES_AT_A_TIME)
-        images[rows] = drawn(settings, of_one_size(data.images)[rows], np.asarray(masks[rows]), len(data.classes))
+        some = of_one_size(data.images)[rows], np.asarray(masks[rows])
+        images[rows] = drawn(settings, *some, len(data.classes), data.background)
     images.flush()
 
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from bakeoff.artefacts.void import VOID, is_foreground
+
 Style = Literal["outline", "tint"]
 # Grey level of what is not looked at.
 OUTSIDE = 128
@@ -18,7 +20,9 @@ OUTSIDE = 128
 SLIP = 0.1
 
 
-def drawn(settings: Mapping[str, Any], images: np.ndarray, masks: np.ndarray, classes: int) -> np.ndarray:
+def drawn(
+    settings: Mapping[str, Any], images: np.ndarray, masks: np.ndarray, classes: int, background: int | None = 0
+) -> np.ndarray:
     """What an entry of the configuration's `derived` makes of images and masks; uint8, (n, H, W, 3).
 
     Parameters
@@ -27,11 +31,13 @@ def drawn(settings: Mapping[str, Any], images: np.ndarray, masks: np.ndarray, cl
         `kind`: mask, overlay or region, and what those functions take beside images and masks.
     classes
         How many the masks tell apart.
+    background
+        Index of the one that is no foreground; None where every class counts.
     """
     if settings["kind"] == "mask":
         return mask_only(masks, classes)
     if settings["kind"] == "region":
-        return region(images, masks, keep=settings["keep"], margin=settings["margin"])
+        return region(images, masks, keep=settings["keep"], margin=settings["margin"], background=background)
     red, green, blue = settings["colour"]
     return overlay(
         images,
@@ -40,6 +46,7 @@ def drawn(settings: Mapping[str, Any], images: np.ndarray, masks: np.ndarray, cl
         colour=(red, green, blue),
         opacity=settings["opacity"],
         width=settings["width"],
+        background=background,
     )
 
 
@@ -51,6 +58,7 @@ def overlay(
     colour: tuple[int, int, int],
     opacity: float,
     width: int,
+    background: int | None = 0,
 ) -> np.ndarray:
     """Images with their masks drawn in.
 
@@ -59,7 +67,7 @@ def overlay(
     images
         uint8, (n, H, W, 1) or (n, H, W, 3).
     masks
-        Class indices, uint8, (n, H, W); 0 is background and stays as it is.
+        Class indices or `VOID`, uint8, (n, H, W); void and the background stay as they are.
     style
         "outline" draws the inner edge of every region, "tint" all of it.
     colour
@@ -68,6 +76,8 @@ def overlay(
         Of the colour, 0 to 1.
     width
         Of the outline in pixels, at least 1; a tint has none.
+    background
+        Index of the class that is no foreground; None where every class counts.
 
     Returns
     -------
@@ -90,41 +100,49 @@ def overlay(
 
     drawn = np.broadcast_to(images, (*images.shape[:3], 3)).copy()
     for picture, mask in zip(drawn, masks, strict=True):
-        marked = inner_edge(mask, width) if style == "outline" else mask > 0
+        marked = inner_edge(mask, width, background) if style == "outline" else is_foreground(mask, background)
         blended = picture[marked] * (1 - opacity) + np.array(colour) * opacity
         picture[marked] = np.rint(blended).astype(np.uint8)
     return drawn
 
 
-def inner_edge(mask: np.ndarray, width: int) -> np.ndarray:
+def inner_edge(mask: np.ndarray, width: int, background: int | None = 0) -> np.ndarray:
     """Foreground pixels at most `width` away (chessboard distance) from a pixel of another class, boolean (H, W).
 
-    What lies outside the picture counts as background, so that the outline of a region that is cut off is closed.
+    What lies outside the picture is no foreground, so that the outline of a region that is cut off is closed.
     """
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    framed = np.pad(mask, width)
+    framed = np.pad(mask, width, constant_values=VOID if background is None else background)
     differing = cv2.dilate(framed, kernel) != cv2.erode(framed, kernel)
-    return (mask > 0) & differing[width:-width, width:-width]
+    return is_foreground(mask, background) & differing[width:-width, width:-width]
 
 
 def mask_only(masks: np.ndarray, classes: int) -> np.ndarray:
-    """Masks as pictures: background black, the last of `classes` classes white, those between evenly spaced greys.
+    """Masks as pictures: the first class and void black, the last one white, those between evenly spaced greys.
 
     Parameters
     ----------
     masks
-        Class indices, uint8, (n, H, W), below `classes`.
+        Class indices below `classes`, or `VOID`, uint8, (n, H, W).
 
     Returns
     -------
     numpy.ndarray
         uint8, (n, H, W, 3); of two classes 0 and 255.
     """
-    levels = np.rint(np.linspace(0, 255, classes)).astype(np.uint8)
+    levels = np.zeros(VOID + 1, np.uint8)
+    levels[:classes] = np.rint(np.linspace(0, 255, classes))
     return np.repeat(levels[masks][..., None], 3, axis=-1)
 
 
-def region(images: np.ndarray, masks: np.ndarray, *, keep: Literal["crop", "masked"], margin: float) -> np.ndarray:
+def region(
+    images: np.ndarray,
+    masks: np.ndarray,
+    *,
+    keep: Literal["crop", "masked"],
+    margin: float,
+    background: int | None = 0,
+) -> np.ndarray:
     """The foreground alone: cut out and enlarged, or with all else grey; an image without foreground stays as it is.
 
     Parameters
@@ -132,12 +150,14 @@ def region(images: np.ndarray, masks: np.ndarray, *, keep: Literal["crop", "mask
     images
         uint8, (n, H, W, 1) or (n, H, W, 3).
     masks
-        Class indices, uint8, (n, H, W); all but 0 is foreground.
+        Class indices or `VOID`, uint8, (n, H, W); all but void and the background is foreground.
     keep
         "crop" enlarges the box around the foreground, without pieces of less than a tenth of the largest one's pixels,
         to the whole picture; "masked" paints what is outside the foreground grey (128).
     margin
         Widens the box on every side, or the foreground all around, by this share of the picture's side.
+    background
+        Index of the class that is no foreground; None where every class counts.
 
     Returns
     -------
@@ -145,7 +165,7 @@ def region(images: np.ndarray, masks: np.ndarray, *, keep: Literal["crop", "mask
         uint8, (n, H, W, 3).
     """
     draw = _cropped if keep == "crop" else _masked
-    pairs = zip(np.broadcast_to(images, (*images.shape[:3], 3)), masks > 0, strict=True)
+    pairs = zip(np.broadcast_to(images, (*images.shape[:3], 3)), is_foreground(masks, background), strict=True)
     return np.stack([draw(image, mask, margin) if mask.any() else image for image, mask in pairs])
 
 

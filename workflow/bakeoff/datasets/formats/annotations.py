@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.formats.documents import DAMAGE
 from bakeoff.datasets.formats.labels import labelled

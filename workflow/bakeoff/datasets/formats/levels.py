@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.formats.reading import NO_BACKGROUND, Choices, Level, Tree
 from bakeoff.datasets.preparation.mask_kinds import Inspected, inspect_masks
 

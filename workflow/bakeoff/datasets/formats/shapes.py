@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.formats.reading import CROWD, Entry, Level, Reading, Shape
 from bakeoff.datasets.formats.runs import area as covered_by_runs
 from bakeoff.datasets.formats.runs import to_mask

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.archives.records import Finding
 from bakeoff.datasets.formats.documents import SAMPLE, holding, read_xml
 from bakeoff.datasets.formats.labelme import IGNORED

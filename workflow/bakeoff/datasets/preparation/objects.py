@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.decode import nearest_classes
 
 
