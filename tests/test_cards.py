@@ -155,7 +155,15 @@ def test_pretrained_weights_bring_their_origin_and_terms() -> None:
     text = made("breeds-convnext", cost={**COST, "weights": "official"})
     assert "convnext_tiny_in22k, its authors', trained on ImageNet. For research." in text
     assert "A ConvNet for the 2020s" in text
+    assert "adapted" not in text
     assert "a mirror's own file" in made("breeds-convnext", cost={**COST, "weights": "mirror"})
+
+
+def test_a_first_convolution_that_was_adapted_is_said() -> None:
+    cost = {**COST, "weights": "official"}
+    for channels, how in ((1, "summed"), (4, "repeated and scaled by 3/4")):
+        said = f"adapted from 3 channels to {channels}: its weights were {how}."
+        assert said in made("breeds-convnext", about={**ABOUT, "channels": channels}, cost=cost)
 
 
 def test_an_oracle_is_no_method_to_use() -> None:

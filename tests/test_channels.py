@@ -1,6 +1,7 @@
 """Images of any number of channels, from their files to predictions."""
 
 import io
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+import timm
+import torch
 from bakeoff.artefacts.channels import as_rgb, resized
 from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.grey_levels import grey
@@ -17,8 +20,12 @@ from bakeoff.datasets.preparation.samples import Undecodable
 from bakeoff.demo.rendering import small
 from bakeoff.evaluation.out_of_distribution import descriptors, fit_detector, parse_detector
 from bakeoff.inference import drawing
+from bakeoff.models.encoders.imagenet import adapted
 from bakeoff.report.pictures import picture
 from PIL import Image
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+from torchvision import models
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 18, 26
@@ -227,3 +234,74 @@ def test_an_image_with_one_channel_dimmed_is_out_of_distribution() -> None:
     # The mean of the channels stays as it was.
     shifted = images[:1].astype(np.int16) + np.array([90, -90, 0, 0], np.int16)
     assert detector.scores(shifted.clip(0, 255).astype(np.uint8))[0] == 1
+
+
+# Networks
+
+ENCODERS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "resnet50_unet": ("conv1.weight", {}, models.resnet50),
+    "resnet50_classifier": ("conv1.weight", {}, models.resnet50),
+    "deeplabv3plus": ("conv1.weight", {}, models.resnet50),
+    "mobilenetv2_unet": ("features.0.0.weight", {}, models.mobilenet_v2),
+    "timm_classifier": (
+        "stem.0.weight",
+        {"backbone": "convnext_tiny"},
+        lambda: timm.create_model("convnext_tiny.fb_in22k", num_classes=5),
+    ),
+    "smp_reference": ("conv1.weight", {"architecture": "fpn", "encoder": "resnet34"}, models.resnet34),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 8, 32])
+def test_weights_of_a_first_convolution_are_adapted_as_by_timm(channels: int) -> None:
+    weight = torch.randn(6, 3, 7, 5)
+    assert torch.equal(adapted(weight, channels), adapt_input_conv(channels, weight.clone()))
+    if channels > 3:
+        assert torch.allclose(adapted(weight, channels)[:, 3], weight[:, 0] * 3 / channels)
+    foreign = torch.randn(6, 4, 7, 5)
+    assert adapted(foreign, channels) is foreign, "whose shape is then found not to fit"
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request: pytest.FixtureRequest) -> tuple[str, dict[str, Tensor]]:
+    torch.manual_seed(3)
+    return request.param, ENCODERS[request.param][2]().state_dict()
+
+
+def loaded(name: str, weights: dict[str, Tensor], channels: int) -> nn.Module:
+    torch.manual_seed(0)
+    module = import_module(f"bakeoff.models.{name}")
+    network: nn.Module = module.build(channels, 1, **ENCODERS[name][1])
+    module.load_encoder(network, weights)
+    return network.eval()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 8])
+def test_pretrained_encoders_take_any_number_of_channels(encoder: tuple[str, dict[str, Tensor]], channels: int) -> None:
+    name, weights = encoder
+    network = loaded(name, weights, channels)
+    first = next(each for each in network.modules() if isinstance(each, nn.Conv2d))
+    assert torch.equal(first.weight, adapt_input_conv(channels, weights[ENCODERS[name][0]].clone()))
+    with torch.no_grad():
+        assert network(torch.randn(1, channels, 40, 64)).isfinite().all()
+
+
+def test_a_grey_image_gives_what_it_gives_as_three_equal_channels(encoder: tuple[str, dict[str, Tensor]]) -> None:
+    name, weights = encoder
+    grey_network, colour_network = (loaded(name, weights, channels) for channels in (1, 3))
+    parts = colour_network.state_dict()
+    grey_network.load_state_dict({key: each for key, each in parts.items() if each.shape[1:2] != (3,)}, strict=False)
+    batch = torch.randn(1, 1, 40, 64)
+    with torch.no_grad():
+        expected = colour_network(batch.expand(-1, 3, -1, -1))
+        torch.testing.assert_close(grey_network(batch), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_without_weights_every_channel_has_its_own(name: str) -> None:
+    torch.manual_seed(0)
+    network = import_module(f"bakeoff.models.{name}").build(6, 1, **ENCODERS[name][1])
+    first = next(each for each in network.modules() if isinstance(each, nn.Conv2d))
+    assert first.weight.shape[1] == 6
+    assert not torch.equal(first.weight[:, 0], first.weight[:, 3])
+    assert 0.01 < first.weight.std() < 0.2

@@ -51,6 +51,14 @@ def shown_words(channels: int) -> str:
     )
 
 
+def adaptation_words(channels: int) -> str:
+    """What was made of an encoder that was trained on RGB, for images of so many channels: a sentence, or ""."""
+    if channels == RGB:
+        return ""
+    how = "summed" if channels == GREY else f"repeated and scaled by 3/{channels}"
+    return f"The first convolution of the encoder was adapted from 3 channels to {channels}: its weights were {how}."
+
+
 def resized(image: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
     """An image, (height, width, channels), as OpenCV resizes it to `size`, height and width."""
     made = np.empty((*size, image.shape[-1]), image.dtype)

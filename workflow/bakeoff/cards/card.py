@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bakeoff.artefacts.channels import RGB, adaptation_words
 from bakeoff.artefacts.geometry import geometry_of
 from bakeoff.artefacts.mask_score import MaskScore, mask_score
 from bakeoff.artefacts.prepared import Fold
@@ -130,7 +131,7 @@ def card(
         geometry=geometry_of(about).words(),
         costs=[(title, form.format(cost[key]) if cost.get(key) is not None else MISSING) for key, title, form in COSTS],
         cost=cost,
-        weights=_weights(settings, method, cost, weights or {}),
+        weights=_weights(settings, method, cost, weights or {}, RGB if shown else about["channels"]),
         intended=_intended(settings, note),
         limits=_limits(method, about, metrics, audit),
         usage=_usage(name, settings, method, shown),
@@ -307,7 +308,11 @@ def _scores(metrics: Mapping[str, Any], several: bool) -> list[dict[str, str]]:
 
 
 def _weights(
-    settings: Mapping[str, Any], method: Mapping[str, Any], cost: Mapping[str, Any], weights: Mapping[str, Any]
+    settings: Mapping[str, Any],
+    method: Mapping[str, Any],
+    cost: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    channels: int,
 ) -> str:
     if method["kind"] == "threshold":
         return "There are none: the method has no parameters that are learned."
@@ -321,10 +326,12 @@ def _weights(
             "licence is that of the data."
         )
     mirror = " (a mirror's own file, not the publisher's)" if cost.get("weights") == "mirror" else ""
-    return (
-        f"The encoder started from {name}, {weights['origin']}{mirror}. {weights['licence']} The terms of the data "
-        "hold as well."
-    )
+    said = [
+        f"The encoder started from {name}, {weights['origin']}{mirror}.",
+        adaptation_words(channels),
+        f"{weights['licence']} The terms of the data hold as well.",
+    ]
+    return " ".join(filter(None, said))
 
 
 def _intended(settings: Mapping[str, Any], note: str) -> str:

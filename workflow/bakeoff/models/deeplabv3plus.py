@@ -39,7 +39,7 @@ def build(
     Parameters
     ----------
     in_channels
-        1 (grey, repeated to three) or 3.
+        Channels of the image, any number.
     outputs
         Logits a pixel: 1 for two classes, else one a class.
     stride_in
@@ -69,8 +69,9 @@ class DeepLabV3Plus(nn.Module):
         self, in_channels: int, outputs: int, stride_in: str, atrous_rates: Sequence[int], decoder_channels: int
     ) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "deeplabv3plus")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         self.encoder = resnet.resnet50(stride_in, dilated=True)
+        imagenet.take_channels(self.encoder, in_channels)
         self.pyramid = AtrousPyramid(HIGH_LEVEL_CHANNELS, decoder_channels, atrous_rates)
         self.low_level = _convolution(LOW_LEVEL_CHANNELS, 48, 1)
         self.decoder = nn.Sequential(
@@ -81,7 +82,7 @@ class DeepLabV3Plus(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (batch, outputs, height, width), of normalised images, (batch, channels, height, width)."""
-        low, high = self._encode(images.expand(-1, 3, -1, -1))
+        low, high = self._encode(images)
         high = _resized(self.pyramid(high), low)
         features = self.decoder(torch.cat([high, self.low_level(low)], dim=1))
         return _resized(self.head(features), images)

@@ -43,7 +43,7 @@ def build(in_channels: int, outputs: int, scaling: str = "imagenet") -> nn.Modul
     Parameters
     ----------
     in_channels
-        1 (grey, repeated to three) or 3.
+        Channels of the image, any number.
     outputs
         Logits a pixel: 1 for two classes, else one a class.
     scaling
@@ -87,10 +87,11 @@ class MobileNetV2UNet(nn.Module):
 
     def __init__(self, in_channels: int, outputs: int, scaling: str) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "mobilenetv2_unet")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         if scaling == "published":
             self.mean, self.std = tuple(2 * each - 1 for each in self.mean), tuple(2 * each for each in self.std)
         self.encoder = _mobilenet_v2()
+        imagenet.take_channels(self.encoder, in_channels)
         skips = reversed(SKIPS.values())
         inputs = [LAST_CHANNELS, *(width + skip for width, skip in zip(WIDTHS, skips, strict=True))]
         self.decoder = nn.ModuleList(Upsampling(into, width) for into, width in zip(inputs[:-1], WIDTHS, strict=True))
@@ -98,7 +99,7 @@ class MobileNetV2UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (batch, outputs, height, width), of normalised images, (batch, channels, height, width)."""
-        features, skips = self._encode(images.expand(-1, 3, -1, -1))
+        features, skips = self._encode(images)
         for upsampling, skip in zip(self.decoder, reversed(skips), strict=True):
             features = torch.cat([upsampling(features, skip), skip], dim=1)
         return _cut(self.head(features), images)

@@ -28,7 +28,7 @@ def build(in_channels: int, outputs: int, stride_in: str = "3x3") -> nn.Module:
     Parameters
     ----------
     in_channels
-        1 (grey, repeated to three) or 3.
+        Channels of the image, any number.
     outputs
         Logits an image: 1 for two classes, else one a class.
     stride_in
@@ -52,8 +52,9 @@ class ResNet50Classifier(nn.Module):
 
     def __init__(self, in_channels: int, outputs: int, stride_in: str) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "resnet50_classifier")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         self.encoder = resnet.resnet50(stride_in)
+        imagenet.take_channels(self.encoder, in_channels)
         self.head = nn.Sequential(
             nn.Dropout(0.5), nn.Linear(FEATURES, HIDDEN), nn.ReLU(), nn.Dropout(0.3), nn.Linear(HIDDEN, outputs)
         )
@@ -61,7 +62,7 @@ class ResNet50Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (batch, outputs), of normalised images, (batch, channels, height, width)."""
         encoder = self.encoder
-        features = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(images.expand(-1, 3, -1, -1)))))
+        features = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(images))))
         features = encoder.layer4(encoder.layer3(encoder.layer2(encoder.layer1(features))))
         logits: Tensor = self.head(features.mean(dim=(2, 3)))
         return logits

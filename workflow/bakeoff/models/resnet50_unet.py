@@ -42,7 +42,7 @@ def build(
     Parameters
     ----------
     in_channels
-        1 (grey, repeated to three) or 3.
+        Channels of the image, any number.
     outputs
         Logits a pixel (head mask) or an image (head class or both): 1 for two classes, else one a class.
     head
@@ -89,8 +89,9 @@ class ResNet50UNet(nn.Module):
         stride_in: str,
     ) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "resnet50_unet")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         self.encoder = resnet.resnet50(stride_in)
+        imagenet.take_channels(self.encoder, in_channels)
         below = (ENCODER_CHANNELS[0], *decoder_channels)
         skips = (*ENCODER_CHANNELS[1:], 0)
         self.decoder = nn.ModuleList(
@@ -109,7 +110,7 @@ class ResNet50UNet(nn.Module):
             (batch, outputs, height, width) for a mask, (batch, outputs) for a class; for both a dict of them, `mask`
             and `class`.
         """
-        features = self._features(images.expand(-1, 3, -1, -1))
+        features = self._features(images)
         logits: dict[str, Tensor] = {}
         if self.class_head is not None:
             logits["class"] = self.class_head(torch.cat([each.mean(dim=(2, 3)) for each in features], dim=1))

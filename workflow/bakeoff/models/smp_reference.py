@@ -3,7 +3,8 @@
 U-Net++ (Zhou et al., 2018, https://arxiv.org/abs/1807.10165), FPN for segmentation (Kirillov et al., 2019,
 https://arxiv.org/abs/1901.02446), https://github.com/qubvel-org/segmentation_models.pytorch. Everything is that
 library's, its defaults included, but for what surrounds it: images whose sides are no multiples of 32 are padded with
-ImageNet's mean colour and the logits cut to the image, and grey images are repeated.
+ImageNet's mean colour and the logits cut to the image, and the first convolution takes any number of channels in the
+way of the other networks here.
 """
 
 from collections.abc import Mapping
@@ -54,7 +55,7 @@ def build(
     Parameters
     ----------
     in_channels
-        1 (grey, repeated to three) or 3.
+        Channels of the image, any number.
     outputs
         Logits a pixel: 1 for two classes, else one a class.
     architecture
@@ -91,14 +92,15 @@ class Reference(nn.Module):
 
     def __init__(self, in_channels: int, outputs: int, architecture: str, encoder: str) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "smp_reference")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         parts = ARCHITECTURES[architecture](encoder, encoder_weights=None, in_channels=3, classes=outputs)
         self.encoder, self.decoder, self.head = parts.encoder, parts.decoder, parts.segmentation_head
+        imagenet.take_channels(self.encoder, in_channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (batch, outputs, height, width), of normalised images, (batch, channels, height, width)."""
         height, width = images.shape[-2:]
         # 0 is the mean colour, since the images are normalised.
         padded = functional.pad(images, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
-        logits: Tensor = self.head(self.decoder(self.encoder(padded.expand(-1, 3, -1, -1))))
+        logits: Tensor = self.head(self.decoder(self.encoder(padded)))
         return logits[..., :height, :width]

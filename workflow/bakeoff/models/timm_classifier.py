@@ -57,7 +57,7 @@ def build(
     Parameters
     ----------
     in_channels
-        1 (grey, repeated to three) or 3; images have at least 32 pixels a side.
+        Channels of the image, any number; images have at least 32 pixels a side.
     outputs
         Logits an image: 1 for two classes, else one a class.
     backbone
@@ -103,14 +103,15 @@ class LinearClassifier(nn.Module):
 
     def __init__(self, in_channels: int, outputs: int, backbone: str, dropout: float) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "timm_classifier")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         # Pools by itself: ConvNeXt has a layer norm behind its pooling, whose weights are published with the others.
         self.encoder = timm.create_model(BACKBONES[backbone], pretrained=False, num_classes=0)
+        imagenet.take_channels(self.encoder, in_channels)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.encoder.num_features, outputs))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (batch, outputs), of normalised images, (batch, channels, height, width)."""
-        logits: Tensor = self.head(self.encoder(images.expand(-1, 3, -1, -1)))
+        logits: Tensor = self.head(self.encoder(images))
         return logits
 
 
@@ -121,8 +122,9 @@ class FastaiClassifier(nn.Module):
 
     def __init__(self, in_channels: int, outputs: int, backbone: str, dropout: float) -> None:
         super().__init__()
-        self.mean, self.std = imagenet.normalisation(in_channels, "timm_classifier")
+        self.mean, self.std = imagenet.normalisation(in_channels)
         self.encoder = timm.create_model(BACKBONES[backbone], pretrained=False, num_classes=0)
+        imagenet.take_channels(self.encoder, in_channels)
         if hasattr(self.encoder, "head"):
             self.encoder.head = nn.Identity()  # ConvNeXt's norm behind the pooling, which fastai leaves unused
         pooled = 2 * self.encoder.num_features
@@ -138,7 +140,7 @@ class FastaiClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (batch, outputs), of normalised images, (batch, channels, height, width)."""
-        features = self.encoder.forward_features(images.expand(-1, 3, -1, -1))
+        features = self.encoder.forward_features(images)
         pooled = torch.cat([features.amax(dim=(2, 3)), features.mean(dim=(2, 3))], dim=1)
         logits: Tensor = self.head(pooled)
         return logits

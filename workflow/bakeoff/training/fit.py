@@ -1,6 +1,7 @@
 """Train the network of an experiment, once a seed and fold, and keep the best weights of each."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 
 from bakeoff.artefacts import provenance
 from bakeoff.artefacts.atomic import atomic_folder
+from bakeoff.artefacts.channels import adaptation_words
 from bakeoff.artefacts.checkpoints import HOME
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.prepared import Prepared, open_images, open_prepared, read_folds, run_name
@@ -27,6 +29,8 @@ from bakeoff.training.loop import State, TrainingTask, best_epoch, train
 from bakeoff.training.objective import Objective, classification, segmentation
 from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, architecture, build_network, parameter_counts, save_network
+
+log = logging.getLogger(__name__)
 
 COLUMNS = [
     "epoch",
@@ -93,6 +97,9 @@ def fit(
     folds = read_folds(split, data)
     experiment = open_experiment(name, settings, recipe, target, data, split.stem, weights)
     runtime = set_up(recipe["precision"])
+    said = adaptation_words(open_images(data, images, folds[0].number)[0].shape[-1])
+    if weights is not None and said:
+        log.info("%s: %s", name, said)
     trained: dict[str, tuple[State, dict[str, Any], Description]] = {}
     with stops_when_told():
         for seed in range(seeds):
