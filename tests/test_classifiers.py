@@ -354,7 +354,7 @@ def test_reference_is_the_librarys(architecture: str, original: type[nn.Module],
 @pytest.mark.parametrize("encoder", smp_reference.ENCODERS)
 def test_reference_takes_torchvisions_weights(encoder: str) -> None:
     weights = {key: value.half() for key, value in published(encoder).state_dict().items()}
-    network = smp_reference.build(1, 1, "fpn", encoder)
+    network = smp_reference.build(3, 1, "fpn", encoder)
     smp_reference.load_encoder(network, weights)
     loaded = network.encoder.state_dict()
     assert all(torch.equal(value, weights[key].to(value.dtype)) for key, value in loaded.items())

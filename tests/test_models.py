@@ -466,14 +466,15 @@ except BakeoffError as error:
     print(error)
 
 target = None if masks else "kind"
-about = Description("new", settings, 3, classes, target, 8, list(network.mean), list(network.std), "fp32")
+normalised = list(network.mean), list(network.std)
+about = Description("new", settings, 3, classes, target, [8, 8], "stretch", *normalised, "fp32")
 save_network(Path("seed0.safetensors"), best, about)
 loaded, described = load_network(Path("seed0.safetensors"))
 assert described == about
 predict = predict_masks if masks else predict_probabilities
 assert np.array_equal(predict(loaded, images, runtime), predict(network, images, runtime))
 
-data = {"name": "d", "title": "D", "classes": classes, "size": 8, "counts": {"listed": 6, "used": 6}, "licence": "-"}
+data = {"name": "d", "title": "D", "classes": classes, "size": [8, 8], "counts": {"listed": 6, "used": 6}, "licence": "-"}
 score = {"mean": 0.5, "low": 0.4, "high": 0.6}
 entry = {"task": "t", "dataset": "d", "model": "new", "weights": "none", "pretrained": None, "settings": settings}
 entry = {**entry, "oracle": False, "facts": method_facts(entry)}
@@ -483,7 +484,7 @@ print(
     card(
         "new-network",
         entry,
-        {**data, "citation": "-", "synthetic": True, "page": None, "hub": None},
+        {**data, "citation": "-", "synthetic": True, "page": None, "hub": None, "channels": 3, "geometry": "stretch"},
         {"dice" if masks else "accuracy": score, "images": 6, "seeds": 1},
         {"device": "CPU", "note": ""},
         task={"kind": "segmentation" if masks else "classification", "target": target, "split": {"name": "random"}},
