@@ -475,6 +475,7 @@ predict = predict_masks if masks else predict_probabilities
 assert np.array_equal(predict(loaded, images, runtime), predict(network, images, runtime))
 
 data = {"name": "d", "title": "D", "classes": classes, "size": [8, 8], "counts": {"listed": 6, "used": 6}}
+nowhere = {"synthetic": True, "background": 0, "page": None, "hub": None}
 score = {"mean": 0.5, "low": 0.4, "high": 0.6}
 entry = {"task": "t", "dataset": "d", "model": "new", "weights": "none", "pretrained": None, "settings": settings}
 entry = {**entry, "oracle": False, "facts": method_facts(entry)}
@@ -484,7 +485,7 @@ print(
     card(
         "new-network",
         entry,
-        {**data, "licence": "-", "citation": "-", "synthetic": True, "page": None, "hub": None, "channels": 3, "geometry": "stretch"},
+        {**data, "geometry": "stretch", "channels": 3, **dict.fromkeys(("licence", "citation"), "-"), **nowhere},
         {"dice" if masks else "accuracy": score, "images": 6, "seeds": 1},
         {"device": "CPU", "note": ""},
         task={"kind": "segmentation" if masks else "classification", "target": target, "split": {"name": "random"}},
