@@ -1,14 +1,18 @@
 """Fixtures shared by every test: the real images and a real browser, when they are there."""
 
+import io
 import os
 import shutil
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from PIL import Image
 
 # A shared machine stalls now and then, which says nothing about the code.
 hypothesis.settings.register_profile(
@@ -63,3 +67,12 @@ def chromium() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+def large_png(width: int, height: int) -> bytes:
+    """A PNG whose head states these sides, whatever pixels follow."""
+    head = b"IHDR" + struct.pack(">2I", width, height) + b"\x01\0\0\0\0"
+    file = io.BytesIO()
+    Image.new("1", (8, 8)).save(file, "PNG")
+    content = file.getvalue()
+    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]

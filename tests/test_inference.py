@@ -234,7 +234,7 @@ def files_tested(root: Path) -> dict[str, Path]:
 
 
 def ask(root: Path, out: Path, experiment: str | None, files: list[str], **options: Any) -> list[dict[str, str]]:
-    predict_pictures(experiment, files, out, root=root, **{"as_stored": True, **options})
+    predict_pictures(experiment, files, out, root=root, **{"upright": False, **options})
     with (out / "predictions.csv").open() as file:
         return list(csv.DictReader(file))
 
@@ -307,12 +307,29 @@ def test_deep_images_are_read_with_the_levels_of_their_data_set(clone: Path, tmp
 def test_masks_are_as_large_as_their_images_and_upright(clone: Path, tmp_path: Path) -> None:
     turned = clone / "mine" / "images" / "dark" / "000.png"
     stored = open_picture(turned, 1, upright=False).shape[:2]
-    for as_stored, shape in ((True, stored), (False, stored[::-1])):
-        rows = ask(clone, tmp_path, "cells-unet", [str(turned)], as_stored=as_stored)
+    for upright, shape in ((False, stored), (True, stored[::-1])):
+        rows = ask(clone, tmp_path, "cells-unet", [str(turned)], upright=upright)
         assert (int(rows[0]["height"]), int(rows[0]["width"])) == shape
         for key in ("mask", "overlay"):
             with Image.open(tmp_path / rows[0][key]) as image:
                 assert image.size == shape[::-1]
+
+
+@pytest.mark.parametrize("orientation", ["as-stored", "upright"])
+def test_images_are_turned_as_their_folder_says(orientation: str, clone: Path, tmp_path: Path) -> None:
+    turned = clone / "mine" / "images" / "dark" / "000.png"
+    before = (clone / "params.yaml").read_text()
+    config = yaml.safe_load(before)
+    config["folders"]["cells"]["orientation"] = orientation
+    (clone / "params.yaml").write_text(yaml.safe_dump(config))
+    try:
+        (row,) = ask(clone, tmp_path / "out", "cells-unet", [str(turned)], upright=None)
+    finally:
+        (clone / "params.yaml").write_text(before)
+    shape = open_picture(turned, 1, upright=orientation == "upright").shape[:2]
+    assert (int(row["height"]), int(row["width"])) == shape
+    said = json.loads((tmp_path / "out" / "about.json").read_text())["orientation"]
+    assert said == orientation.replace("-", " ")
 
 
 def test_true_masks_are_handed_in(clone: Path, tmp_path: Path) -> None:
@@ -334,7 +351,7 @@ def test_true_masks_are_handed_in(clone: Path, tmp_path: Path) -> None:
 def test_a_mask_is_of_one_picture_and_of_its_stored_pixels(clone: Path, tmp_path: Path) -> None:
     turned, masks = clone / "mine" / "images" / "dark" / "000.png", clone / "mine" / "masks" / "dark"
     with pytest.raises(BakeoffError, match=r"000\.png: its EXIF tag turns the image and not its mask: .*--as-stored"):
-        ask(clone, tmp_path / "out", "kinds-true", [str(turned)], masks=masks, as_stored=False)
+        ask(clone, tmp_path / "out", "kinds-true", [str(turned)], masks=masks, upright=True)
     assert len(ask(clone, tmp_path / "out", "kinds-true", [str(turned)], masks=masks)) == 1
     other = tmp_path / "000.png"
     other.write_bytes(turned.read_bytes())

@@ -5,12 +5,10 @@ import hashlib
 import io
 import json
 import resource
-import struct
 import subprocess
 import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -28,6 +26,7 @@ from bakeoff.datasets.preparation.decode import Undecodable, decode, nearest_cla
 from bakeoff.datasets.preparation.prepare import prepare
 from bakeoff.datasets.sources import catsdogs, lungs
 from bakeoff.datasets.sources.lungs import FILES, IMAGES, MASKS, synthetic
+from conftest import large_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -153,18 +152,11 @@ def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
     assert "0x" not in str(caught.value)  # an address in memory would make every audit differ
 
 
-def said_to_have(width: int, height: int) -> bytes:
-    """A PNG whose head states these sides, whatever pixels follow."""
-    head = b"IHDR" + struct.pack(">2I", width, height) + b"\x01\0\0\0\0"
-    content = encoded(Image.new("1", (8, 8)))
-    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]
-
-
 def test_five_hundred_megapixels_are_refused_before_they_are_read() -> None:
     with pytest.raises(Undecodable, match="25000 x 20000 pixels"):
-        decode(said_to_have(25_000, 20_000), 1)
+        decode(large_png(25_000, 20_000), 1)
     with pytest.raises(Undecodable, match="decompression bomb"):
-        decode(said_to_have(50_000, 20_001), 1)
+        decode(large_png(50_000, 20_001), 1)
 
 
 SAMPLES = {kind: encoded(noise(0), kind) for kind in ("PNG", "JPEG", "GIF", "BMP")}

@@ -198,7 +198,7 @@ def exports(names: tuple[str, ...], best: bool) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which training.")
 @click.option("--fold", type=click.IntRange(0), default=0, show_default=True, help="Which fold's training.")
 @click.option("--masks", type=click.Path(path_type=Path), help="Folder of true masks, if it was trained on them.")
-@click.option("--as-stored", is_flag=True, help="Ignore EXIF orientation.")
+@click.option("--upright/--as-stored", default=None, help="Whether EXIF tags turn images; else as the data set has it.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines in place of CSV.")
 def predict(experiment: str | None, paths: tuple[str, ...], out: Path | None, **options: Any) -> None:
     """Predict the images at each PATH (files, folders, patterns) with EXPERIMENT."""

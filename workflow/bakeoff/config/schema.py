@@ -606,6 +606,10 @@ class Config(Section):
         stated = self.folders[dataset].levels if dataset in self.folders else None
         return None if stated is None else (stated[0], stated[1])
 
+    def upright(self, dataset: str) -> bool:
+        """Whether new images of a data set are turned as their EXIF tag says: a folder states it, see `Folder`."""
+        return dataset not in self.folders or self.folders[dataset].orientation == "upright"
+
     def dataset_names(self) -> list[str]:
         """Names of all data sets that are not derived, those of archives first."""
         return [*self.datasets, *self.folders]

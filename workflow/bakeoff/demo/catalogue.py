@@ -70,6 +70,8 @@ class DemoTask:
         To be shown with every prediction; or "".
     levels
         Of uploaded images of more than 8 bits, those that become black and white; None: by their depth.
+    upright
+        Whether uploaded images are turned as their EXIF tag says.
     """
 
     name: str
@@ -85,6 +87,7 @@ class DemoTask:
     masks: bool
     note: str
     levels: tuple[float, float] | None = None
+    upright: bool = True
 
     @property
     def title(self) -> str:
@@ -188,6 +191,7 @@ def _task(project: Project, config: Config, name: str, usable: Mapping[str, Mapp
         masks=settings.target is None or any(each["segmenter"] for each in own.values()),
         note=medical_note(data.about),
         levels=config.levels(settings.dataset),
+        upright=config.upright(settings.dataset),
     )
 
 

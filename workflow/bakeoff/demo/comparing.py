@@ -123,7 +123,7 @@ class Comparison:
 
 
 def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
-    """An uploaded picture, turned upright by its EXIF tag.
+    """An uploaded picture.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def picture_of_file(task: DemoTask, path: Path, name: str) -> Picture:
         If the file is no image that can be used.
     """
     try:
-        pixels = open_picture(path, task.data.channels, levels=task.levels)
+        pixels = open_picture(path, task.data.channels, levels=task.levels, upright=task.upright)
     except Undecodable as error:
         reason = str(error).rstrip(".")
         raise BakeoffError(

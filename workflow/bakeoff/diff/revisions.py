@@ -87,7 +87,7 @@ class Committed:
         if self._run("git", "rev-parse", "--git-dir") is None or not (root / ".dvc").is_dir():
             raise BakeoffError(
                 f"DVC cannot open revision '{name}' of this folder: it is no repository of git and DVC; "
-                "run `git init && dvc init`."
+                "run `git init && git add --all && git commit -m start` in it."
             )
         if self._run("git", "rev-parse", "--verify", f"{name}^{{commit}}") is None:
             raise BakeoffError(

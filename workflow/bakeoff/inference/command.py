@@ -57,7 +57,7 @@ def predict_pictures(
     seed: int = 0,
     fold: int = 0,
     masks: Path | None = None,
-    as_stored: bool = False,
+    upright: bool | None = None,
     json_lines: bool = False,
     batch: int = BATCH,
 ) -> None:
@@ -80,9 +80,9 @@ def predict_pictures(
         See `bakeoff.inference.predictors.open_predictor`.
     masks
         Folder of masks, of the images' names whatever the suffix, for an experiment that was trained on true masks.
-        They lie on the pixels as stored, so that an image that its EXIF tag turns is refused unless `as_stored`.
-    as_stored
-        Ignore EXIF orientation, as the preparation of the data sets does.
+        They lie on the pixels as stored, so that an image that its EXIF tag turns is refused where it is `upright`.
+    upright
+        Whether images are turned as their EXIF tag says; None: as the predictor has it.
     json_lines
         JSON lines in place of CSV.
     batch
@@ -105,7 +105,8 @@ def predict_pictures(
         for folder in (out, *(written[: 3 if separation else 2] if predictor.mask_classes else [])):
             folder.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
-    pictures = _read(files, predictor, truths, upright=not as_stored, failures=failures)
+    upright = predictor.upright if upright is None else upright
+    pictures = _read(files, predictor, truths, upright=upright, failures=failures)
     with _table(out, predictor, separation, json_lines) as write:
         for some in _batches(pictures, batch, WAITING_BYTES):
             shown = (each.prepared[predictor.geometry.shown(each.height, each.width)] for each in some)
@@ -113,7 +114,7 @@ def predict_pictures(
             for each, answer, score in zip(some, _predict(predictor, some), scores, strict=True):
                 write({**_line(predictor, each, answer, score), **_draw(out, predictor, separation, each, answer)})
     about = json.dumps(
-        _about(predictor, separation, segment, runtime, as_stored, len(files), failures), indent=2, ensure_ascii=False
+        _about(predictor, separation, segment, runtime, upright, len(files), failures), indent=2, ensure_ascii=False
     )
     write_text(out / "about.json", about.encode("utf-8", NOT_UTF8).decode("utf-8") + "\n")
     log.info("%d of %d images predicted; results are in %s", len(files) - len(failures), len(files), out)
@@ -353,7 +354,7 @@ def _about(
     separation: Separation | None,
     segment: str | None,
     runtime: str,
-    as_stored: bool,
+    upright: bool,
     files: int,
     failures: dict[str, str],
 ) -> dict[str, Any]:
@@ -366,7 +367,7 @@ def _about(
         "provider": predictor.provider,
         "seed": predictor.seed,
         "fold": predictor.fold,
-        "orientation": "as stored" if as_stored else "upright",
+        "orientation": "upright" if upright else "as stored",
         "geometry": predictor.geometry.kind,
         "size": [predictor.geometry.height, predictor.geometry.width],
         "levels": predictor.levels,

@@ -81,6 +81,8 @@ class Predictor(Protocol):
         Of the pictures that `predict` takes.
     levels
         Of image files of more than 8 bits, those that become black and white in these pictures; None: by their depth.
+    upright
+        Whether image files are turned as their EXIF tag says.
     note
         To be shown with every prediction, such as that this is no medical device; or "".
     seed, fold
@@ -99,6 +101,7 @@ class Predictor(Protocol):
     geometry: Geometry
     channels: int
     levels: tuple[float, float] | None
+    upright: bool
     note: str
     seed: int | None
     fold: int | None
@@ -153,6 +156,7 @@ class _Known:
     task: str
     note: str
     levels: tuple[float, float] | None
+    upright: bool
     classes: list[str]
     target: str | None
     mask_classes: list[str]
@@ -419,6 +423,7 @@ def _open_alone(clone: _Clone, name: str, settings: dict[str, Any]) -> Predictor
         "note": clone.note(settings["dataset"]),
         "background": clone.background(settings["dataset"]),
         "levels": clone.config.levels(settings["dataset"]),
+        "upright": clone.config.upright(settings["dataset"]),
         "seed": clone.seed,
         "fold": clone.fold,
     }
@@ -607,6 +612,7 @@ def _cascade(
         task=classifier.task,
         note=classifier.note,
         levels=classifier.levels,
+        upright=classifier.upright,
         seed=classifier.seed,
         fold=classifier.fold,
         classes=classifier.classes,

@@ -141,13 +141,13 @@ class _TarGz(Archive):
 
 
 @contextmanager
-def open_archive(path: Path, remedy: str = "delete it and fetch the official archive") -> Iterator[Archive]:
+def open_archive(path: Path, remedy: str = "") -> Iterator[Archive]:
     """Open a zip or a tar.gz, told apart by their first bytes.
 
     Parameters
     ----------
     remedy
-        What to do where it is damaged or not safe to read, for messages.
+        What to do where it is missing, damaged or not safe to read, for messages; by default to fetch it again.
 
     Raises
     ------
@@ -155,18 +155,17 @@ def open_archive(path: Path, remedy: str = "delete it and fetch the official arc
         If the file is missing, neither, truncated or damaged, or a member is not safe to read; for a zip on opening,
         for a tar.gz on reaching the member.
     """
+    remedy = remedy or f"delete it, and fetch it again with `dvc repro -f download@{path.parent.name}`"
     try:
         file = path.open("rb")
     except OSError as error:
-        raise BakeoffError(
-            f"{path} cannot be opened ({error.strerror}): run `dvc repro -f download@{path.parent.name}`."
-        ) from None
+        raise BakeoffError(f"{path} cannot be opened ({error.strerror}): {remedy}.") from None
     with file:
         start = file.read(2)
         try:
             archive = {b"PK": _Zip, b"\x1f\x8b": _TarGz}[start](path, remedy, file)
         except KeyError:
-            raise BakeoffError(f"{path} is neither a zip nor a tar.gz archive: delete it and fetch it again.") from None
+            raise BakeoffError(f"{path} is neither a zip nor a tar.gz archive: {remedy}.") from None
         except _DAMAGE as error:
             raise BakeoffError(f"{path} is truncated or damaged ({error}): {remedy}.") from None
         yield archive
