@@ -7,15 +7,13 @@ draws a colour TIFF of every side and predicts it by a process of its own. Time 
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import tifffile
+from processes import measured
 
 
 def main() -> None:
@@ -48,16 +46,6 @@ def draw(file: Path, side: int) -> None:
         tile[(rows - top) ** 2 + (columns - left) ** 2 < 150] += 120
     repeats = -(-side // 500)
     tifffile.imwrite(file, np.tile(tile, (repeats, repeats, 1))[:side, :side], photometric="rgb")
-
-
-def measured(command: list[str], root: Path) -> tuple[float, float]:
-    """Seconds of a command, and the peak of its memory in MiB."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed: type it in {root} to see why.")
-    return time.perf_counter() - began, used.ru_maxrss / 1024
 
 
 if __name__ == "__main__":
