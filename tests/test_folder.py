@@ -283,7 +283,7 @@ def test_objects_keep_their_numbers_where_classes_are_resized() -> None:
     objects = np.zeros((8, 8), np.uint16)
     objects[1:4, 1:4], objects[4:7, 5:8] = 9, 300
     stored = (objects > 0).astype(np.uint8)
-    classes = resize_classes(stored, 2, (4, 4))
+    classes = resize_classes(stored, (4, 4))
     resized = resize_objects(objects, stored, classes, background=True)
     assert np.array_equal(resized > 0, classes > 0)
     assert set(resized[:2, :2].ravel()) - {0} == {9}
@@ -300,7 +300,7 @@ def test_a_crowd_is_of_no_object_beside_one_either() -> None:
 
 def test_void_is_resized_like_a_class_and_loses_ties() -> None:
     classes = np.array([[VOID, VOID, 1, VOID], [VOID, 0, 1, VOID]], np.uint8).repeat(2, axis=0)
-    assert resize_classes(classes, 2, (2, 2)).tolist() == [[VOID, 1], [0, 1]]
+    assert resize_classes(classes, (2, 2)).tolist() == [[VOID, 1], [0, 1]]
 
 
 def test_numbers_beyond_16_bits_are_numbered_anew() -> None:

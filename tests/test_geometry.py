@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +22,7 @@ from bakeoff.baselines.threshold_experiment import threshold
 from bakeoff.baselines.thresholds import THRESHOLDS
 from bakeoff.config.schema import Folder
 from bakeoff.datasets.folders.prepare import prepare_folder
-from bakeoff.datasets.preparation.decode import frame_classes, frame_image
+from bakeoff.datasets.preparation.decode import frame_classes, frame_image, nearest_classes
 from bakeoff.inference.predictors import ThresholdPredictor
 from bakeoff.tasks.scoring import score
 from bakeoff.training.examples import windows_of
@@ -31,10 +30,6 @@ from bakeoff.training.objective import segmentation
 from PIL import Image
 
 DATA = Path(__file__).parent / "data"
-
-
-def stretched(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +51,10 @@ def test_what_is_made_of_10_by_20_pixels_where_8_by_8_are_wanted(
 
 def test_pads_are_outside_and_crops_leave_the_middle() -> None:
     mask = np.array([[1, 1, 2, 2]] * 2, np.uint8)
-    assert frame_classes(mask, 3, Geometry("pad", 4, 4)).tolist() == [
+    assert frame_classes(mask, Geometry("pad", 4, 4)).tolist() == [
         [VOID] * 4, [1, 1, 2, 2], [1, 1, 2, 2], [VOID] * 4,
     ]  # fmt: skip
-    assert frame_classes(mask, 3, Geometry("crop", 2, 2)).tolist() == [[1, 2]] * 2
+    assert frame_classes(mask, Geometry("crop", 2, 2)).tolist() == [[1, 2]] * 2
     image = np.full((2, 4, 1), 9, np.uint8)
     assert frame_image(image, Geometry("pad", 4, 4))[..., 0].tolist() == [[0] * 4, [9] * 4, [9] * 4, [0] * 4]
     assert frame_image(image, Geometry("tile", 3, 3)) is image
@@ -72,9 +67,9 @@ def test_a_mask_comes_back_at_the_size_of_its_image(kind: Kind, size: tuple[int,
     made = Geometry(kind, *frame)
     mask = np.zeros(size, np.uint8)
     mask[: size[0] // 2] = 1  # the upper half
-    framed = frame_classes(mask, 2, made)
+    framed = frame_classes(mask, made)
     assert framed.shape == made.framed_size(*size)
-    back = made.restored(framed, *size, stretched)
+    back = made.restored(framed, *size, nearest_classes)
     assert back.shape == size
     rows, columns = made.seen(*size)
     assert (back[rows, columns] != VOID).all()

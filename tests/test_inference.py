@@ -9,7 +9,6 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
-from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -29,13 +28,13 @@ from bakeoff.artefacts.void import VOID
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE, medical_note
 from bakeoff.cli import main
 from bakeoff.config import read_config
-from bakeoff.datasets.preparation.decode import MAXIMUM_PIXELS
+from bakeoff.datasets.preparation.decode import MAXIMUM_PIXELS, resize_classes
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, descriptors, fit_detector, parse_detector, read_detector
 from bakeoff.evaluation.separation import Separation
 from bakeoff.exports.onnx_runtime import OnnxNetwork, execution_providers
 from bakeoff.exports.quantisation import quantise
 from bakeoff.inference.command import _batches, _csv_writer, _Opened, predict_pictures
-from bakeoff.inference.drawing import outlined, resize_mask
+from bakeoff.inference.drawing import outlined
 from bakeoff.inference.objects import Objects, find_objects, write_objects
 from bakeoff.inference.pictures import open_picture
 from bakeoff.inference.predictors import CascadePredictor, open_predictor
@@ -821,7 +820,7 @@ def test_objects_are_brought_to_the_size_of_the_image_and_not_told_apart_again()
     mask = np.zeros((6, 9), np.uint8)
     mask[1:5, 1:4], mask[1:5, 5:8], mask[2, 4] = 1, 1, 1
     separation = Separation(0.5, (1, 2))
-    large = resize_mask(mask, 60, 90, 3)
+    large = resize_classes(mask, (60, 90))
     found = find_objects(separation, predictor_of(Geometry("stretch", 6, 9)), mask, large)
     assert found.counts == {"cell": 2, "debris": 0}
     assert found.words == "2 objects: 2 cell, 0 debris"
@@ -830,7 +829,7 @@ def test_objects_are_brought_to_the_size_of_the_image_and_not_told_apart_again()
     assert found.numbers[30, 20] != found.numbers[30, 65] > 0
     assert [label(found.numbers == each).max() for each in (1, 2)] == [1, 1]
     # Of an image that is smaller than the masks an object may have no pixel, and is counted all the same.
-    small = find_objects(separation, predictor_of(Geometry("stretch", 6, 9)), mask, resize_mask(mask, 1, 1, 3))
+    small = find_objects(separation, predictor_of(Geometry("stretch", 6, 9)), mask, resize_classes(mask, (1, 1)))
     assert small.counts["cell"] == 2
 
 
@@ -840,13 +839,13 @@ def test_objects_keep_clear_of_pads_and_edges() -> None:
     mask[2:6, 1:3], mask[2:4, 5:7] = 1, 2
     separation = Separation(None, (1, 2))
     pad = predictor_of(Geometry("pad", 8, 8))
-    restored = pad.geometry.restored(mask, 8, 16, partial(resize_mask, classes=3))
+    restored = pad.geometry.restored(mask, 8, 16, resize_classes)
     found = find_objects(separation, pad, mask, restored)
     assert found.counts == {"cell": 1, "debris": 1}
     assert ((found.numbers > 0) == (restored > 0)).all()
     crop = predictor_of(Geometry("crop", 8, 8))
     cut = np.where(mask == VOID, 0, mask)
-    restored = crop.geometry.restored(cut, 8, 16, partial(resize_mask, classes=3))
+    restored = crop.geometry.restored(cut, 8, 16, resize_classes)
     found = find_objects(separation, crop, cut, restored)
     assert found.numbers[:, :4].max() == found.numbers[:, 12:].max() == 0, "what crop cut away was not looked at"
     assert ((found.numbers > 0) == ((restored > 0) & (restored != VOID))).all()

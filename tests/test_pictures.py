@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import Undecodable, decode, is_turned, resize_image
+from bakeoff.datasets.preparation.decode import Undecodable, decode, is_turned, resize_classes, resize_image
 from bakeoff.inference.command import output_names
-from bakeoff.inference.drawing import outlined, resize_mask, write_mask, write_overlay
+from bakeoff.inference.drawing import outlined, write_mask, write_overlay
 from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.report.pictures import mask_picture
 from PIL import ExifTags, Image, ImageOps
@@ -168,14 +168,11 @@ def test_masks_of_grey_levels_are_read_and_others_refused(tmp_path: Path) -> Non
 def test_a_mask_is_stretched_class_by_class() -> None:
     mask = np.zeros((4, 4), np.uint8)
     mask[1:3, 1:3] = 2
-    assert resize_mask(mask, 4, 4, 3) is mask
+    assert resize_classes(mask, (4, 4)) is mask
     # Each pixel's middle keeps its class, and no class comes up between two others.
-    larger = resize_mask(mask, 12, 20, 3)
+    larger = resize_classes(mask, (12, 20))
     assert np.array_equal(larger[1::3, 2::5], mask)
     assert set(np.unique(larger)) == {0, 2}
-    # One of four pixels is less than half of the area, three are more; half goes to the higher class.
-    quarters = np.array([[1, 0, 1, 1, 1, 1], [0, 0, 1, 0, 0, 0]], np.uint8)
-    assert resize_mask(quarters, 1, 3, 2).tolist() == [[0, 1, 1]]
 
 
 def test_an_outline_has_its_class_s_colour_and_the_image_stays() -> None:

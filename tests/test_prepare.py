@@ -191,14 +191,30 @@ def test_images_shrink_to_the_mean_of_the_area() -> None:
 def test_classes_shrink_to_the_class_with_most_of_the_area() -> None:
     classes = np.zeros((4, 4), np.uint8)
     classes[0, 0] = 1  # a quarter of its cell
-    classes[0, 2:] = 1  # a half
     classes[2:, :2] = [[1, 1], [1, 0]]  # three quarters
-    assert resize_classes(classes, 2, (2, 2)).tolist() == [[0, 1], [1, 0]]
+    assert resize_classes(classes, (2, 2)).tolist() == [[0, 0], [1, 0]]
+
+
+def test_classes_of_equal_shares_go_by_the_middle_of_the_pixel() -> None:
+    halves = np.array([[1, 1, 0, 0, 0, 1, 2, 0], [0, 0, 1, 1, 0, 1, 2, 0]], np.uint8)
+    assert resize_classes(halves, (1, 4)).tolist() == [[0, 1, 1, 0]]
+    # A class in the middle that is in the minority decides nothing.
+    thirds = np.array([[2, 2, 1], [2, 0, 1], [1, 2, 1]], np.uint8)
+    assert resize_classes(thirds, (1, 1)).tolist() == [[1]]
+
+
+def test_no_class_gains_area_where_masks_are_halved() -> None:
+    rows, columns = np.indices((256, 256)) + 0.5
+    middles = np.random.default_rng(0).uniform(60, 196, (40, 2))
+    discs = [(np.hypot(rows - row, columns - column) < 12).astype(np.uint8) for row, column in middles]
+    grown = np.mean([resize_classes(disc, (128, 128)).mean() / disc.mean() for disc in discs])
+    assert abs(grown - 1) < 0.01
+    assert np.array_equal(resize_classes(1 - discs[0], (128, 128)), 1 - resize_classes(discs[0], (128, 128)))
 
 
 def test_three_classes_go_by_the_largest_share() -> None:
     classes = np.array([[0, 1, 1, 2], [0, 1, 2, 2], [0, 0, 0, 0], [1, 2, 2, 0]], np.uint8)
-    assert resize_classes(classes, 3, (2, 2)).tolist() == [[1, 2], [0, 0]]
+    assert resize_classes(classes, (2, 2)).tolist() == [[1, 2], [0, 0]]
 
 
 def test_the_nearest_class_is_that_at_the_middle() -> None:
@@ -212,7 +228,7 @@ def test_the_nearest_class_is_that_at_the_middle() -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 40), st.integers(0, 9))
 def test_masks_stay_whole_classes_at_any_size(height: int, width: int, size: int, seed: int) -> None:
     classes = np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint8)
-    for resized in (resize_classes(classes, 3, (size, size)), nearest_classes(classes, (size, size))):
+    for resized in (resize_classes(classes, (size, size)), nearest_classes(classes, (size, size))):
         assert resized.shape == (size, size)
         assert resized.dtype == np.uint8
         assert set(np.unique(resized)) <= set(np.unique(classes))
@@ -248,7 +264,7 @@ def test_two_tar_archives_in_another_order_than_the_records(tmp_path: Path) -> N
     for n in range(3):
         assert np.array_equal(decoded.images[n], resize_image(noise(n)[..., None], (20, 20)))
         assert decoded.masks is not None
-        assert np.array_equal(decoded.masks[n], resize_classes(np.roll(square(), n) // 255, 2, (20, 20)))
+        assert np.array_equal(decoded.masks[n], resize_classes(np.roll(square(), n) // 255, (20, 20)))
 
 
 @pytest.mark.parametrize("mask_resize", ["area", "nearest"])
@@ -257,7 +273,7 @@ def test_masks_shrink_as_the_data_set_says(tmp_path: Path, mask_resize: Literal[
     tar_of(tmp_path / "a.tar.gz", {"a.png": encoded(noise(0)), "a_mask.png": encoded(mask * 255)})
     records = [Record("a", Member("a.tar.gz", "a.png"), (Member("a.tar.gz", "a_mask.png"),))]
     decoded = decode_records(records, tmp_path, tmp_path, coding(mask_resize=mask_resize), threads=1)
-    expected = {"area": resize_classes(mask, 2, (20, 20)), "nearest": nearest_classes(mask, (20, 20))}
+    expected = {"area": resize_classes(mask, (20, 20)), "nearest": nearest_classes(mask, (20, 20))}
     assert not np.array_equal(expected["area"], expected["nearest"])
     assert decoded.masks is not None
     assert np.array_equal(decoded.masks[0], expected[mask_resize])
@@ -288,7 +304,7 @@ def test_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
     records = [Record("b", Member("a.tar.gz", "b.png"), masks)]
     decoded = decode_records(records, tmp_path, tmp_path, coding(), threads=1)
     assert decoded.masks is not None
-    assert np.array_equal(decoded.masks[0], resize_classes((left | right) // 255, 2, (20, 20)))
+    assert np.array_equal(decoded.masks[0], resize_classes((left | right) // 255, (20, 20)))
 
 
 def test_a_record_needs_no_mask_and_a_blank_one_may_be_the_truth(tmp_path: Path) -> None:
@@ -371,7 +387,7 @@ def test_every_row_is_the_picture_that_its_source_names(road: Path) -> None:
             mask = row["source"].replace(IMAGES, MASKS)
             mask = mask.replace(".png", "_mask.png") if row["hospital"] == "shenzhen" else mask
             classes = decode(archive.read(mask), 1).pixels[..., 0] // 255
-            assert np.array_equal(resize_classes(classes, 2, (64, 64)), prepared.true_masks()[position])
+            assert np.array_equal(resize_classes(classes, (64, 64)), prepared.true_masks()[position])
 
 
 def test_the_index_and_the_description_are_as_promised(road: Path) -> None:

@@ -93,7 +93,7 @@ class Geometry(NamedTuple):
         return found
 
     def restored(
-        self, mask: np.ndarray, height: int, width: int, resize: Callable[[np.ndarray, int, int], np.ndarray]
+        self, mask: np.ndarray, height: int, width: int, resize: Callable[[np.ndarray, tuple[int, int]], np.ndarray]
     ) -> np.ndarray:
         """The mask of an array at its image's own size; `VOID` where `crop` cut.
 
@@ -104,10 +104,10 @@ class Geometry(NamedTuple):
         height, width
             Of the image.
         resize
-            From a mask, height and width to the mask of that size.
+            From a mask, and height and width, to the mask of that size.
         """
         rows, columns = self.seen(height, width)
-        inside = resize(mask[self.shown(height, width)], rows.stop - rows.start, columns.stop - columns.start)
+        inside = resize(mask[self.shown(height, width)], (rows.stop - rows.start, columns.stop - columns.start))
         if inside.shape == (height, width):
             return inside
         found = np.full((height, width), VOID, mask.dtype)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,10 +14,10 @@ from tqdm import tqdm
 
 from bakeoff.artefacts.atomic import storage_errors, write_text
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.datasets.preparation.decode import Undecodable, frame_classes, frame_image, is_turned
+from bakeoff.datasets.preparation.decode import Undecodable, frame_classes, frame_image, is_turned, resize_classes
 from bakeoff.evaluation.out_of_distribution import THRESHOLD, detector_of_task
 from bakeoff.evaluation.separation import Separation
-from bakeoff.inference.drawing import resize_mask, write_mask, write_overlay
+from bakeoff.inference.drawing import write_mask, write_overlay
 from bakeoff.inference.objects import find_objects, separation_of, write_objects
 from bakeoff.inference.pictures import find_pictures, masks_by_stem, open_mask, open_picture
 from bakeoff.inference.predictors import Answer, CascadePredictor, Predictor, RuntimeName, open_predictor
@@ -219,7 +218,7 @@ def _truth(masks: list[Path], shape: tuple[int, ...], predictor: Predictor) -> n
         raise Undecodable(
             f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels and the image {shape[1]} x {shape[0]}"
         )
-    return frame_classes(mask, len(predictor.mask_classes), predictor.geometry)
+    return frame_classes(mask, predictor.geometry)
 
 
 def _batches(pictures: Iterable[_Opened], count: int, limit: int) -> Iterator[list[_Opened]]:
@@ -270,8 +269,7 @@ def _draw(
     """Write mask, objects and overlay, and return their places and the number of objects."""
     if answer.mask is None or picture.pixels is None:
         return {}
-    resize = partial(resize_mask, classes=len(predictor.mask_classes))
-    mask = predictor.geometry.restored(answer.mask, picture.height, picture.width, resize)
+    mask = predictor.geometry.restored(answer.mask, picture.height, picture.width, resize_classes)
     objects = None if separation is None else find_objects(separation, predictor, answer.mask, mask)
     path, overlay = out / "masks" / f"{picture.name}.png", out / "overlays" / f"{picture.name}.jpg"
     with storage_errors(out):

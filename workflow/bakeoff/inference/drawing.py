@@ -17,30 +17,6 @@ PIXELS_AN_OUTLINE = 400
 OVERLAY_SIDE = 4096
 
 
-def resize_mask(mask: np.ndarray, height: int, width: int, classes: int) -> np.ndarray:
-    """Class indices (H, W), 0 to `classes` - 1, stretched to (height, width): the class with the largest share.
-
-    Shares are those of the area to shrink, and linear between pixels to enlarge, so that outlines come out without
-    stairs. A tie goes to the higher class, as in `bakeoff.datasets.preparation.decode.resize_classes`; at its own size
-    a mask stays as it is.
-    """
-    if mask.shape == (height, width):
-        return mask
-    best = np.zeros((height, width), np.uint8)
-    best_share = np.zeros((height, width), np.uint8)
-    for index in np.unique(mask[mask < classes]):
-        share = _stretched((mask == index).astype(np.uint8) * 255, height, width)
-        better = share >= best_share
-        best[better], best_share[better] = index, share[better]
-    return best
-
-
-def _stretched(levels: np.ndarray, height: int, width: int) -> np.ndarray:
-    smaller = (min(levels.shape[1], width), min(levels.shape[0], height))
-    shrunk = cv2.resize(levels, smaller, interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
 def write_mask(path: Path, mask: np.ndarray, background: int | None = 0) -> None:
     """Write class indices, uint8 (H, W), as a palette PNG: its indices are the classes, its colours for the eye.
 

@@ -107,13 +107,9 @@ def find_objects(separation: Separation, predictor: Predictor, mask: np.ndarray,
     found = np.zeros(restored.shape, np.int32)
     for index in separation.classes:
         if (here := restored == index).any():
-            spread = geometry.restored(_spread(numbers, mask == index), height, width, _nearest)
+            spread = geometry.restored(_spread(numbers, mask == index), height, width, nearest_classes)
             found[here] = spread[here]
     return Objects(found, counts)
-
-
-def _nearest(numbers: np.ndarray, height: int, width: int) -> np.ndarray:
-    return nearest_classes(numbers, (height, width))
 
 
 def _spread(numbers: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -447,7 +447,7 @@ def _keep_mask(row: int, mask: MaskPixels, coding: Coding, into: Decoded) -> Mas
     if coding.mask_resize == "nearest":
         scaled = nearest_classes(mask.classes, size)
     else:
-        scaled = resize_classes(mask.classes, coding.classes, size)
+        scaled = resize_classes(mask.classes, size)
     into.masks[row] = prepared = coding.geometry.framed(scaled, VOID)
     if into.objects is not None:
         objects = np.zeros(size, np.uint16)

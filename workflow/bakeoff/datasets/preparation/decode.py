@@ -240,28 +240,30 @@ def frame_image(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
     return geometry.framed(resize_image(pixels, geometry.scaled(*pixels.shape[:2])), 0)
 
 
-def frame_classes(classes: np.ndarray, count: int, geometry: Geometry) -> np.ndarray:
-    """Class indices (H, W), 0 to `count` - 1, as prepared data sets have them; pads are void."""
-    return geometry.framed(resize_classes(classes, count, geometry.scaled(*classes.shape)), VOID)
+def frame_classes(classes: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Class indices (H, W) as prepared data sets have them; pads are void."""
+    return geometry.framed(resize_classes(classes, geometry.scaled(*classes.shape)), VOID)
 
 
-def resize_classes(classes: np.ndarray, count: int, size: tuple[int, int]) -> np.ndarray:
-    """Class indices (H, W), 0 to `count` - 1, stretched to `size`, height and width: the class with the largest
-    share of the area.
+def resize_classes(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Class indices or `VOID`, uint8 (H, W), stretched to `size`, height and width: the class with the largest share.
 
-    With two classes that is the threshold at half of the area. A tie goes to the higher class, so that structures one
-    pixel thin survive halving. Void counts like a class, and loses every tie.
+    Shares are those of the area to shrink, and linear between pixels to enlarge, so that outlines come out without
+    stairs. Ties, which are frequent where a mask is halved, go to the class of the pixel in which the middle of the new
+    one lies, as in `nearest_classes`, or else to the lower class; void, which counts like a class, loses all of them.
+    So no class gains area: were ties the higher class's, a disc 24 pixels wide would be 4 % larger once halved. Of
+    structures one pixel thin half are lost by halving, as by any rule that keeps areas.
     """
     if classes.shape == size:
         return classes
-    best = np.full(size, VOID, np.uint8)
-    best_share = np.zeros(size, np.int16)
-    if (void := classes == VOID).any():
-        best_share = resize_image(void.astype(np.uint8)[..., None] * 255, size)[..., 0].astype(np.int16)
-    for index in range(count):
+    middle, best, most = nearest_classes(classes, size), np.full(size, VOID, np.uint8), np.full(size, -2, np.int16)
+    counts = cv2.calcHist([np.ascontiguousarray(classes)], [0], None, [VOID + 1], [0, VOID + 1])
+    for index in np.flatnonzero(counts):
         share = resize_image((classes == index).astype(np.uint8)[..., None] * 255, size)[..., 0]
-        best[share >= best_share] = index
-        best_share = np.maximum(share, best_share)
+        # Twice the share, with half a step between equals.
+        level = 2 * share.astype(np.int16) + (-1 if index == VOID else middle == index)
+        better = level > most
+        best[better], most[better] = index, level[better]
     return best
 
 
