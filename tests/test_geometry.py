@@ -279,7 +279,7 @@ def test_a_threshold_finds_the_squares_and_predict_answers_the_same(
     found = score(
         *("otsu", None, data.folder, tmp_path / "mine.csv", tmp_path / "predictions", tmp_path / "scores"), resamples=50
     )
-    assert found["dice"]["mean"] > 0.97
+    assert found["dice"]["mean"] > 0.95  # of pixels half covered a threshold takes all, a mask every other
     common = {"experiment": "otsu", "dataset": "mine", "task": "mine", "note": "", "levels": None, "target": None}
     predictor = ThresholdPredictor(
         **{
@@ -290,7 +290,7 @@ def test_a_threshold_finds_the_squares_and_predict_answers_the_same(
             "seed": None,
             "fold": None,
         },
-        **{"geometry": data.geometry, "channels": 1, "foreground": 1, "index": 1},
+        **{"geometry": data.geometry, "channels": 1, "upright": False, "foreground": 1, "index": 1},
         find=lambda counts: THRESHOLDS["otsu"](counts)[:, None],
     )
     masks = read_predictions(tmp_path / "predictions").masks[0]
