@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from bakeoff.artefacts.prepared import VOID
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.formats import read_folder
 from bakeoff.datasets.formats.reading import Choices, Entry, Reading, Shape
 from bakeoff.datasets.formats.runs import from_mask
