@@ -191,6 +191,18 @@ def test_discs_that_touch_come_apart_by_the_watershed() -> None:
     assert whole["count_error"].tolist() == [-1] * len(masks)
 
 
+def test_specks_are_no_objects() -> None:
+    """Of 201 true objects two, which are 1 %, have fewer than 6 pixels: less than half of that is a speck."""
+    objects = np.arange(1, 202).repeat(9).reshape(201, 9)
+    objects[0, 2:], objects[1, 4:], objects[2, 6:] = 0, 0, 0
+    separation = choose_separation((objects > 0).astype(np.uint8)[None], objects[None], (1,))
+    assert separation.least_area == 3
+    mask = np.array([[1, 1, 0, 1, 1, 1, 0, 2]], np.uint8)
+    found = Separation(None, (1, 2), 3).objects(mask)
+    assert found.tolist() == [[0, 0, 0, 1, 1, 1, 0, 0]]
+    assert Separation(None, (1, 2)).objects(mask).tolist() == [[1, 1, 0, 2, 2, 2, 0, 3]]
+
+
 def test_regions_apart_are_left_as_they_are() -> None:
     rng = np.random.default_rng(0)
     objects = np.zeros((4, 30, 30), np.uint16)
@@ -225,7 +237,9 @@ def lungs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_task_of_objects_is_scored_by_them_too(lungs: Path) -> None:
     evaluate("lungs", TASKS["lungs"], EXPERIMENTS, Project(lungs), resamples=RESAMPLES, margin=MARGIN)
     evaluated = lungs / "results" / "evaluation" / "lungs"
-    assert json.loads((evaluated / "separation.json").read_text()) == {"height": None, "classes": [1]}
+    separation = json.loads((evaluated / "separation.json").read_text())
+    assert (separation["height"], separation["classes"]) == (None, [1])
+    assert 100 < separation["least_area"] < 200, "half of a lung"
     scored = pd.read_csv(evaluated / "experiments" / "lungs-unet" / "scores.csv")
     assert set(OBJECT_SCORES) < set(scored)
     assert (scored["objects"] == 2).all()

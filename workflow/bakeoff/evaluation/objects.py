@@ -36,6 +36,9 @@ from bakeoff.evaluation.separation import Separation
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 # Heights of `Separation` that are tried, in typical radii.
 TRIED_HEIGHTS = (0.05, 0.1, 0.2, 0.4)
+# Share of the true objects of training images that count as smallest. What has less than half of their pixels matches
+# none of the others at an IoU of .5.
+SMALLEST = 0.01
 OBJECT_SCORES = ("object_f1", "object_ap", "object_pq", "count_error", "count_off")
 
 
@@ -54,11 +57,11 @@ def choose_separation(masks: Sequence[np.ndarray], objects: Sequence[np.ndarray]
     Separation
         Connected regions where nothing does better.
     """
-    whole = Separation(None, tuple(classes))
     areas = np.concatenate([np.bincount(each.ravel())[1:] for each in objects])
     areas = areas[areas > 0]
     if not len(areas):
-        return whole
+        return Separation(None, tuple(classes))
+    whole = Separation(None, tuple(classes), max(1, int(np.quantile(areas, SMALLEST) / 2)))
     radius = float(np.sqrt(np.median(areas) / np.pi))
     tried = [whole, *(whole._replace(height=round(share * radius, 3)) for share in TRIED_HEIGHTS)]
     # What a method predicts has no void: of it too the class is that of the regions beside it.

@@ -24,25 +24,33 @@ class Separation(NamedTuple):
         so that a watershed floods from it. None where every connected region is an object.
     classes
         Indices of the classes whose objects these are, ascending.
+    least_area
+        Parts of fewer pixels are no objects.
     """
 
     height: float | None
     classes: tuple[int, ...]
+    least_area: int = 1
 
     def objects(self, mask: np.ndarray) -> np.ndarray:
         """Numbers of the objects, from 1, int32 (H, W), 0 where there is none, of class indices uint8 (H, W).
 
-        Every pixel of the classes belongs to an object, and an object is of one class.
+        An object is of one class; pixels of a class that belong to none are those of parts that are too small.
         """
         numbers = np.zeros(mask.shape, np.int32)
         for index in self.classes:
             region = mask == index
             numbers[region] = self._apart(region)[region] + numbers.max()
-        return numbers
+        return self._large(numbers)
 
     def counts(self, numbers: np.ndarray, mask: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         """How many objects there are of each class, by its name; `names` are those of all classes of the mask."""
         return {names[index]: len(np.unique(numbers[mask == index])) for index in self.classes}
+
+    def _large(self, numbers: np.ndarray) -> np.ndarray:
+        kept = np.bincount(numbers.ravel()) >= self.least_area
+        kept[0] = False
+        return (np.cumsum(kept) * kept).astype(np.int32)[numbers]
 
     def _apart(self, region: np.ndarray) -> np.ndarray:
         # Of a region without an edge no pixel is far from it.
@@ -87,6 +95,6 @@ def read_separation(path: Path) -> Separation | None:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found and Separation(found["height"], tuple(found["classes"]))
+        return found and Separation(found["height"], tuple(found["classes"]), found["least_area"])
     except (ValueError, KeyError, TypeError):
         raise BakeoffError(f"{path} is damaged: run `dvc repro --force evaluate@{path.parent.name}`.") from None
