@@ -326,7 +326,8 @@ def test_a_geometry_that_there_is_not_is_one_sentence(project: Path) -> None:
     path = write(project.parent / "cells", pairs(255))
     assert refused(path, geometry="squash").startswith("--geometry is 'squash': make it one of stretch, pad,")
     assert refused(path, size="8").startswith("--size is '8'")
-    assert refused(path, channels="4").startswith("--channels is '4'")
+    for wrong in ("0", "33", "RGB"):
+        assert refused(path, channels=wrong).startswith(f"--channels is '{wrong}'")
     assert "has no suite 'quik': did you mean 'quick'" in refused(path, suite="quik")
 
 
@@ -442,7 +443,7 @@ def test_classes_are_written_in_three_ways() -> None:
 def test_headers_say_depth_and_orientation() -> None:
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 900
     assert header(encoded(deep, "TIFF"))[:4] == (8, 8, "TIFF, I;16", 16)
-    assert header(picture(0, side=8)) == (8, 8, "PNG, RGB", 8, 4, 1)
+    assert header(picture(0, side=8)) == (8, 8, "PNG, RGB", 8, 4, 1, 0, 0, "")
 
 
 def test_deep_images_get_levels_that_are_measured_or_typed(project: Path) -> None:

@@ -440,7 +440,11 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
     ("name", "entry", "sentence"),
     [
         ("lungs", FOLDER, "datasets and folders both have 'lungs': rename one."),
-        ("mine", FOLDER.replace("channels: 3", "channels: 2"), "folders.mine.channels is 2, but must be 1 or 3."),
+        (
+            "mine",
+            FOLDER.replace("channels: 3", "channels: 33"),
+            "folders.mine.channels: input should be less than or equal to 32 (it is 33).",
+        ),
         ("mine", FOLDER.replace("background, ", ""), "folders.mine.classes: list should have at least 2 items"),
         (
             "mine",

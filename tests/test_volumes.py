@@ -65,7 +65,11 @@ def test_the_scale_of_a_volume_is_used_and_of_times_the_first(tmp_path: Path) ->
     nibabel.save(image, tmp_path / "a.nii.gz")
     with open_folder(tmp_path) as tree:
         assert list(tree.names) == ["slice000_a.tif", "slice001_a.tif"]
-        assert [(each.finding, each.detail) for each in tree.findings] == [("several volumes", "first of 6 volumes")]
+        assert list(tree.findings) == []
+        first = decode(tree.read("slice000_a.tif"), 1, levels=(0, 100))
+        assert first.converted.endswith("first of 6 pages")
+        every = decode(tree.read("slice001_a.tif"), 6, levels=(0, 100))
+        assert [np.unique(each).tolist() for each in every.pixels.T] == [[102], *[[0]] * 5]
         loaded = np.asarray(nibabel.load(tmp_path / "a.nii.gz").dataobj)[..., 0, 0]
         scaled = decode(tree.read("slice000_a.tif"), 1, levels=(loaded.max() - 1, loaded.max()))
         assert set(scaled.pixels.ravel().tolist()) == {255}

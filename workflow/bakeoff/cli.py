@@ -111,12 +111,14 @@ def check() -> None:
 @click.option("--objects/--no-objects", default=None, help="Whether masks are of single objects.")
 @click.option("--empty-masks", type=click.Choice(["drop", "keep"]), help="Images whose masks have no foreground.")
 @click.option("--threshold", type=click.IntRange(1), help="Of smoothed masks, the level that foreground begins with.")
-@click.option("--levels", metavar="LOW,HIGH", help="Of images of more than 8 bits, what becomes black and white.")
+@click.option(
+    "--levels", metavar="LOW,HIGH", help="Of more than 8 bits, what becomes black and white; or a pair a channel."
+)
 @click.option("--orientation", type=click.Choice(["as-stored", "upright"]), help="Whether EXIF tags turn images.")
 @click.option("--split", metavar="SOURCE", help="Where the split is from: none, folders, lists, a column; random.")
 @click.option("--group", metavar="SOURCE", help="What belongs together: none, a column, or a regular expression.")
 @click.option("--labels", metavar="FILE[:COLUMN]", help="A table of labels in the folder, and the column of the class.")
-@click.option("--channels", metavar="1|3", help="1 for grey levels, 3 for RGB.")
+@click.option("--channels", metavar="N", help="1 for grey levels, 3 for RGB; other numbers as the files have them.")
 @click.option("--size", metavar="N|HEIGHT,WIDTH", help="Longest side of the prepared images in pixels, or both sides.")
 @click.option("--geometry", metavar="NAME", help="How images become that: stretch, pad, crop, or tile (windows of it).")
 @click.option("--suite", metavar="NAME", help="The methods; see `bakeoff suites`.  [default: quick]")

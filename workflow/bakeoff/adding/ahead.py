@@ -48,7 +48,7 @@ def _folder_faults(config: Config, name: str, project: Project) -> Iterator[str]
     try:
         with open_folder(project.root / settings["path"]) as tree:
             reading = read_folder(tree, Choices.of(name, settings))
-            looked = look(tree, reading.entries, config.levels(name), measure=False)
+            looked = look(tree, reading.entries, config.levels(name), channels=settings["channels"], measure=False)
             require_images(looked)
             require_masks(name, tree, reading, config.folders[name].threshold)
     except BakeoffError as error:

@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bakeoff.adding.ahead import require_masks, task_faults
+from bakeoff.adding.channels import choose_channels, parse_channels
 from bakeoff.adding.estimate import Estimate, Machine, duration, estimate, free_disk_mib, memory_mib, this_machine
 from bakeoff.adding.flags import (
     NONE,
     flagged,
-    parse_channels,
     parse_classes,
     parse_ignore,
     parse_levels,
@@ -84,10 +84,11 @@ def _add(name: str, path: str, options: Mapping[str, Any], config: Config, confi
         choices = _choices(name, tree, options)
         reading = read_folder(tree, choices)
         levels = None if options["levels"] is None else parse_levels(options["levels"])
-        looked = look(tree, reading.entries, levels)
+        stated = None if options["channels"] is None else parse_channels(options["channels"])
+        looked = look(tree, reading.entries, levels, channels=stated)
+        channels = choose_channels(looked, stated)
         require_images(looked)
-        channels = None if options["channels"] is None else parse_channels(options["channels"])
-        proposal = propose(name, reading, looked, {**options, "channels": channels, "classes": choices.classes})
+        proposal = propose(name, reading, looked, channels, {**options, "classes": choices.classes})
         if proposal.kind == "segmentation":
             require_masks(name, tree, reading, options["threshold"])
         task = Task.model_validate(proposal.task)
@@ -251,7 +252,7 @@ def _said_images(looked: Looked, images: int) -> Iterator[str]:
     sizes = looked.sizes()
     shown = ", ".join(f"{width} x {height} ({count})" for (width, height), count in sizes.most_common(SIZES_SHOWN))
     more = f" and {len(sizes) - SIZES_SHOWN} more sizes" if len(sizes) > SIZES_SHOWN else ""
-    kinds = Counter((header.kind, header.bits) for header in looked.headers)
+    kinds = Counter((header.kind, header.bits) for header in looked.headers.values())
     yield f"  pixels of {of} images: {shown}{more}"
     said = [f"{kind}, {bits} bits a channel ({count})" for (kind, bits), count in kinds.most_common()]
     yield f"  files: {', '.join(said)}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from bakeoff.artefacts.channels import Levels
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.editing import plain
 from bakeoff.datasets.formats.reading import Level
@@ -75,35 +76,30 @@ def _number(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def parse_channels(text: str) -> int:
-    """1 or 3.
+def parse_levels(text: str) -> Levels:
+    """The levels that become black and white, as `100,4000`, or one such pair after the other, a pair a channel.
 
     Raises
     ------
     BakeoffError
-        If it is another number.
+        If these are not pairs of numbers, the lower one first.
+
+    Examples
+    --------
+    >>> parse_levels("100,4000"), parse_levels("100,4000,0,900")
+    ((100.0, 4000.0), [(100.0, 4000.0), (0.0, 900.0)])
     """
-    if text not in ("1", "3"):
-        raise BakeoffError(f"--channels is '{text}': images become 1 channel (grey levels) or 3 (RGB).")
-    return int(text)
-
-
-def parse_levels(text: str) -> tuple[float, float]:
-    """The levels that become black and white, as `100,4000`.
-
-    Raises
-    ------
-    BakeoffError
-        If these are not two numbers, the lower one first.
-    """
-    low, comma, high = text.partition(",")
     try:
-        levels = float(low), float(high)
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        levels = 0.0, 0.0
-    if not comma or not levels[0] < levels[1]:
-        raise BakeoffError(f"--levels is '{text}': write the level that becomes black and the one that becomes white.")
-    return levels
+        numbers = []
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
+    if not numbers or len(numbers) % 2 or not all(low < high for low, high in pairs):
+        raise BakeoffError(
+            f"--levels is '{text}': write the level that becomes black and the one that becomes white, of all or "
+            "of each of the channels."
+        )
+    return pairs if len(pairs) > 1 else pairs[0]
 
 
 def flagged(message: str, name: str, path: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bakeoff.artefacts.channels import RGB, Levels
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.grey_levels import grey
 from bakeoff.datasets.archives.records import Member, Record
@@ -37,35 +38,42 @@ class Looked:
         By name of these, the first image of its group; see `near_groups`.
     undecodable
         Names of images that are none, with the reason.
+    headers
+        Of those that were opened and are images, by name.
     levels
         Of images of more than 8 bits, the levels that become black and white: as stated, or measured; None of others.
     """
 
     opened: int
-    headers: tuple[Header, ...]
+    headers: dict[str, Header]
     decoded: int
     coloured: int
     group_of: dict[str, str]
     undecodable: dict[str, str]
-    levels: tuple[float, float] | None = None
+    levels: Levels | None = None
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Height and width of every image that was opened."""
-        return [(header.height, header.width) for header in self.headers]
+        return [(header.height, header.width) for header in self.headers.values()]
 
     @property
     def turned(self) -> int:
         """How many images are to be turned, by their tag."""
-        return sum(header.orientation != 1 for header in self.headers)
+        return sum(header.orientation != 1 for header in self.headers.values())
 
     def sizes(self) -> Counter[tuple[int, int]]:
         """How many images are of each width and height."""
-        return Counter((header.width, header.height) for header in self.headers)
+        return Counter((header.width, header.height) for header in self.headers.values())
 
 
 def look(
-    tree: Tree, entries: Sequence[Entry], levels: tuple[float, float] | None = None, *, measure: bool = True
+    tree: Tree,
+    entries: Sequence[Entry],
+    levels: Levels | None = None,
+    *,
+    channels: int | None = None,
+    measure: bool = True,
 ) -> Looked:
     """Open a sample of the images, and decode fewer.
 
@@ -73,31 +81,35 @@ def look(
     ----------
     levels
         Of images of more than 8 bits, those that become black and white.
+    channels
+        How many images are to have; None for those that they have.
     measure
         Whether levels are measured where they are not stated.
     """
     sample = spread(entries, OPENED)
-    headers, undecodable = [], {}
+    headers: dict[str, Header] = {}
+    undecodable: dict[str, str] = {}
     for entry in sample:
         try:
-            headers.append(header(image_bytes(tree, entry)))
+            headers[entry.image] = header(image_bytes(tree, entry))
         except Undecodable as error:
             undecodable[entry.image] = str(error)
     coloured = 0
     seen, pictures = [], []
     fewer = spread([entry for entry in sample if entry.image not in undecodable], DECODED)
-    if measure and levels is None and any(each.bits > 8 for each in headers):
-        levels = measure_levels(image_bytes(tree, entry) for entry in fewer)
+    seen_as = channels or max((each.channels for each in headers.values()), default=0) or RGB
+    if measure and levels is None and any(each.bits > 8 for each in headers.values()):
+        levels = measure_levels((image_bytes(tree, entry) for entry in fewer), seen_as)
     for entry in fewer:
         try:
-            pixels = decode(image_bytes(tree, entry), channels=3, levels=levels).pixels
+            pixels = decode(image_bytes(tree, entry), seen_as, levels=levels).pixels
         except Undecodable as error:
             undecodable[entry.image] = str(error)
             continue
         coloured += has_colour(pixels)
         seen.append(entry)
         pictures.append((thumbnail(grey(pixels)), perceptual_hash(grey(pixels))))
-    return Looked(len(sample), tuple(headers), len(seen), coloured, near_groups(seen, pictures), undecodable, levels)
+    return Looked(len(sample), headers, len(seen), coloured, near_groups(seen, pictures), undecodable, levels)
 
 
 def near_groups(entries: Sequence[Entry], pixels: Sequence[tuple[np.ndarray, int]]) -> dict[str, str]:
@@ -131,7 +143,7 @@ def require_images(looked: Looked) -> None:
         name, reason = next(iter(looked.undecodable.items()))
         raise BakeoffError(
             f"{len(looked.undecodable)} of {looked.opened} images opened cannot be read, the first {name} ({reason}): "
-            "convert them to PNG or TIFF."
+            f"{'state the number that they have' if 'channel' in reason else 'convert them to PNG or TIFF'}."
         )
 
 
@@ -141,6 +153,6 @@ def spread(entries: Sequence[Entry], most: int) -> Sequence[Entry]:
 
 
 def has_colour(pixels: np.ndarray) -> bool:
-    """Whether some of the pixels, uint8 (H, W, 3), are not grey."""
+    """Whether some of the pixels, uint8 (H, W, channels), differ between channels."""
     spread_of_channels = pixels.max(axis=2) - pixels.min(axis=2)
     return bool((spread_of_channels > GREY_TOLERANCE).mean() > 1e-3)

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from bakeoff.adding.flags import NONE
 from bakeoff.adding.geometry import Proposed
 from bakeoff.adding.looking import DISTANCE, Looked
+from bakeoff.artefacts.channels import GREY, RGB, named
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.entries import Addition, flow
 from bakeoff.config.restricting import WRITTEN
 from bakeoff.datasets.formats.reading import NO_BACKGROUND, Reading
 from bakeoff.datasets.preparation.depth import HIGH, LOW
+from bakeoff.datasets.preparation.samples import Scale
 
 # Shares of a split that is drawn.
 TRAIN, VALIDATION, TEST = 0.7, 0.15, 0.15
@@ -61,11 +63,15 @@ class Proposal:
         return str(self.task["kind"])
 
 
-def propose(name: str, reading: Reading, looked: Looked, options: Mapping[str, Any]) -> Proposal:
+def propose(
+    name: str, reading: Reading, looked: Looked, channels: tuple[int, str], options: Mapping[str, Any]
+) -> Proposal:
     """Decide all that a folder's entries need.
 
     Parameters
     ----------
+    channels
+        How many, and why; see `bakeoff.adding.channels.choose_channels`.
     options
         What was typed, by flag; None or False where nothing was.
 
@@ -77,9 +83,11 @@ def propose(name: str, reading: Reading, looked: Looked, options: Mapping[str, A
     kind = _kind(reading, options["task"])
     decisions = [_said_kind(kind, reading)]
     decisions += _said_reading(reading, options)
-    channels = _channels(looked, options["channels"], decisions)
+    count, reason = channels
+    said = f"{count}, {named(count)}" if count in (GREY, RGB) else str(count)
+    decisions.append(Decision("channels", said, reason, ("--channels",)))
     orientation = _orientation(kind, reading, looked, options["orientation"], decisions)
-    folder = {"format": reading.format, "channels": channels, **_patterns(reading)}
+    folder = {"format": reading.format, "channels": count, **_patterns(reading)}
     if kind == SEGMENTATION:
         folder |= _mask_entries(reading, options, decisions)
     else:
@@ -153,16 +161,6 @@ def _label_entries(reading: Reading, options: Mapping[str, Any]) -> dict[str, An
     return {**({"labels": table} if table else {}), "split": split, "group": group}
 
 
-def _channels(looked: Looked, stated: int | None, decisions: list[Decision]) -> int:
-    if stated is not None:
-        decisions.append(Decision("channels", str(stated), "as typed", ("--channels",)))
-        return stated
-    channels = 3 if looked.coloured else 1
-    reason = f"{looked.coloured} of {looked.decoded} images looked at have colours"
-    decisions.append(Decision("channels", "3, RGB" if channels == 3 else "1, grey levels", reason, ("--channels",)))
-    return channels
-
-
 def _orientation(kind: str, reading: Reading, looked: Looked, stated: str | None, decisions: list[Decision]) -> str:
     if not looked.turned:
         return stated or "as-stored"
@@ -178,15 +176,19 @@ def _orientation(kind: str, reading: Reading, looked: Looked, stated: str | None
 
 
 def _levels(looked: Looked, stated: str | None, decisions: list[Decision]) -> dict[str, Any]:
-    deep = sum(header.bits > 8 for header in looked.headers)
+    deep = sum(header.bits > 8 for header in looked.headers.values())
     if looked.levels is None or not deep:
         return {}
-    low, high = looked.levels
     reason = (
         "as typed" if stated else f"percentiles {LOW} and {HIGH} of {deep} images opened that have more than 8 bits"
     )
-    decisions.append(Decision("levels", f"{low:g} becomes black, {high:g} white", reason, ("--levels",)))
-    return {"levels": [int(level) if float(level).is_integer() else level for level in looked.levels]}
+    scale = Scale.stated(looked.levels)
+    said = [f"{low:g} becomes black, {high:g} white" for low, high in scale.pairs]
+    several = len(said) > 1
+    value = ", ".join(f"channel {place}: {each}" for place, each in enumerate(said, 1)) if several else said[0]
+    decisions.append(Decision("levels", value, reason, ("--levels",)))
+    pairs = [[int(level) if float(level).is_integer() else level for level in pair] for pair in scale.pairs]
+    return {"levels": pairs if several else pairs[0]}
 
 
 def _mask_entries(reading: Reading, options: Mapping[str, Any], decisions: list[Decision]) -> dict[str, Any]:
@@ -334,8 +336,8 @@ FOLDER_NOTES = {
     "labels": "The table of labels, and its columns.",
     "size": "In pixels: the side of a square, or [height, width].",
     "geometry": "How images become that: stretch, pad or crop; tile: they keep their size, networks see windows of it.",
-    "channels": "1 for grey levels, 3 for RGB.",
-    "levels": "Of images of more than 8 bits, the levels that become black and white.",
+    "channels": "1 for grey levels, 3 for RGB; other numbers are those of the files.",
+    "levels": "Of images of more than 8 bits, the levels that become black and white, or such a pair a channel.",
     "orientation": "as-stored, or upright: turned as the EXIF tag says.",
     "classes": "Names, in order; of masks with what stands for each in the files, which may be a list.",
     "background": "none: every class counts.",

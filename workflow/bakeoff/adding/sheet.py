@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bakeoff.adding.looking import spread
+from bakeoff.artefacts.channels import as_rgb
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.formats import image_bytes
@@ -30,15 +31,17 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def write_sheet(path: Path, tree: Tree, reading: Reading, settings: Mapping[str, Any]) -> int:
     """Write a PNG of examples; how many it shows.
 
-    `settings` is the entry of `folders`: of its keys `orientation`, `levels` and `threshold` are looked at. An
-    image that cannot be decoded is left out: it is counted elsewhere.
+    `settings` is the entry of `folders`: of its keys `channels`, `orientation`, `levels` and `threshold` are looked at.
+    An image that cannot be decoded is left out: it is counted elsewhere.
     """
     masks = reading.classes is not None
     upright, levels = settings["orientation"] == "upright", settings.get("levels")
     tiles = []
     for entry in spread(reading.entries, PAIRS) if masks else one_of_each(reading.entries, CLASSES):
         try:
-            pixels = decode(image_bytes(tree, entry), channels=3, upright=upright, levels=levels).pixels
+            pixels = as_rgb(
+                decode(image_bytes(tree, entry), settings["channels"], upright=upright, levels=levels).pixels
+            )
             mask = class_mask(tree, reading, entry, *pixels.shape[:2], threshold=settings.get("threshold"))
             tile = [pixels, _overlaid(pixels, mask, _background(reading))]
         except (Undecodable, ValueError):

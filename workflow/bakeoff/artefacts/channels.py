@@ -1,8 +1,12 @@
 """Images of any number of channels: grey levels, RGB, or what a microscope or a multispectral camera records."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
+# Of images of more than 8 bits, the levels that become black and white, or such a pair a channel.
+Levels = Sequence[float] | Sequence[Sequence[float]]
 GREY, RGB = 1, 3
 MOST_CHANNELS = 32
 # OpenCV averages areas of at most so many channels at a time.

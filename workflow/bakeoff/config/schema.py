@@ -5,11 +5,13 @@ since DVC tracks the file and not this module.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from bakeoff.artefacts.channels import MOST_CHANNELS, Levels
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.config.naming import named, nearest
 from bakeoff.config.own_names import NAME
@@ -253,6 +255,17 @@ class Table(Section):
     encoding: str = "utf-8"
 
 
+def _levels(levels: list[Any]) -> list[Any]:
+    """Levels as a pair, or as a list of pairs."""
+    for pair in levels if any(isinstance(each, list) for each in levels) else [levels]:
+        numbers = isinstance(pair, list) and [each for each in pair if type(each) in (int, float) and isfinite(each)]
+        if not numbers or len(pair) != 2 or len(numbers) != 2 or pair[0] >= pair[1]:
+            raise ValueError(
+                "must be the level that becomes black, then the higher one that becomes white, or such a pair a channel"
+            )
+    return levels
+
+
 class Folder(Section):
     """A folder or a zip of one's own images, read in place. Every decision about it stands here.
 
@@ -270,7 +283,8 @@ class Folder(Section):
         nowhere; `crop`: scaled to cover it, and cropped; `tile`, of masks: images keep their size, and networks look at
         overlapping windows of `size`.
     channels
-        1 for grey levels, 3 for RGB.
+        1 for grey levels, 3 for RGB, into which images are converted; other numbers are those of the files, as of
+        fluorescence or several spectral bands. As many pages of a TIFF are its channels where it has no others.
     duplicates
         When two images are near-duplicates.
     images, masks
@@ -300,9 +314,9 @@ class Folder(Section):
     orientation
         `as-stored`, or `upright`: images are turned as their EXIF tag says.
     levels
-        Of images of more than 8 bits, the levels that become black and white, as in `[100, 4000]`; levels beyond them
-        become these. They are the same for all images, so that brightness can be compared. Null: the depth of each
-        image (8 to 16 bits, of whole numbers alone). Images of 8 bits stay as they are.
+        Of images of more than 8 bits, the levels that become black and white, as in `[100, 4000]`, or such a pair a
+        channel; levels beyond them become these. They are the same for all images, so that brightness can be compared.
+        Null: the depth of each image (8 to 16 bits, of whole numbers alone). Images of 8 bits stay as they are.
     labels
         A table of labels, of which columns can also give the split and the group.
     split
@@ -319,7 +333,7 @@ class Folder(Section):
     path: str
     format: str
     size: Sides
-    channels: Literal[1, 3]
+    channels: Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
     duplicates: Duplicates
     geometry: Literal["stretch", "pad", "crop", "tile"] = "stretch"
     images: str | None = None
@@ -331,7 +345,7 @@ class Folder(Section):
     objects: bool = False
     empty_masks: Literal["drop", "keep"] = "drop"
     orientation: Literal["as-stored", "upright"] = "as-stored"
-    levels: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
+    levels: Annotated[list[Any], AfterValidator(_levels)] | None = None
     labels: Table | None = None
     split: str = "none"
     group: str = "none"
@@ -357,8 +371,8 @@ class Folder(Section):
             raise ValueError(f"'{missing[0]}' is missing, which format {self.format} needs: state it")
         if self.background not in (None, "none") and list(self.classes or ())[:1] != [self.background]:
             raise ValueError("'background' must be the first of 'classes', or none")
-        if self.levels is not None and self.levels[0] >= self.levels[1]:
-            raise ValueError("'levels' must be the level that becomes black, then the higher one that becomes white")
+        if self.levels is not None and isinstance(self.levels[0], list) and len(self.levels) != self.channels:
+            raise ValueError(f"'levels' has {len(self.levels)} pairs, and 'channels' is {self.channels}")
         return self
 
 
@@ -601,10 +615,9 @@ class Config(Section):
         size: DatasetSize = getattr(self.datasets[name], self.profile)
         return size
 
-    def levels(self, dataset: str) -> tuple[float, float] | None:
+    def levels(self, dataset: str) -> Levels | None:
         """The levels of deep images that become black and white, of a folder that states them; see `Folder`."""
-        stated = self.folders[dataset].levels if dataset in self.folders else None
-        return None if stated is None else (stated[0], stated[1])
+        return self.folders[dataset].levels if dataset in self.folders else None
 
     def upright(self, dataset: str) -> bool:
         """Whether new images of a data set are turned as their EXIF tag says: a folder states it, see `Folder`."""

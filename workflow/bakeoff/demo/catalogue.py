@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bakeoff.artefacts.channels import Levels
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
 from bakeoff.artefacts.mask_score import MaskScore
@@ -86,7 +87,7 @@ class DemoTask:
     ranked: bool
     masks: bool
     note: str
-    levels: tuple[float, float] | None = None
+    levels: Levels | None = None
     upright: bool = True
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bakeoff.artefacts.channels import Levels
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.preparation.decode import decode
 from bakeoff.datasets.preparation.mask_files import MaskReader
@@ -19,9 +20,7 @@ SUFFIXES = frozenset(
 )
 
 
-def open_picture(
-    path: Path, channels: int, *, upright: bool = True, levels: tuple[float, float] | None = None
-) -> np.ndarray:
+def open_picture(path: Path, channels: int, *, upright: bool = True, levels: Levels | None = None) -> np.ndarray:
     """Pixels of an image file, as those of the data sets were read.
 
     Parameters
@@ -29,7 +28,7 @@ def open_picture(
     path
         A file of any format that is read; see `bakeoff.datasets.preparation.decode.decode` for modes and depths.
     channels
-        1 for grey levels, 3 for RGB.
+        1 for grey levels, 3 for RGB; other numbers are those of the file.
     upright
         Turn the picture as its EXIF tag says. The data sets were not turned: to get the prediction that an evaluation
         recorded for a file with such a tag, leave it as stored.

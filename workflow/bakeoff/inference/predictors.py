@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from bakeoff.artefacts.atomic import storage_errors
+from bakeoff.artefacts.channels import Levels
 from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.geometry import Geometry, geometry_of
@@ -100,7 +101,7 @@ class Predictor(Protocol):
     background: int | None
     geometry: Geometry
     channels: int
-    levels: tuple[float, float] | None
+    levels: Levels | None
     upright: bool
     note: str
     seed: int | None
@@ -155,7 +156,7 @@ class _Known:
     dataset: str
     task: str
     note: str
-    levels: tuple[float, float] | None
+    levels: Levels | None
     upright: bool
     classes: list[str]
     target: str | None

@@ -141,7 +141,7 @@ def _coding(name: str, settings: Mapping[str, Any], reading: Reading, entries: M
         objects=reading.objects,
         object_a_file=reading.mask_of_object,
         upright=settings["orientation"] == "upright",
-        levels=None if settings["levels"] is None else tuple(settings["levels"]),
+        levels=settings["levels"],
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bakeoff.artefacts.arrays import allocate
+from bakeoff.artefacts.channels import Levels
 from bakeoff.artefacts.geometry import Geometry, Region
 from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.artefacts.ragged import Arrays, allocate_arrays
@@ -93,7 +94,7 @@ class Coding:
     geometry
         What is made of their height and width.
     channels
-        1 for grey levels, 3 for RGB.
+        1 for grey levels, 3 for RGB; other numbers are those of the files.
     classes
         How many a mask tells apart; 0 for a data set without masks.
     mask_resize
@@ -130,7 +131,7 @@ class Coding:
     objects: bool = False
     object_a_file: bool = False
     upright: bool | None = None
-    levels: tuple[float, float] | None = None
+    levels: Levels | None = None
 
 
 class _Files:

@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from bakeoff.artefacts.channels import GREY, RGB, resized
+from bakeoff.artefacts.channels import GREY, RGB, Levels, resized
 from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.preparation.dicom import dicom_size, is_dicom, read_dicom
 from bakeoff.datasets.preparation.samples import (
     MAXIMUM_PIXELS,
-    Levels,
     Samples,
     Scale,
     Undecodable,
@@ -89,8 +88,10 @@ class Header(NamedTuple):
     channels
         How many it has that are neither a grey level nor colours, as of fluorescence; 0 of all other images.
     unsaid
-        How many channels it has if that is what the file does not say: what its pages are, or samples beyond RGB; 0 if
-        it says everything.
+        How many channels it has if these are what the file does not say: its pages, or samples beyond RGB; 0 if it says
+        everything.
+    pages
+        The axes along which it has several pages, and how many.
     """
 
     width: int
@@ -101,6 +102,7 @@ class Header(NamedTuple):
     orientation: int
     channels: int = 0
     unsaid: int = 0
+    pages: str = ""
 
 
 def header(data: bytes) -> Header:
@@ -116,7 +118,8 @@ def header(data: bytes) -> Header:
         samples = max(tiff.samples, tiff.unsaid)
         bytes_ = samples * -(-tiff.bits // 8) + max(0, samples - RGB)
         kind = ", ".join(["TIFF", tiff.mode, *([f"axes {tiff.pages}"] if tiff.pages else [])])
-        return Header(tiff.width, tiff.height, kind, tiff.bits, bytes_, tiff.orientation, tiff.channels, tiff.unsaid)
+        of_channels = tiff.channels, tiff.unsaid, tiff.pages
+        return Header(tiff.width, tiff.height, kind, tiff.bits, bytes_, tiff.orientation, *of_channels)
     if is_dicom(data):
         return Header(*dicom_size(data), "DICOM", 16, 8, 1)
     with opened(data) as image:
@@ -364,8 +367,7 @@ def _of_samples(samples: Samples, channels: int, scale: Scale | None) -> Decoded
     expected = {"grey": 1, "palette": 1, "cmyk": 4}.get(samples.kind, RGB)
     if colours.shape[2] > expected and samples.kind == "grey" and not of_three:
         raise _other_channels(colours.shape[2], channels)
-    if scale is not None and len(scale.pairs) not in (1, RGB if of_three else expected):
-        raise Undecodable(f"it has {expected} channel{'s' * (expected > 1)}, and levels are of {len(scale.pairs)}")
+    _require_levels(scale, RGB if of_three else expected)
     if scale is None and samples.deep:
         scale = Scale(*samples.window) if samples.window else scale_of_depth(colours[..., :expected])
     if samples.deep and scale and scale.low == 0 and colours.dtype.kind == "i" and colours.min() < 0:
@@ -389,12 +391,18 @@ def _of_channels(samples: Samples, channels: int, scale: Scale | None) -> Decode
     levels = shown(samples._replace(alpha=""))
     if scale is None and samples.deep:
         scale = scale_of_depth(levels)
+    _require_levels(scale, channels)
     pixels = np.empty(levels.shape, np.uint8)
     for rows in _strips(*levels.shape[:2]):
         pixels[rows] = scale.of(levels[rows]) if samples.deep and scale else _of_few_bits(levels[rows], samples)
     notes = ["transparency as a channel"] if samples.alpha else []
     notes += _said_levels(samples, scale)
     return Decoded(pixels, ", ".join([*notes, *samples.notes]), samples.orientation)
+
+
+def _require_levels(scale: Scale | None, channels: int) -> None:
+    if scale is not None and len(scale.pairs) not in (1, channels):
+        raise Undecodable(f"it has {channels} channel{'s' * (channels > 1)}, and levels are of {len(scale.pairs)}")
 
 
 def _other_channels(count: int, channels: int, notes: Sequence[str] = ()) -> Undecodable:

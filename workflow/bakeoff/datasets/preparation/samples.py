@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bakeoff.artefacts.channels import Levels
+
 # A larger picture is refused: it would take gigabytes.
 MAXIMUM_PIXELS = 500_000_000
-
-
-# The levels that become black and white, or a pair of these a channel.
-Levels = Sequence[float] | Sequence[Sequence[float]]
 
 
 class Undecodable(Exception):

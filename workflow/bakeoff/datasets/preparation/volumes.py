@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bakeoff.artefacts.channels import MOST_CHANNELS
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.datasets.archives.archive import MAX_MEMBER_BYTES
 from bakeoff.datasets.archives.records import Finding
@@ -32,7 +33,8 @@ class SlicedTree(Tree):
     """A tree in which every NIfTI volume is its slices along the last axis of space, as TIFFs.
 
     `images/a.nii.gz` becomes `images/slice000_a.tif`, `images/slice001_a.tif`, ... so that names still pair an image
-    with its mask. Of several volumes in a file (times, echoes) the first counts.
+    with its mask. Several volumes in a file (times, echoes) are pages of these TIFFs, of which nobody says whether they
+    are channels; of more than `MOST_CHANNELS` the first counts.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class SlicedTree(Tree):
             stem = last[: last.lower().rindex(".nii")]
             for number in range(shape[2]):
                 slices[f"{folder}{slash}slice{number:03d}_{stem}.tif"] = _Slice(name, number)
-            if (volumes := int(np.prod(shape[3:]))) > 1:
+            if (volumes := int(np.prod(shape[3:]))) > MOST_CHANNELS:
                 findings.append(Finding(name, "several volumes", "converted", f"first of {volumes} volumes"))
         self.volumes = {name: each.volume for name, each in slices.items()}
         opened = lru_cache(_KEPT)(lambda name: _volume(tree.read(name), name))
@@ -113,12 +115,14 @@ def _volume(data: bytes, name: str) -> Any:
 
 
 def _tiff(volume: Any, each: _Slice) -> bytes:
-    """A slice with the scale of its volume, columns to the right and rows down, as a TIFF."""
+    """A slice with the scale of its volume, columns to the right and rows down, as a TIFF of a page a volume."""
     import tifffile
 
     try:
-        place = (slice(None), slice(None), each.number, *(0,) * (len(volume.shape) - 3))[: len(volume.shape)]
-        pixels = np.asarray(volume.dataobj[place]).reshape(volume.shape[:2]).T
+        further = int(np.prod(volume.shape[3:]))
+        first = (0,) * (len(volume.shape) - 3) if further > MOST_CHANNELS else ()
+        place = (slice(None), slice(None), each.number, *first)[: len(volume.shape)]
+        pixels = np.asarray(volume.dataobj[place]).reshape(*volume.shape[:2], -1).T
     # What a damaged file raises is not of one kind; whoever decodes the slice says that it is none.
     except Exception as error:
         return f"{each.volume} is damaged: {error}".encode()
