@@ -461,6 +461,19 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
         ("mine", FOLDER.replace("size", "geometry: squash, size"), "folders.mine.geometry is 'squash'"),
         ("mine", FOLDER.replace("128", "[128]"), "folders.mine.size"),
         ("mine", FOLDER.replace("128", "[128, 8]"), "folders.mine.size"),
+        *(
+            (
+                "mine",
+                FOLDER.replace("size", f"levels: {levels}, size"),
+                "folders.mine.levels: must be the level that becomes black, then the higher one that becomes white",
+            )
+            for levels in ("[5]", "[]", "[5, 5]", "[1, 2, 3]", "[[1, 2], 3, 4]", "[[1, 2], [4, 3]]", "[a, b]", "[[]]")
+        ),
+        (
+            "mine",
+            FOLDER.replace("size", "levels: [[1, 2], [3, 4]], size"),
+            "'levels' has 2 pairs, and 'channels' is 3",
+        ),
         (
             "mine",
             FOLDER.replace("size", "background: cell, size"),
@@ -470,6 +483,20 @@ def test_a_folder_of_ones_own_is_a_data_set(config: Path) -> None:
 )
 def test_a_folder_that_cannot_be_is_refused(config: Path, name: str, entry: str, sentence: str) -> None:
     assert sentence in refusal(config, f"folders.{name}={entry}")
+
+
+def test_levels_are_of_all_channels_or_of_each(config: Path) -> None:
+    for levels in ([100, 4000.5], [[0, 1], [100, 4000], [-5, 9]]):
+        set_values([f"folders.mine={FOLDER.replace('size', f'levels: {levels}, size')}"], config)
+        assert read_config(config).levels("mine") == levels
+    assert read_config(config).levels("lungs") is None
+
+
+def test_nothing_is_drawn_on_images_of_other_channels(config: Path) -> None:
+    set_values([f"folders.mine={FOLDER.replace('channels: 3', 'channels: 4')}"], config)
+    overlay = "{kind: mask, dataset: mine, masks: mine, variant: 'true', seed: 0}"
+    said = "derived.drawn.dataset is 'mine', whose images have 4 channels, on which nothing is drawn: name one of grey"
+    assert said in refusal(config, f"derived.drawn={overlay}")
 
 
 @pytest.mark.parametrize("section", ["stratified", "random", "folds", "mask", "official", "SyntheticArchive"])

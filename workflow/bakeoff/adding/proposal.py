@@ -183,9 +183,11 @@ def _levels(looked: Looked, stated: str | None, decisions: list[Decision]) -> di
         "as typed" if stated else f"percentiles {LOW} and {HIGH} of {deep} images opened that have more than 8 bits"
     )
     scale = Scale.stated(looked.levels)
-    said = [f"{low:g} becomes black, {high:g} white" for low, high in scale.pairs]
-    several = len(said) > 1
-    value = ", ".join(f"channel {place}: {each}" for place, each in enumerate(said, 1)) if several else said[0]
+    several = len(scale.pairs) > 1
+    if several:
+        value = f"{', '.join(f'{low:g} to {high:g}' for low, high in scale.pairs)} become black to white, by channel"
+    else:
+        value = "{:g} becomes black, {:g} white".format(*scale.pairs[0])
     decisions.append(Decision("levels", value, reason, ("--levels",)))
     pairs = [[int(level) if float(level).is_integer() else level for level in pair] for pair in scale.pairs]
     return {"levels": pairs if several else pairs[0]}

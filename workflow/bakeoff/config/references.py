@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bakeoff.artefacts.channels import GREY, RGB
 from bakeoff.artefacts.constants import constants
 from bakeoff.artefacts.layout import BASELINES
 from bakeoff.artefacts.mask_score import OBJECTS
@@ -273,6 +274,9 @@ def _wrong_derived(config: Config, key: str, derived: Derived) -> Iterable[str]:
         return
     if _tiled(config, derived.dataset):
         yield f"{key}.dataset is '{derived.dataset}', whose geometry is tile: make that stretch, pad or crop."
+    if derived.dataset in config.folders and (channels := config.folders[derived.dataset].channels) not in (GREY, RGB):
+        what = f"whose images have {channels} channels, on which nothing is drawn"
+        yield f"{key}.dataset is '{derived.dataset}', {what}: name one of grey levels or RGB."
     if derived.masks == derived.dataset:
         if derived.variant not in ("true", "shuffled"):
             yield f"{key}.variant is '{derived.variant}', and its masks are the true ones: make it true or shuffled."

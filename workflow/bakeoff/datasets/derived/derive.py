@@ -9,7 +9,6 @@ import numpy as np
 
 from bakeoff.artefacts.arrays import allocate
 from bakeoff.artefacts.atomic import atomic_folder, write_text
-from bakeoff.artefacts.channels import GREY, RGB
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.layout import masks_file
@@ -42,14 +41,9 @@ def derive(name: str, settings: Mapping[str, Any], prepared: Path, masks: Path, 
     Raises
     ------
     BakeoffError
-        If a data set is missing, has no masks, or has neither grey levels nor colours; or masks cannot be shuffled.
+        If a data set is missing or has no masks, or masks cannot be shuffled.
     """
     data = open_prepared(prepared)
-    if (channels := data.channels) not in (GREY, RGB):
-        raise BakeoffError(
-            f"params.yaml: derived.{name}.dataset: the images of {data.folder} have {channels} channels, and nothing "
-            "can be drawn on them: name a data set of grey levels or RGB."
-        )
     about = {
         "name": name,
         "title": f"{data.about['title']}, {_note(settings)}",
