@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from bakeoff.adding.command import add
 from bakeoff.adding.estimate import Machine, duration, estimate
 from bakeoff.adding.flags import parse_classes, parse_ignore
@@ -245,6 +246,119 @@ def test_grey_images_have_one_channel(project: Path) -> None:
     assert folder_of("grey").channels == 1
     added(project.parent / "grey", name="colour", channels="3")
     assert folder_of("colour").channels == 3
+
+
+# Channels
+
+
+def tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, **{"photometric": "minisblack", **options})
+    return buffer.getvalue()
+
+
+def stacks(count: int, dtype: type = np.uint8, number: int = 10, **options: Any) -> dict[str, bytes]:
+    """Images of so many planes, each ten times as bright as the one before, with masks."""
+    rng = np.random.default_rng(count)
+    bright = 100 * 10 ** np.arange(count).clip(max=2)[:, None, None] if dtype is np.uint16 else 60
+    planes = [(rng.random((count, SIDE, SIDE)) * bright).astype(dtype) for _ in range(number)]
+    images = {f"images/{name}.tif": tiff(each, **options) for name, each in enumerate(planes)}
+    return {**images, **{f"masks/{name}.png": mask(255) for name in range(number)}}
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_images_keep_the_channels_that_they_have_and_levels_are_of_each(project: Path, count: int) -> None:
+    path = write(project.parent / "cells", stacks(count, np.uint16, ome=True, metadata={"axes": "CYX"}))
+    said = "\n".join(added(path))
+    assert f"files: TIFF, I;16, axes C {count}, 16 bits a channel (10)" in said
+    assert f"channels: {count} (the images have so many of their own, axes C {count}) [--channels]" in said
+    assert "become black to white, by channel (percentiles 0.1 and 99.9 of 10 images" in said
+    folder = folder_of("cells")
+    assert folder.channels == count
+    assert [high for _, high in folder.levels or []] == pytest.approx(
+        [100, 1000, 10_000, 10_000, 10_000][:count], rel=0.02
+    )
+    added(path, name="typed", levels="0,4095", channels=str(count))
+    assert folder_of("typed").levels == [0, 4095]
+    pairs_of = [[place, 1000 + place] for place in range(count)]
+    added(path, name="each", levels=",".join(f"{low},{high}" for low, high in pairs_of))
+    assert folder_of("each").levels == pairs_of
+    assert "it has" in refused(path, name="other", channels=str(count + 1))
+
+
+def test_three_channels_that_are_no_colours_have_levels_of_their_own(project: Path) -> None:
+    path = write(project.parent / "cells", stacks(3, np.uint16, metadata={"axes": "CYX"}))
+    added(path)
+    assert (folder_of("cells").channels, len(folder_of("cells").levels or [])) == (3, 3)
+    planes = np.random.default_rng(0).integers(0, 4000, (10, SIDE, SIDE, 3), np.uint16)
+    colours = {f"images/{name}.tif": tiff(each, photometric="rgb") for name, each in enumerate(planes)}
+    added(write(project.parent / "colours", stacks(3) | colours))
+    assert folder_of("colours").channels == 3
+    assert folder_of("colours").levels == pytest.approx([0, 4000], abs=10)
+
+
+def test_pages_of_which_nothing_is_said_are_asked_for(project: Path) -> None:
+    path = write(project.parent / "cells", stacks(4, np.uint16, metadata=None))
+    assert refused(path) == (
+        "The images have 4 pages each, and do not say what they are: state --channels 4 if they are channels, or "
+        "--channels 1 if the first is the image."
+    )
+    added(path, channels="4")
+    assert (folder_of("cells").channels, len(folder_of("cells").levels or [])) == (4, 4)
+    added(path, name="first", channels="1")
+    assert folder_of("first").channels == 1
+    assert folder_of("first").levels == pytest.approx([0, 100], abs=2)
+
+
+def test_samples_beyond_rgb_are_asked_for_and_transparency_is_not(project: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (10, SIDE, SIDE, 4), np.uint8)
+    masks = {f"masks/{name}.png": mask(255) for name in range(10)}
+
+    def images(kind: str) -> dict[str, bytes]:
+        return {f"images/{n}.tif": tiff(each, photometric="rgb", extrasamples=[kind]) for n, each in enumerate(pixels)}
+
+    path = write(project.parent / "bands", {**images("unspecified"), **masks})
+    assert refused(path) == (
+        "The images have 4 channels, of which three are RGB, and do not say what the others are: state --channels 4 to "
+        "use them, or --channels 3 to leave them out."
+    )
+    added(path, channels="4")
+    assert folder_of("bands").channels == 4
+    said = "\n".join(added(write(project.parent / "clear", {**images("unassalpha"), **masks})))
+    assert "channels: 3, RGB (10 of 10 images looked at have colours; the fourth channel is transparency" in said
+    assert folder_of("clear").channels == 3
+
+
+def test_focal_planes_times_and_pages_that_differ_in_number_are_no_channels(project: Path) -> None:
+    for axis in "ZT":
+        path = write(project.parent / axis, stacks(5, metadata={"axes": f"{axis}YX"}))
+        said = "\n".join(added(path))
+        assert f"channels: 1, grey levels (0 of 10 images looked at have colours, axes {axis} 5; the first page" in said
+        assert folder_of(axis).channels == 1
+    files = {**stacks(4), **{name: each for name, each in stacks(5, number=3).items() if name.endswith("tif")}}
+    added(write(project.parent / "frames", files))
+    assert folder_of("frames").channels == 1
+
+
+def test_images_of_different_channels_are_one_sentence(project: Path) -> None:
+    files = stacks(4, metadata={"axes": "CYX"}) | {
+        "images/9.tif": tiff(np.zeros((2, SIDE, SIDE), np.uint8), metadata={"axes": "CYX"})
+    }
+    files["images/8.tif"] = picture(8)
+    path = write(project.parent / "mixed", files)
+    assert refused(path) == (
+        "The images differ in their channels: 4 channels (8, the first images/0.tif), grey levels or RGB (1, the first "
+        "images/8.tif), 2 channels (1, the first images/9.tif): name those that are to be used with --images, or state "
+        "--channels, which leaves out those that have others."
+    )
+    said = "\n".join(added(path, channels="4"))
+    assert (
+        "left out: images/9.tif, which cannot be read (it has 2 channels, and the configuration's channels is 4)"
+        in said
+    )
+    assert "it has 4 channels, and the configuration's channels is 2): state the number that they have." in refused(
+        path, name="other", channels="2"
+    )
 
 
 # What is asked

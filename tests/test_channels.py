@@ -1,6 +1,8 @@
 """Images of any number of channels, from their files to predictions."""
 
 import io
+import json
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import torch
 from bakeoff.artefacts.channels import as_rgb, resized
 from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.grey_levels import grey
+from bakeoff.artefacts.prepared import open_prepared
 from bakeoff.baselines.classical import extract_features
+from bakeoff.cli import main
 from bakeoff.datasets.preparation.decode import decode, header
 from bakeoff.datasets.preparation.samples import Undecodable
 from bakeoff.demo.rendering import small
@@ -22,11 +26,15 @@ from bakeoff.evaluation.out_of_distribution import descriptors, fit_detector, pa
 from bakeoff.inference import drawing
 from bakeoff.models.encoders.imagenet import adapted
 from bakeoff.report.pictures import picture
+from bakeoff.training.augmentation import adjust_levels
+from bakeoff.training.saved import load_network
+from click.testing import CliRunner
 from PIL import Image
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torchvision import models
 
+ROOT = Path(__file__).resolve().parent.parent
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 18, 26
 
@@ -305,3 +313,78 @@ def test_without_weights_every_channel_has_its_own(name: str) -> None:
     assert first.weight.shape[1] == 6
     assert not torch.equal(first.weight[:, 0], first.weight[:, 3])
     assert 0.01 < first.weight.std() < 0.2
+
+
+def test_contrast_changes_about_the_mean_of_each_channel_where_these_are_no_colours() -> None:
+    images = torch.rand(2, 4, 6, 5) * torch.tensor([0.1, 0.2, 0.4, 0.6]).view(1, 4, 1, 1) + 0.1
+    one, contrast = torch.ones(2), torch.full((2,), 1.2)
+    changed = adjust_levels(images, one, contrast, torch.zeros(2))
+    assert torch.allclose(changed.mean(dim=(2, 3)), images.mean(dim=(2, 3)), atol=1e-6)
+    for channel in range(4):
+        alone = adjust_levels(images[:, [channel]], one, contrast, torch.zeros(2))
+        assert torch.allclose(changed[:, [channel]], alone, atol=1e-6)
+
+
+# From a folder to predictions
+
+
+def ran(*arguments: str) -> str:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_four_channels_from_a_folder_to_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, images = tmp_path / "project", tmp_path / "cells" / "images"
+    masks = tmp_path / "cells" / "masks"
+    for folder in (project, images, masks):
+        folder.mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, project)
+    (project / "workflow").symlink_to(ROOT / "workflow")
+    monkeypatch.chdir(project)
+    rows, columns = np.mgrid[:48, :64]
+    dim = np.array([800, 120, 5000, 90])[:, None, None]
+    for number in range(20):
+        centre = RNG.integers(12, 36, 2)
+        disc = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < 70
+        # Seen in the second channel alone.
+        pixels = RNG.normal(dim, dim / 10, (4, 48, 64)) + disc * np.array([0, 200, 0, 0])[:, None, None]
+        data = tiff(pixels.astype(np.uint16), **axes("CYX", ome=True))
+        (images / f"{number}.ome.tif").write_bytes(data)
+        Image.fromarray(disc.astype(np.uint8) * 255).save(masks / f"{number}.png")
+
+    ran("add", "../cells", "--no-pretrained")
+    ran("keep", "cells")
+    configuration = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(configuration.replace("epochs: 75", "epochs: 1"))
+    ran("check")
+    for stage in ("prepare-folder cells", "split cells", "weights none", "baselines cells", "train cells-unet-small"):
+        ran(*stage.split())
+    data = open_prepared(Path("data/prepared/cells"))
+    assert data.images.shape == (20, 48, 64, 4)
+    assert all(3 < level < 252 for level in np.median(data.images, axis=(0, 1, 2))), "each with its own levels"
+    _, description = load_network(Path("results/cells/cells-unet-small/models/seed0.safetensors"))
+    assert description.in_channels == len(description.mean) == 4
+    ran("evaluate", "cells")
+    ran("card", "cells")
+    shown = Path("results/report/data-cells.html").read_text()
+    assert "4 channels" in shown
+    assert "Pictures show channels 1 to 3 as red, green and blue. Grey levels" in shown
+
+    grey_file = str(masks / "3.png")
+    for arguments in (("cells-unet-small",), ("cells-unet-small", "--runtime", "onnx"), ("cells-otsu",)):
+        if "onnx" in arguments:
+            ran("export", "cells-unet-small")
+        out = Path("-".join(arguments))
+        paths = sorted(map(str, images.iterdir()))
+        done = CliRunner().invoke(main, ["predict", *arguments, "--out", str(out), *paths, grey_file])
+        assert f"{grey_file}: it has 1 channel, and the configuration's channels is 4" in done.output
+        assert len(list((out / "masks").iterdir())) == len(list((out / "overlays").iterdir())) == 20
+        about = json.loads((out / "about.json").read_text())
+        assert about["channels"] == len(about["levels"]) == 4
+    torch_masks, onnx_masks = (
+        [np.asarray(Image.open(mask)) for mask in sorted((Path(out) / "masks").iterdir())]
+        for out in ("cells-unet-small", "cells-unet-small---runtime-onnx")
+    )
+    assert np.mean(np.equal(torch_masks, onnx_masks)) > 0.98

@@ -37,6 +37,7 @@ def test_names_without_what_they_end_in() -> None:
         "é",
     ]
     assert (suffix("scan.NII.GZ"), is_picture("scan.nii.gz"), is_picture("a.json")) == (".nii.gz", True, False)
+    assert (stem("x/cells.OME.tif"), suffix("cells.ome.tiff"), is_picture("a.ome.tif")) == ("cells", ".ome.tiff", True)
 
 
 FILES = ("a.png", "x/a.png", "x/y/b.png", "z/y/b.png", "train/c.png", "val/c.png", "é.png")

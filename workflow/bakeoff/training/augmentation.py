@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bakeoff.artefacts.channels import GREY, RGB
+
 
 def augment(
     images: Tensor,
@@ -92,10 +94,13 @@ def warp(images: Tensor, masks: Tensor | None, matrices: Tensor, outside: int = 
 
 
 def adjust_levels(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
-    """`contrast * (image ** gamma - mean) + mean + brightness` of every image, (batch,) each, cut to 0 to 1."""
+    """`contrast * (image ** gamma - mean) + mean + brightness` of every image, (batch,) each, cut to 0 to 1.
+
+    The mean is that of the image, or of each channel where channels are no colours and may differ in brightness.
+    """
     gamma, contrast, brightness = (each.view(-1, 1, 1, 1) for each in (gamma, contrast, brightness))
     images = images.clamp(min=0) ** gamma
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    mean = images.mean(dim=(1, 2, 3) if images.shape[1] in (GREY, RGB) else (2, 3), keepdim=True)
     return (contrast * (images - mean) + mean + brightness).clamp(0, 1)
 
 

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 PICTURES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif"),
-        *(".jp2", ".j2k", ".jpx", ".pgm", ".ppm", ".dcm", ".nii", ".nii.gz"),
+        *(".jp2", ".j2k", ".jpx", ".pgm", ".ppm", ".dcm", ".nii", ".nii.gz", ".ome.tif", ".ome.tiff"),
     )
 )
+_OF_TWO_PARTS = (".nii.gz", ".ome.tif", ".ome.tiff")
 
 _SPLITS = {
     "train": "train",
@@ -32,9 +33,9 @@ _BESIDE = frozenset(
 
 
 def suffix(name: str) -> str:
-    """What the name ends in, lower-case, with its dot: of `.nii.gz` both parts."""
+    """What the name ends in, lower-case, with its dot: of `.nii.gz` and `.ome.tif` both parts."""
     lower = name.lower()
-    return ".nii.gz" if lower.endswith(".nii.gz") else PurePosixPath(lower).suffix
+    return next((each for each in _OF_TWO_PARTS if lower.endswith(each)), PurePosixPath(lower).suffix)
 
 
 def is_picture(name: str) -> bool:
