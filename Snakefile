@@ -14,13 +14,12 @@ from bakeoff.config import read_config
 from bakeoff.engine import hold_clone
 from bakeoff.stage_inputs import drop_recorded
 from dvc_stages import Stages
-from snakemake.exceptions import WorkflowError
 
 try:
     settings = read_config(Path(workflow.basedir) / "params.yaml")
     stages = Stages(workflow)
 except BakeoffError as error:
-    raise WorkflowError(str(error))
+    sys.exit(str(error))
 project, began = Project(Path(workflow.basedir)), time.time()
 for left in leftovers(project, settings.tasks_of_experiments()):
     print(
@@ -34,7 +33,7 @@ onstart:
     try:
         hold_clone(Path(workflow.basedir))
     except BakeoffError as error:
-        raise WorkflowError(str(error))
+        sys.exit(str(error))
     drop_recorded(Path(workflow.basedir))
 
 

@@ -350,10 +350,7 @@ USED = {
         *("dvc.repo", "dvc.repo.Repo", "dvc.dependency.param", "dvc.dependency.param.ParamsDependency"),
         *("snakemake.io", "snakemake.io.ancient", "snakemake.io.directory", "snakemake.io.report"),
     },
-    "Snakefile": {
-        *("snakemake.utils", "snakemake.utils.min_version"),
-        *("snakemake.exceptions", "snakemake.exceptions.WorkflowError"),
-    },
+    "Snakefile": {"snakemake.utils", "snakemake.utils.min_version"},
 }
 PYTHON = [path for path in WORKFLOW.rglob("*.py") if "__pycache__" not in path.parts]
 RULES = [ROOT / "Snakefile", *(WORKFLOW / "rules").glob("*.smk")]
