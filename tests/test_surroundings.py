@@ -68,7 +68,7 @@ def _killed(*_: object) -> None:
 
 def test_a_process_of_the_evaluation_that_is_killed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "thread_count", lambda: 2)
-    with pytest.raises(BakeoffError, match="^A process of the evaluation was killed, .* set OMP_NUM_THREADS=1"):
+    with pytest.raises(BakeoffError, match=r"^A process of the evaluation was killed, .* set OMP_NUM_THREADS=1"):
         evaluate._each(_killed, ["a", "b"])
 
 
@@ -76,6 +76,6 @@ def test_a_method_whose_process_is_killed_is_named_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "_run", _killed)
-    with pytest.raises(BakeoffError, match="^lungs-otsu: its process was killed, .* free memory and run the same"):
+    with pytest.raises(BakeoffError, match=r"^lungs-otsu: its process was killed, .* free memory and run the same"):
         group.run_baselines("lungs", {"lungs-otsu": {}}, 1, Project(tmp_path))
     assert not list(tmp_path.rglob("baselines"))

@@ -91,8 +91,8 @@ class Committed:
             )
         if self._run("git", "rev-parse", "--verify", f"{name}^{{commit}}") is None:
             raise BakeoffError(
-                f"There is no revision '{name}': name a commit, a tag or a branch that `git log` knows, and run "
-                "`git fetch` first if it is someone else's, or `git add --all && git commit -m start` if there is none yet."
+                f"There is no revision '{name}': name a commit, a tag or a branch that `git log` knows, run `git "
+                "fetch` first if it is someone else's, or `git add --all && git commit -m start` if there is none yet."
             )
 
     def md5(self, path: str) -> str | None:
