@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from bakeoff.artefacts.channels import GREY, RGB
-
 # torchvision's and timm's, in units of the range 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+RGB = len(MEAN)
 
 
 def normalisation(in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -55,7 +54,7 @@ def adapted(weight: Tensor, in_channels: int) -> Tensor:
     if in_channels == RGB or weight.shape[1:2] != (RGB,):
         return weight
     weight = weight.float()
-    if in_channels == GREY:
+    if in_channels == 1:
         return weight.sum(dim=1, keepdim=True)
     repeated = weight.repeat(1, -(-in_channels // RGB), 1, 1)[:, :in_channels]
     return repeated * (RGB / in_channels)
