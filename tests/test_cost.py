@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from bakeoff.artefacts.cost import SECONDS_OF_TIMING, TIMED, WARM_UPS, cost_of_trainings, latency_ms, write_cost
+from bakeoff.artefacts.cost import (
+    SECONDS_OF_TIMING,
+    TIMED,
+    WARM_UPS,
+    Work,
+    cost_of_trainings,
+    latency_ms,
+    other_load,
+    work_so_far,
+    write_cost,
+)
 from bakeoff.training.predict import multiply_adds
 from torch import nn
 
@@ -66,10 +76,11 @@ def test_figures_of_trainings_are_means_and_memory_the_highest(tmp_path: Path) -
         {"parameters": 10, "training_seconds": 1.0, "peak_memory_mib": 5.0},
         {"parameters": 10, "training_seconds": 3.0, "peak_memory_mib": 4.0},
     ]
-    write_cost(tmp_path, cost_of_trainings(records, [10.0, 30.0], latency_ms=1.5, device="cpu", note="means"))
+    cost = cost_of_trainings(records, [10.0, 30.0], latency_ms=1.5, device="cpu", note="means")
+    write_cost(tmp_path, cost, work_so_far())
     cost = json.loads((tmp_path / "cost.json").read_text())
     assert set(cost.pop("manifest")) >= {"revision", "packages", "cpu"}
-    assert cost.pop("load") >= 0
+    assert cost.pop("other_load") >= 0
     assert cost.pop("cores") >= 1
     assert cost == {
         "parameters": 10,
@@ -80,3 +91,14 @@ def test_figures_of_trainings_are_means_and_memory_the_highest(tmp_path: Path) -
         "device": "cpu",
         "note": "means",
     }
+
+
+def test_what_a_method_itself_computes_is_no_other_load() -> None:
+    assert other_load(Work(0, 0, 100), Work(10, 20, 120)) == 0
+    assert other_load(Work(0, 0, 100), Work(10, 5, 120)) == 1.5
+    before = work_so_far()
+    while work_so_far().own - before.own < 0.5:
+        pass
+    after = work_so_far()
+    assert after.all - before.all >= 0.4, "the machine's work holds that of this process"
+    assert other_load(before, after) < other_load(before, after._replace(own=before.own)) - 0.1

@@ -319,6 +319,25 @@ def test_cost_stands_beside_quality(html: str) -> None:
     assert all("U-Net (1)" in each and "DeepLabV3+" not in each for each in front[:1])
 
 
+@pytest.mark.parametrize(
+    ("threads", "other_load", "busy"),
+    [(2, 0.4, False), (2, 0.6, True), (1, 1.2, False), (1, 1.6, True), (2, None, False)],
+)
+def test_times_measured_beside_other_work_are_marked(
+    project: Path, tmp_path: Path, threads: int, other_load: float | None, busy: bool
+) -> None:
+    told = copy(project, tmp_path / "p")
+    cost = json.loads((told / UNET / "experiment.json").read_text())["cost"]
+    cost |= {"cores": 2, "manifest": {**cost["manifest"], "threads": threads}}
+    if other_load is not None:
+        cost["other_load"] = other_load
+    changed_about(told, "lungs-unet", cost=cost)
+    task = read(told)
+    notes = costs(replace(task, experiments=[each for each in task.experiments if each.name == "lungs-unet"]))["notes"]
+    marked = [each["methods"] for each in notes if "other work" in each["note"]]
+    assert marked == ["U-Net"] * busy
+
+
 def test_overlap_is_shown_as_others_count_it(project: Path, html: str) -> None:
     text = Page(html[html.index('id="lungs-conventions"') : html.index('id="lungs-thresholds"')]).text
     metrics = json.loads((project / UNET / "metrics.json").read_text())

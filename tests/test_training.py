@@ -104,7 +104,7 @@ HISTORY = [
 ]
 COST = {
     *("parameters", "multiply_adds", "model_mib", "training_seconds", "predict_images_per_second"),
-    *("latency_ms", "peak_memory_mib", "device", "load", "cores", "weights", "note", "manifest"),
+    *("latency_ms", "peak_memory_mib", "device", "other_load", "cores", "weights", "note", "manifest"),
 }
 EXPERIMENT = {"model": "unet", "settings": {"channels": [4, 8], "norm": "batch"}}
 # A ResNet of 0.4 million parameters, which timm has for tests; see `tiny`.

@@ -5,9 +5,10 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.provenance import manifest
@@ -92,7 +93,51 @@ def added_cost(cost: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def write_cost(folder: Path, cost: Mapping[str, Any]) -> None:
-    """Write `cost.json` of an experiment, with the load of the machine and the manifest of what found it out."""
-    busy = {"load": os.getloadavg()[0], "cores": os.cpu_count()} if hasattr(os, "getloadavg") else {}
-    write_text(folder / "cost.json", json.dumps({**cost, **busy, "manifest": manifest()}, indent=2) + "\n")
+class Work(NamedTuple):
+    """What the processors have done up to a moment.
+
+    Attributes
+    ----------
+    clock
+        The moment, in seconds.
+    own
+        Processor seconds of this process and of those that it started and waited for.
+    all
+        Of all processes of the machine.
+    """
+
+    clock: float
+    own: float
+    all: float
+
+
+def work_so_far() -> Work:
+    """What the processors have done up to now."""
+    mine, machine = os.times(), psutil.cpu_times()._asdict()
+    # Linux counts guests among the user's processes too.
+    idle = sum(machine.get(name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+    return Work(time.monotonic(), sum(mine[:4]), sum(machine.values()) - idle)
+
+
+def other_load(before: Work, after: Work) -> float:
+    """How many processors other processes kept busy between two moments, on average.
+
+    Examples
+    --------
+    >>> other_load(Work(0, 0, 100), Work(10, 20, 125))
+    0.5
+    """
+    others = (after.all - before.all) - (after.own - before.own)
+    return max(0.0, others / max(after.clock - before.clock, 1e-9))
+
+
+def write_cost(folder: Path, cost: Mapping[str, Any], since: Work) -> None:
+    """Write `cost.json` of an experiment, with the load by other work and the manifest of what found it out.
+
+    Parameters
+    ----------
+    since
+        What the processors had done when the experiment began.
+    """
+    others = {"other_load": round(other_load(since, work_so_far()), 2), "cores": os.cpu_count()}
+    write_text(folder / "cost.json", json.dumps({**cost, **others, "manifest": manifest()}, indent=2) + "\n")

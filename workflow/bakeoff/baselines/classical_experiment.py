@@ -14,7 +14,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from bakeoff.artefacts.atomic import atomic_folder
-from bakeoff.artefacts.cost import cost_of_trainings, latency_ms, write_cost
+from bakeoff.artefacts.cost import Work, cost_of_trainings, latency_ms, work_so_far, write_cost
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import making
 from bakeoff.artefacts.predictions import PROBABILITY_FILES, Part, probability_table, write_probabilities
@@ -101,7 +101,9 @@ def fit(
                 path.with_suffix(".json").write_text(json.dumps({**about, **record}, indent=2) + "\n")
 
 
-def predict(name: str, target: str, prepared: Path, split: Path, models: Path, folder: Path) -> None:
+def predict(
+    name: str, target: str, prepared: Path, split: Path, models: Path, folder: Path, since: Work | None = None
+) -> None:
     """Write class probabilities of the test and the validation images by every seed, and what the experiment cost.
 
     Parameters
@@ -118,12 +120,15 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
         The experiment's folder `models`, as `fit` wrote it.
     folder
         The experiment's folder `predictions`: `predictions.csv`, `validation.csv` and `cost.json`.
+    since
+        What the processors had done when the experiment began; None: it begins here.
 
     Raises
     ------
     BakeoffError
         If there is no classifier, or one is not for these data.
     """
+    since = since or work_so_far()
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     classes = data.targets(target)
@@ -151,7 +156,7 @@ def predict(name: str, target: str, prepared: Path, split: Path, models: Path, f
     for part in PROBABILITY_FILES:
         write_probabilities(folder, probability_table(data.index, target, classes, predicted[part]), part)
     latency = latency_ms(lambda place: classifier.probabilities(images[place : place + 1]), len(images))
-    write_cost(folder, _cost(records, speeds, latency))
+    write_cost(folder, _cost(records, speeds, latency), since)
 
 
 def check_settings(key: str, settings: Mapping[str, Any]) -> Pipeline:

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from bakeoff.artefacts.atomic import atomic_folder
+from bakeoff.artefacts.cost import work_so_far
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import write_settings
 from bakeoff.artefacts.layout import BASELINES, ExperimentFolder, Project
@@ -48,6 +49,7 @@ def run_baselines(task: str, methods: Mapping[str, Mapping[str, Any]], seeds: in
 
 
 def _run(name: str, settings: Mapping[str, Any], seeds: int, project: Project, folder: ExperimentFolder) -> None:
+    began = work_so_far()
     prepared, split = project.prepared(settings["dataset"]), project.split(settings["task"])
     if settings["family"] == "thresholds":
         from bakeoff.baselines.threshold_experiment import threshold
@@ -58,4 +60,4 @@ def _run(name: str, settings: Mapping[str, Any], seeds: int, project: Project, f
     from bakeoff.baselines.classical_experiment import fit, predict
 
     fit(name, settings, settings["target"], seeds, prepared, split, folder.models)
-    predict(name, settings["target"], prepared, split, folder.models, folder.predictions)
+    predict(name, settings["target"], prepared, split, folder.models, folder.predictions, began)

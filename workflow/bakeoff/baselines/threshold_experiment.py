@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.artefacts.cost import latency_ms, write_cost
+from bakeoff.artefacts.cost import latency_ms, work_so_far, write_cost
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.artefacts.predictions import write_predictions
@@ -45,6 +45,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
     BakeoffError
         If the settings name no method or class that there is, or the data set has no masks.
     """
+    began = work_so_far()
     key = f"params.yaml: experiments.baselines.{split.stem}.methods.{name}"
     _check(key, settings)
     data = open_prepared(prepared)
@@ -82,7 +83,7 @@ def threshold(name: str, settings: dict[str, Any], prepared: Path, split: Path, 
         "device": "cpu",
         "note": NOTES.get(str(choice), "The class of grey levels taken for foreground is fixed in the configuration."),
     }
-    write_cost(folder, cost)
+    write_cost(folder, cost, began)
 
 
 def _predict(

@@ -1,6 +1,7 @@
 """What each method of a task costs, and what quality is to be had at what cost."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 # Times that differ by less than this factor are taken for equal: other work on the machine makes as much.
 NOISE = 1.25
+# Cores that other work may take from a method without a word.
+SPARE = 0.5
 # Costs that quality is drawn over: the figure, the axis, and a title.
 AXES = (
     ("latency_ms", "time for one image alone (ms)", "Quality by latency"),
@@ -66,13 +69,17 @@ def _notes(task: Task) -> list[dict[str, str]]:
             notes.setdefault(note, []).append(experiment.label)
         elif experiment.entry.get("pictures"):
             notes.setdefault("without the cost of making its pictures", []).append(experiment.label)
-        # What the method itself computes with is at most all cores.
-        if experiment.cost.get("load", 0) > experiment.cost.get("cores", 1) + 0.5:
+        if _busy(experiment.cost):
             busy = "times measured while other work had the machine busy: alone, it is faster"
             notes.setdefault(busy, []).append(experiment.label)
         if experiment.cost.get("note"):
             notes.setdefault(experiment.cost["note"], []).append(experiment.label)
     return [{"methods": wording.listed(methods), "note": note} for note, methods in notes.items()]
+
+
+def _busy(cost: Mapping[str, Any]) -> bool:
+    """Whether other work left a method fewer cores than it has threads."""
+    return bool(cost.get("other_load", 0) + cost["manifest"]["threads"] > cost.get("cores", math.inf) + SPARE)
 
 
 def _pareto(task: Task, cost: str, axis: str, title: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bakeoff.artefacts.cost import cost_of_trainings, latency_ms, write_cost
+from bakeoff.artefacts.cost import Work, cost_of_trainings, latency_ms, work_so_far, write_cost
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import making
 from bakeoff.artefacts.predictions import (
@@ -31,7 +31,9 @@ from bakeoff.training.preprocessing import channels_first
 from bakeoff.training.saved import Description, load_network
 
 
-def predict(name: str, prepared: Path, split: Path, images: Path | None, models: Path, folder: Path) -> None:
+def predict(
+    name: str, prepared: Path, split: Path, images: Path | None, models: Path, folder: Path, since: Work | None = None
+) -> None:
     """Write what every trained network predicts of the images that its fold tests, and what the experiment cost.
 
     Of a classification also what it predicts of its fold's validation images, on which probabilities are calibrated.
@@ -50,12 +52,15 @@ def predict(name: str, prepared: Path, split: Path, images: Path | None, models:
         The experiment's folder `models`, as `fit` wrote it.
     folder
         The experiment's folder `predictions`.
+    since
+        What the processors had done when the experiment began; None: it begins here.
 
     Raises
     ------
     BakeoffError
         If there is no network, or one is not for these data.
     """
+    since = since or work_so_far()
     data = open_prepared(prepared)
     folds = read_folds(split, data)
     places = [(seed, fold) for seed in _seeds(models, name) for fold in folds]
@@ -69,7 +74,7 @@ def predict(name: str, prepared: Path, split: Path, images: Path | None, models:
     else:
         _write_probabilities(folder, data, runs)
     model_mib = max(path.stat().st_size for path in models.glob("*.safetensors")) / 2**20
-    write_cost(folder, _cost(runs, model_mib))
+    write_cost(folder, _cost(runs, model_mib), since)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.artefacts.atomic import atomic_folder
+from bakeoff.artefacts.cost import work_so_far
 from bakeoff.artefacts.experiments import read_json, write_settings
 from bakeoff.artefacts.layout import Project
 from bakeoff.training.fit import fit
@@ -40,6 +41,7 @@ def train(
     BakeoffError
         As `fit` and `predict`.
     """
+    began = work_so_far()
     dataset, task = settings["dataset"], settings["task"]
     prepared, split = project.prepared(dataset), project.split(task)
     images = None if settings["images"] == dataset else project.prepared(settings["images"])
@@ -63,6 +65,6 @@ def train(
     )
     pictures = {} if images is None else read_json(images / "dataset.json", f"derive@{settings['images']}")
     with atomic_folder(folder.predictions) as beside:
-        predict(name, prepared, split, images, folder.models, beside)
+        predict(name, prepared, split, images, folder.models, beside, began)
         shown = {key: pictures.get(key) for key in ("segmenter_cost", "mask_quality")}
         write_settings(beside, name, settings, recipe=recipe, **shown)
