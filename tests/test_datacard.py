@@ -28,7 +28,6 @@ from bakeoff.report.datacard import (
     card,
     class_shares,
     coverage_words,
-    csv_uri,
     evenly_spaced,
     example_positions,
     examples,
@@ -40,6 +39,7 @@ from bakeoff.report.datacard import (
     size_words,
     split_table,
 )
+from bakeoff.report.files import file_uri
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 SIDE = 16
@@ -402,7 +402,7 @@ class TestAudit:
         ]
 
     def test_the_whole_audit_comes_as_csv(self) -> None:
-        head, data = csv_uri(FINDINGS).split(",", 1)
+        head, data = file_uri(FINDINGS.to_csv(index=False)).split(",", 1)
         assert head == "data:text/csv;charset=utf-8;base64"
         pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data)), dtype=str), FINDINGS)
 

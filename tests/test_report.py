@@ -170,9 +170,30 @@ def test_ids_are_unique_and_links_lead_somewhere(pages: dict[str, str], name: st
     assert "#main" in links
     for link in links:
         file, _, anchor = link.partition("#")
-        if file == "summary.md" or re.fullmatch(r"\.\./evaluation/lungs/experiments/[\w-]+/card\.md", file):
+        if file == "summary.md":
             continue
         assert anchor in ["", *Page(pages[file or name]).ids], link
+
+
+def test_the_model_card_of_the_best_method_comes_with_the_page(project: Path, html: str) -> None:
+    card = f"{UNET}/card.md"
+    (link,) = re.findall(rf'<a download="lungs-unet.md" href="([^"]*)">Its model card</a>, <code>{card}</code>', html)
+    assert base64.b64decode(link.partition("base64,")[2]).decode() == (project / card).read_text()
+
+
+def test_of_ones_own_images_alone_nothing_is_claimed(project: Path, pages: dict[str, str], tmp_path: Path) -> None:
+    mine = copy(project, tmp_path / "p")
+    path = mine / "data" / "prepared" / "lungs" / "dataset.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "source": None, "provenance": {"files": [], "folder": "../mine"}}))
+    found = write(mine)
+    assert not {name for name in found if "claims.html" in Page(found[name]).links}
+    assert {name for name in pages if "claims.html" in Page(pages[name]).links} == {"claims.html", "index.html"}
+    assert "No data set here is a published one" in Page(found["claims.html"]).text
+    assert "S9 Ellipses" not in "".join(found.values())
+    table = pd.read_csv(mine / "results" / "report" / "claims.csv")
+    assert table.empty
+    assert "verdict" in table
 
 
 def test_the_index_links_to_every_page_and_every_page_back(pages: dict[str, str]) -> None:

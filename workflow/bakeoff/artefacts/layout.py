@@ -7,6 +7,8 @@ from pathlib import Path
 # What tells that a folder of results is an experiment's; see `ExperimentFolder`.
 ABOUT = "experiment.json"
 BASELINES = "baselines"
+# The model card, beside an experiment's scores.
+CARD = "card.md"
 # Of an experiment with three classes of masks or more, or two without a background.
 CLASS_SCORES, PIXEL_CONFUSION = "class_scores.csv", "pixel_confusion.csv"
 

@@ -4,7 +4,6 @@ A card says of a data set what a reader has to know before believing a figure ma
 al., Datasheets for Datasets, Communications of the ACM 64(12), 2021. Every number is counted from the prepared files.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +21,7 @@ from bakeoff.datasets.splits.splitting import groups_between_splits
 from bakeoff.report import wording
 from bakeoff.report.cards_charts import CROWDED, balance_chart, coverage_chart, size_chart
 from bakeoff.report.charts import chart
+from bakeoff.report.files import file_uri
 from bakeoff.report.pictures import outlined, picture, webp_uri
 from bakeoff.report.reading import Task
 
@@ -70,7 +70,7 @@ def card(prepared: Prepared, audit: pd.DataFrame, side: int) -> dict[str, Any]:
         "outlined": wording.listed(prepared.foreground_classes),
         "audit": audit_summary(audit),
         "audit_count": wording.plural(len(audit), "finding"),
-        "audit_uri": csv_uri(audit),
+        "audit_uri": file_uri(audit.to_csv(index=False)),
         "files": about["provenance"].get("files", []),
         "licence": about["licence"],
         "citation": about["citation"],
@@ -415,9 +415,3 @@ def audit_summary(audit: pd.DataFrame) -> list[dict[str, Any]]:
 def _names(files: pd.Series) -> str:
     """The first files, each with the folder that it lies in: a name alone can be there once a class."""
     return ", ".join("/".join(PurePosixPath(file).parts[-2:]) for file in dict.fromkeys(files.head(NAMES_A_FINDING)))
-
-
-def csv_uri(table: pd.DataFrame) -> str:
-    """A table as a CSV data URI, UTF-8, without its index."""
-    encoded = base64.b64encode(table.to_csv(index=False).encode()).decode("ascii")
-    return f"data:text/csv;charset=utf-8;base64,{encoded}"

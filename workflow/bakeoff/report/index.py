@@ -12,7 +12,7 @@ from bakeoff.claims import CLAIMS
 from bakeoff.claims.table import Result, claims
 from bakeoff.leakage.designs import designs
 from bakeoff.leakage.effects import TaskImages, leakage_effects
-from bakeoff.report.page import claims_page, index_page
+from bakeoff.report.page import claims_page, index_page, published
 from bakeoff.report.reading import Task, read_claims, read_dataset, read_task
 from bakeoff.report.summary import summary
 from bakeoff.report.write import write_page
@@ -31,6 +31,8 @@ def write_index(
     source: Path = CLAIMS,
 ) -> None:
     """Write `index.html`, `claims.html`, `claims.csv`, `leakage.csv` and `summary.md` into `results/report`.
+
+    Of one's own images alone nothing is claimed: then there are no claims in these files.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ def write_index(
     cards = [read_dataset(name, project) for name in datasets if name in used]
     effects = _effects_between_tasks(tasks, read, resamples)
     claimed = claims(profile, _results(read), margins=margins, resamples=resamples, source=source)
+    claimed = claimed if published(cards) else claimed.iloc[:0]
     write_page(project.report / "leakage.csv", effects.to_csv(index=False, float_format="%.6g"))
     write_page(project.report / "claims.csv", claimed.to_csv(index=False, float_format="%.10g"))
     write_page(

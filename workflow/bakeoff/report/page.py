@@ -103,17 +103,20 @@ def index_page(profile: str, tasks: list[Task], datasets: list[Dataset], effects
     effects
         Leakage effects between tasks, as `bakeoff.leakage.effects.leakage_effects` returns them.
     """
-    # Nobody claims anything of one's own images.
-    published = any(dataset.prepared.about["source"] for dataset in datasets)
-    menu = {"menu": _menu(tasks, datasets), "published": published}
+    menu = {"menu": _menu(tasks, datasets), "published": published(datasets)}
     values = {"title": "Bakeoff", **menu, **_index(profile, tasks, datasets, effects)}
     return _page("index.html", profile, values)
 
 
 def claims_page(profile: str, tasks: list[Task], datasets: list[Dataset], claimed: pd.DataFrame) -> str:
     """The page on published claims, as HTML; `claimed` is `claims.csv`."""
-    menu = {"menu": _menu(tasks, datasets), "published": True}
+    menu = {"menu": _menu(tasks, datasets), "published": published(datasets)}
     return _page("claims.html", profile, {**menu, **_claims(tasks, datasets, claimed)})
+
+
+def published(datasets: list[Dataset]) -> bool:
+    """Whether claims may be about one of the data sets: nobody claims anything of one's own images."""
+    return any(dataset.prepared.about["source"] for dataset in datasets)
 
 
 def _largest(profile: str) -> int:

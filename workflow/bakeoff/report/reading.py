@@ -13,7 +13,7 @@ import pandas as pd
 
 from bakeoff.artefacts.cost import added_cost
 from bakeoff.artefacts.errors import BakeoffError
-from bakeoff.artefacts.layout import CLASS_SCORES, PIXEL_CONFUSION, ExperimentFolder, Project
+from bakeoff.artefacts.layout import CARD, CLASS_SCORES, PIXEL_CONFUSION, ExperimentFolder, Project
 from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
@@ -39,7 +39,9 @@ class Experiment:
     calibration, class_curves
         Of a classification `calibration.csv` and the curves; of a segmentation empty.
     class_scores, pixel_confusion
-        The files of these names, of masks with three classes or more; otherwise empty.
+        The files of these names, of masks with three classes or more or without a background; otherwise empty.
+    card
+        The model card, Markdown.
     folder
         Where its predictions and histories lie, which are read when they are asked for.
     """
@@ -55,6 +57,7 @@ class Experiment:
     class_curves: pd.DataFrame
     class_scores: pd.DataFrame
     pixel_confusion: pd.DataFrame
+    card: str
     folder: ExperimentFolder
 
     @cached_property
@@ -276,6 +279,7 @@ def _experiment(row: Mapping[str, Any], project: Project, task: str, target: str
         metrics=json.loads(_read(folder / "metrics.json", stage)),
         class_scores=_optional(folder / CLASS_SCORES),
         pixel_confusion=_optional(folder / PIXEL_CONFUSION),
+        card=_read(folder / CARD, stage),
         cost=cost,
         fits=about["trainings"],
         calibration=pd.DataFrame() if target is None else _table(folder / "calibration.csv", stage),

@@ -1,6 +1,5 @@
 """What each section of a task's page says, as plain values for the templates; see `classes` for classification."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from bakeoff.datasets.splits.splitting import keeps_groups
 from bakeoff.evaluation.comparison import image_means
 from bakeoff.report import wording
 from bakeoff.report.charts import ThresholdLine, chart, family_colour, histogram_chart, inline, learning_chart
+from bakeoff.report.files import file_uri
 from bakeoff.report.pictures import outlined, webp_uri
 from bakeoff.report.reading import Experiment, Task, random_weights
 
@@ -173,13 +173,12 @@ def strata_values(task: Task) -> dict[str, list[str]]:
 
 def ranking(task: Task) -> dict[str, Any]:
     """The table of every method, and the comparison's own two files."""
-    encoded = base64.b64encode(task.comparison_csv.encode()).decode("ascii")
     shown = [name for name in task.measure.others if f"{name}_mean" in task.experiments[0].row]
     return {
         "rows": [_ranking_row(task, experiment, shown) for experiment in task.experiments],
         "score_title": task.measure.heading,
         "scores": [SCORES[name][0] for name in shown],
-        "csv_uri": f"data:text/csv;base64,{encoded}",
+        "csv_uri": file_uri(task.comparison_csv),
         "figure": inline(
             task.comparison_svg,
             f"{task.name}-comparison",

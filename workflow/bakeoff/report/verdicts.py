@@ -1,12 +1,14 @@
 """Which method, by how much, how sure and at what cost; and every two methods of a task compared."""
 
-import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bakeoff.artefacts.layout import CARD
 from bakeoff.evaluation.comparison import image_means
 from bakeoff.report import wording
 from bakeoff.report.ending import use
+from bakeoff.report.files import file_uri
+from bakeoff.report.provenance import PROJECT
 from bakeoff.report.reading import Experiment, Task, mean_by_seed
 from bakeoff.report.sections import random_starts, strata_values
 
@@ -27,6 +29,8 @@ def answer(task: Task) -> dict[str, Any]:
         "best": best.label,
         "experiment": best.name,
         "use": use(best.name),
+        "card": str(PROJECT.evaluated(task.name, best.name) / CARD),
+        "card_uri": file_uri(best.card, "markdown"),
         "score_title": task.measure.heading,
         "score": wording.score(best.row[f"{headline}_mean"]),
         "interval": wording.span(best.row, headline),
@@ -253,7 +257,7 @@ def pairs(task: Task) -> dict[str, Any] | None:
         "corrected": int(task.pairs["p_holm"].notna().sum()),
         "oracles": [each.label for each in task.experiments if each not in task.methods],
         "areas": "auc_difference" in task.pairs,
-        "csv_uri": f"data:text/csv;base64,{base64.b64encode(task.pairs_csv.encode()).decode('ascii')}",
+        "csv_uri": file_uri(task.pairs_csv),
     }
 
 

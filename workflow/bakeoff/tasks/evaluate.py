@@ -15,7 +15,7 @@ import pandas as pd
 from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.experiments import read_json
-from bakeoff.artefacts.layout import ExperimentFolder, Project
+from bakeoff.artefacts.layout import CARD, ExperimentFolder, Project
 from bakeoff.artefacts.prepared import open_prepared, read_folds
 from bakeoff.artefacts.provenance import thread_count
 from bakeoff.cards.card import card
@@ -222,6 +222,6 @@ def _write_cards(
             recipe=entry["recipe_settings"],
             shown=entry["pictures"],
         )
-        write_text(folder / "card.md", text)
+        write_text(folder / CARD, text)
         about = {"entry": entry, "cost": costs[name], "trainings": trainings}
         write_text(folder / "experiment.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
