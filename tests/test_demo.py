@@ -832,3 +832,11 @@ def test_what_was_handed_in_is_gone_when_the_page_is_closed(chromium: Any, serve
     while list(server.folder.rglob("mine.png")) and time.monotonic() < ends:
         time.sleep(0.2)
     assert not list(server.folder.rglob("mine.png"))
+
+
+def test_a_mask_larger_than_it_can_be_shown_is_shrunk() -> None:
+    mask = np.zeros((30, 4000), np.uint8)
+    mask[:, 2000:] = 1
+    with Image.open(io.BytesIO(base64.b64decode(overlay_uri(mask).split(",")[1]))) as image:
+        assert image.size == (1000, 8)
+        assert np.asarray(image)[0, [0, 499, 500, 999]].tolist() == [0, 0, 1, 1]

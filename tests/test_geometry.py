@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 import torch
 from bakeoff.adding.geometry import parse_size, propose_geometry, windows_an_image
+from bakeoff.adding.looking import Looked
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.geometry import Geometry, Kind, geometry, geometry_of
 from bakeoff.artefacts.mask_score import mask_score
-from bakeoff.artefacts.predictions import read_predictions
+from bakeoff.artefacts.predictions import read_predictions, write_predictions
 from bakeoff.artefacts.prepared import Prepared, open_prepared
 from bakeoff.artefacts.ragged import Ragged, allocate_arrays, open_arrays, shapes_of, write_arrays
 from bakeoff.artefacts.void import VOID
@@ -22,7 +23,7 @@ from bakeoff.baselines.threshold_experiment import threshold
 from bakeoff.baselines.thresholds import THRESHOLDS
 from bakeoff.config.schema import Folder
 from bakeoff.datasets.folders.prepare import prepare_folder
-from bakeoff.datasets.preparation.decode import frame_classes, frame_image, nearest_classes
+from bakeoff.datasets.preparation.decode import Header, frame_classes, frame_image, nearest_classes
 from bakeoff.inference.predictors import ThresholdPredictor
 from bakeoff.tasks.scoring import score
 from bakeoff.training.examples import windows_of
@@ -304,7 +305,58 @@ def test_a_threshold_finds_the_squares_and_predict_answers_the_same(
         assert sum(answer.areas(data.classes).values()) == pytest.approx(1)
 
 
+def test_scores_do_not_know_of_pads(mine: Callable[..., Prepared], tmp_path: Path) -> None:
+    """Neither do the room for distances nor the width of a boundary's band grow with the frame."""
+    data = mine(geometry="pad", size=[16, 64])
+    ids = data.index["id"].tolist()
+    pd.DataFrame({"fold": 0, "id": ids, "split": ["train", "validation", *["test"] * 4]}).to_csv(
+        tmp_path / "mine.csv", index=False
+    )
+    nothing = [data.without_pads(np.zeros((16, 64), np.uint8), row) for row in range(2, 6)]
+    write_predictions(tmp_path / "predictions", ids[2:], {0: nothing})
+    (tmp_path / "scores").mkdir()
+    score(
+        *("none", None, data.folder, tmp_path / "mine.csv", tmp_path / "predictions", tmp_path / "scores"), resamples=50
+    )
+    table = pd.read_csv(tmp_path / "scores" / "scores.csv")
+    for row, longest in zip(range(2, 6), table["hd95"], strict=True):
+        height, width = data.true_masks()[row][data.region(row)].shape
+        assert longest == pytest.approx(np.hypot(height, width), abs=1.5)
+
+
+@pytest.mark.parametrize("kind", ["pad", "tile"])
+def test_a_mask_of_half_the_resolution_lies_where_its_image_does(kind: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", [(999, 1500), (1000, 1000)])
+    for file in (tmp_path / "mine" / "masks").iterdir():
+        mask = Image.open(file)
+        mask.resize((mask.width // 2, mask.height // 2 + 1), Image.Resampling.NEAREST).save(file)
+    data = prepared(tmp_path / "mine", geometry=kind, size=256)
+    for row in range(2):
+        region = data.region(row)
+        mask = data.true_masks()[row]
+        assert mask.shape == data.images[row].shape[:2]
+        assert (mask[region] != VOID).all()
+        assert (mask == VOID).sum() == mask.size - mask[region].size, "pads alone are void"
+
+
+def test_what_cropping_leaves_of_a_mask_may_be_empty(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", [(40, 80)] * 4)
+    mask = np.zeros((40, 80), np.uint8)
+    mask[:, :10] = 255  # at the edge that is cut off
+    Image.fromarray(mask).save(tmp_path / "mine" / "masks" / "00.png")
+    data = prepared(tmp_path / "mine", geometry="crop", size=32)
+    assert data.index["id"].tolist() == ["00", "01", "02", "03"]
+    assert not data.true_masks()[0].any()
+
+
 # Proposals of `add`
+
+
+def test_images_that_are_turned_have_their_turned_sides() -> None:
+    lying = Header(400, 300, "JPEG, RGB", 8, 3, 6)
+    looked = Looked(1, {"a.jpg": lying}, 0, 0, {}, {})
+    assert looked.shapes(upright=True) == [(400, 300)]
+    assert looked.shapes(upright=False) == [(300, 400)]
 
 
 @pytest.mark.parametrize(

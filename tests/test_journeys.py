@@ -65,7 +65,9 @@ def new_images(root: Path, archive: Path, folder: str) -> None:
 @pytest.mark.real
 @pytest.mark.engine
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_work_in_a_fresh_clone(page: Path, own_images: Path, mirror: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_work_in_a_fresh_clone(
+    page: Path, own_images: Path, mirror: Path, tmp_path: Path
+) -> None:
     root, archive = tmp_path / "bakeoff", f"{page.stem}.zip"
     shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*LEFT_OUT))
     for command in (["git", "init", "-q"], ["git", "add", "-A"]):

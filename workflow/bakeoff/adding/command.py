@@ -289,8 +289,9 @@ def _suite(
                 "download.mirror nor from their address [--pretrained]"
             )
     two = proposal.kind == "segmentation" and reading.background is not None and len(reading.classes or ()) == 2
+    shapes = looked.shapes(upright=proposal.folder["orientation"] == "upright")
     proposed = propose_geometry(
-        looked.shapes,
+        shapes,
         methods_of(suite, proposal.kind).size,
         masks=proposal.kind == "segmentation",
         objects=bool(proposal.folder.get("objects")),
@@ -302,7 +303,7 @@ def _suite(
         proposal.kind,
         training_images(proposal, reading),
         proposed.geometry,
-        windows_an_image(looked.shapes, proposed.geometry),
+        windows_an_image(shapes, proposed.geometry),
         thresholds=two,
         without=without,
     )

@@ -78,7 +78,7 @@ def propose_geometry(
     native = objects and (len(set(sizes)) > 1 or largest > longest)
     chosen, reason = (kind, "as typed") if kind else _kind(sizes, masks=masks, native=native)
     if isinstance(size, tuple):
-        return Proposed(Geometry(chosen, *size), reason)
+        return Proposed(Geometry(chosen, *size), f"{reason}; size as typed")
     side = size or min(longest, max(COARSE, -(-largest // COARSE) * COARSE))
     if chosen == "stretch" and _spread(sizes) <= ONE_SHAPE:
         height, width = sizes[0]

@@ -20,6 +20,8 @@ from bakeoff.datasets.preparation.depth import measure_levels
 OPENED, DECODED = 400, 40
 # In how many of 64 bits the hashes of near-duplicates may differ.
 DISTANCE = 6
+# EXIF's orientations of images that lie on their side.
+LYING = range(5, 9)
 # Channels that differ by no more than JPEG's rounding are one.
 GREY_TOLERANCE = 6
 
@@ -52,10 +54,12 @@ class Looked:
     undecodable: dict[str, str]
     levels: Levels | None = None
 
-    @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """Height and width of every image that was opened."""
-        return [(header.height, header.width) for header in self.headers.values()]
+    def shapes(self, *, upright: bool) -> list[tuple[int, int]]:
+        """Height and width of every image that was opened, as stored, or turned as its tag says."""
+        return [
+            (each.width, each.height) if upright and each.orientation in LYING else (each.height, each.width)
+            for each in self.headers.values()
+        ]
 
     @property
     def turned(self) -> int:

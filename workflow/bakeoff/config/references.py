@@ -244,6 +244,8 @@ def _wrong_images(config: Config, key: str, network: Network) -> Iterable[str]:
 
 def _wrong_masks(config: Config, key: str, predicted: PredictedMasks) -> Iterable[str]:
     yield from _unknown(f"{key}.dataset", predicted.dataset, config.dataset_names(), "data set")
+    if _tiled(config, predicted.dataset):
+        yield f"{key}.dataset is '{predicted.dataset}', whose geometry is tile: make that stretch, pad or crop."
     yield from _unknown(f"{key}.task", predicted.task, config.tasks, "task")
     segmenter = predicted.segmenter
     known = {

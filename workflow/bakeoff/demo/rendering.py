@@ -71,8 +71,12 @@ def small(pixels: np.ndarray, side: int) -> np.ndarray:
 def overlay_uri(mask: np.ndarray, background: int | None = 0, numbers: np.ndarray | None = None) -> str:
     """Class indices, uint8 (H, W), as a PNG of colours: a background transparent, the others opaque.
 
-    `numbers` are those of single objects, (H, W); a black line lies between two that touch.
+    `numbers` are those of single objects, (H, W); a black line lies between two that touch. A mask that is larger than
+    it can be shown is shrunk.
     """
+    if (largest := max(mask.shape)) > 2 * SHOWN_SIDE:
+        step = -(-largest // (2 * SHOWN_SIDE))
+        mask, numbers = mask[::step, ::step], None if numbers is None else numbers[::step, ::step]
     colours = class_colours(background)
     if numbers is not None:
         mask, colours[LINE] = np.where(between(numbers), LINE, mask).astype(np.uint8), BLACK

@@ -29,7 +29,6 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.artefacts.mask_score import MaskScore
-from bakeoff.artefacts.ragged import Arrays, shapes_of
 from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.bootstrap import (
     BOUNDS,
@@ -101,8 +100,8 @@ class _Measured(NamedTuple):
 
 
 def score_masks(
-    truth: Arrays,
-    predictions: Sequence[Arrays],
+    truth: Sequence[np.ndarray] | np.ndarray,
+    predictions: Sequence[Sequence[np.ndarray] | np.ndarray],
     *,
     classes: Sequence[str] = TWO_CLASSES,
     scored: Sequence[int] = FOREGROUND,
@@ -134,8 +133,9 @@ def score_masks(
         If a prediction's shape is not the truth's, or an index is no class.
     """
     for prediction in predictions:
-        if shapes_of(prediction) != shapes_of(truth):
-            raise ValueError(f"Truth {shapes_of(truth)} and prediction {shapes_of(prediction)} differ in shape.")
+        for true, predicted in zip(truth, prediction, strict=True):
+            if true.shape != predicted.shape:
+                raise ValueError(f"Truth {true.shape} and prediction {predicted.shape} differ in shape.")
     with ThreadPoolExecutor(threads) as pool:
         images = zip(truth, *predictions, strict=True)
         measured = list(pool.map(lambda image: _measure(image[0], image[1:], len(classes), scored), images))

@@ -13,6 +13,7 @@ import pandas as pd
 from bakeoff.artefacts.atomic import write_text
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds
 from bakeoff.artefacts.provenance import thread_count
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.splits.splitting import keeps_groups
 from bakeoff.evaluation.out_of_distribution import FILE, fit_detector
 from bakeoff.leakage.between_splits import (
@@ -148,7 +149,8 @@ def _labels(data: Prepared, target: str | None) -> dict[str, np.ndarray]:
     labels = {name: data.index[name].to_numpy(str) for name in data.strata}
     if data.background is None:  # all is foreground
         return labels
-    area = pd.Series([np.count_nonzero(data.foreground(mask)) for mask in data.true_masks()])
+    masks = data.true_masks()
+    area = pd.Series([data.foreground(mask).sum() / max(1, int((mask != VOID).sum())) for mask in masks])
     return {**labels, FOREGROUND_AREA: pd.qcut(area, 4, labels=False, duplicates="drop").to_numpy()}
 
 

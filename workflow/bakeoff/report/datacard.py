@@ -4,7 +4,7 @@ A card says of a data set what a reader has to know before believing a figure ma
 al., Datasheets for Datasets, Communications of the ACM 64(12), 2021. Every number is counted from the prepared files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bakeoff.artefacts.channels import named, shown_words
-from bakeoff.artefacts.geometry import Geometry
+from bakeoff.artefacts.geometry import Geometry, Region
 from bakeoff.artefacts.prepared import Fold, Prepared
 from bakeoff.artefacts.ragged import Arrays
 from bakeoff.datasets.splits.splitting import groups_between_splits
@@ -271,24 +271,27 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def mean_image(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Mean of evenly spaced images, at most 500, rounded.
+def mean_image(images: Sequence[np.ndarray] | np.ndarray, region: Callable[[int], Region]) -> np.ndarray:
+    """Mean of evenly spaced images, at most 500, rounded; where none of them shows anything, black.
 
     Parameters
     ----------
     images
         uint8, (height, width, channels) each, one at least, all of one size; read one at a time.
+    region
+        From the position of an image to the rows and columns that show it, and not pads.
 
     Returns
     -------
     ndarray
         uint8, (height, width, channels).
     """
-    positions = evenly_spaced(len(images), MEAN_OF)
-    total = np.zeros(images[0].shape, np.uint32)
-    for position in positions:
-        total += images[position]
-    return (total / len(positions)).round().astype(np.uint8)
+    total, shown = np.zeros(images[0].shape, np.uint32), np.zeros((*images[0].shape[:2], 1), np.uint32)
+    for position in evenly_spaced(len(images), MEAN_OF).tolist():
+        part = region(position)
+        total[part] += images[position][part]
+        shown[part] += 1
+    return (total / np.maximum(shown, 1)).round().astype(np.uint8)
 
 
 def _mean(prepared: Prepared, side: int) -> dict[str, Any] | None:
@@ -297,7 +300,7 @@ def _mean(prepared: Prepared, side: int) -> dict[str, Any] | None:
         return None
     count, of = min(MEAN_OF, len(prepared.images)), len(prepared.images)
     which = f"{count} of {of:,} images, evenly spaced" if count < of else f"all {of:,} images"
-    return {"uri": webp_uri(picture(mean_image(prepared.images), side)), "words": f"Mean of {which}."}
+    return {"uri": webp_uri(picture(mean_image(prepared.images, prepared.region), side)), "words": f"Mean of {which}."}
 
 
 def example_positions(index: pd.DataFrame, columns: Sequence[str], most: int = EXAMPLES) -> list[int]:

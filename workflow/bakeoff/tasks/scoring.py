@@ -104,9 +104,11 @@ def _score_masks(
     predictions, index = read_predictions(source), data.index.iloc[rows]
     _check_same_images(predictions, data, rows, source)
 
+    # Pads are no part of an image: neither the room for distances nor the width of a band is to grow with them.
+    regions, truth = [data.region(row) for row in rows], data.true_masks()
     by_seed = score_masks(
-        data.true_masks()[rows],
-        list(predictions.masks.values()),
+        [truth[row][region] for row, region in zip(rows, regions, strict=True)],
+        [[mask[region] for mask, region in zip(masks, regions, strict=True)] for masks in predictions.masks.values()],
         classes=data.classes,
         scored=score.scored,
         threads=thread_count(),

@@ -278,9 +278,12 @@ def training_key(inputs: Mapping[str, Any], seed: int, part: str, runtime: Runti
 
 def _objective(experiment: Experiment, training: Examples, void: bool, device: torch.device) -> Objective:
     if experiment.target is None:
+        edges = experiment.data.geometry.kind in ("pad", "tile")
         score = experiment.data.score(experiment.score)
         background = experiment.data.background
-        return segmentation(training, experiment.classes, device, score=score, background=background, void=void)
+        return segmentation(
+            training, experiment.classes, device, score=score, background=background, void=void, open_edges=edges
+        )
     return classification(
         training,
         experiment.classes,

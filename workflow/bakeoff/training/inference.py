@@ -20,10 +20,13 @@ def predict_masks(network: nn.Module, images: Tensor, runtime: Runtime, *, batch
     return _predicted(network, images, runtime, lambda outputs: _indices(head(outputs, "mask")), batch_size)
 
 
-def predict_mask_probabilities(network: nn.Module, images: Tensor, runtime: Runtime) -> np.ndarray:
-    """Probability of every class of every pixel, float32 (n, classes, height, width), of images, uint8 (n, channels,
-    height, width)."""
-    return _predicted(network, images, runtime, lambda outputs: probabilities(head(outputs, "mask")), BATCH_SIZE)
+def predict_mask_probabilities(network: nn.Module, windows: Tensor, runtime: Runtime) -> np.ndarray:
+    """Probability of every class of every pixel, float32 (n, classes, height, width), of windows of one image, uint8
+    (n, channels, height, width).
+
+    They are one batch, which is not filled up: how many there are depends on their image alone.
+    """
+    return _predicted(network, windows, runtime, lambda outputs: probabilities(head(outputs, "mask")), len(windows))
 
 
 def predict_probabilities(

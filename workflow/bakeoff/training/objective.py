@@ -140,6 +140,7 @@ def segmentation(
     score: MaskScore | None = None,
     background: int | None = 0,
     void: bool = False,
+    open_edges: bool = False,
 ) -> Segmentation:
     """The objective of a segmentation task.
 
@@ -158,11 +159,14 @@ def segmentation(
         Index of the background; None where every class counts, and what lies beyond a picture's edges is void.
     void
         Whether other masks that the loss is asked for hold void, though those of `training` may not.
+    open_edges
+        Whether what lies beyond the edges of an image is unknown, as of a window or a padded image; else it is the
+        background.
     """
     assert training.masks is not None
     weights = class_weights(training.masks, len(classes)).to(device or training.masks.device)
-    void = void or background is None or training.has_void
-    outside = VOID if background is None else background
+    outside = VOID if background is None or open_edges else background
+    void = void or outside == VOID or training.has_void
     scored = (score or mask_score(None, classes, background)).of_pixels
     return Segmentation(classes, weights, scored, void, outside)
 

@@ -21,6 +21,7 @@ from bakeoff.artefacts.experiments import read_json
 from bakeoff.artefacts.layout import Project, masks_file
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, run_name
 from bakeoff.artefacts.ragged import of_one_size
+from bakeoff.artefacts.void import VOID
 from bakeoff.progress.interruption import stops_when_told
 from bakeoff.training.device import set_up
 from bakeoff.training.fit import open_experiment, train_network
@@ -110,12 +111,14 @@ def _masks_by(path: Path, data: Prepared) -> np.ndarray:
     network = TorchNetwork.open(path)
     if (network.description["target"], network.description["classes"]) != (None, data.classes):
         raise BakeoffError(f"{path} does not predict the masks of {data.folder}: name another segmenter.")
-    return _predicted(network, of_one_size(data.images))
+    return _predicted(network, data, np.arange(len(data.index)))
 
 
-def _predicted(network: TorchNetwork, images: np.ndarray) -> np.ndarray:
-    starts = range(0, len(images), IMAGES_AT_A_TIME)
-    return np.concatenate([network.masks(np.asarray(images[start : start + IMAGES_AT_A_TIME])) for start in starts])
+def _predicted(network: TorchNetwork, data: Prepared, rows: np.ndarray) -> np.ndarray:
+    """Masks of some images, uint8 (rows, H, W)."""
+    images, starts = of_one_size(data.images), range(0, len(rows), IMAGES_AT_A_TIME)
+    found = np.concatenate([network.masks(images[rows[start : start + IMAGES_AT_A_TIME]]) for start in starts])
+    return np.stack([data.without_pads(mask, int(row)) for row, mask in zip(rows, found, strict=True)])
 
 
 def inner_parts(rows: np.ndarray, groups: np.ndarray, parts: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -183,17 +186,20 @@ def _cross_fitted(
             inputs,
         )
         unseen = np.concatenate([inside, fold.validation[number :: len(parts)]])
-        masks[unseen] = _predicted(TorchNetwork.of(best, description), of_one_size(data.images)[unseen])
+        masks[unseen] = _predicted(TorchNetwork.of(best, description), data, unseen)
     return masks
 
 
 def _quality(data: Prepared, fold: Fold, variant: str, masks: np.ndarray) -> list[dict[str, Any]]:
     """Mean Dice of the foreground with the true masks, of each part of a fold."""
-    truth = data.foreground(of_one_size(data.true_masks()))
-    found = []
+    true_masks, found = of_one_size(data.true_masks()), []
     for part in ("train", "validation", "test"):
         rows = getattr(fold, part)
-        pairs = [(truth[row], data.foreground(masks[row])) for row in rows]
+        answered = [true_masks[row] != VOID for row in rows]
+        pairs = [
+            (data.foreground(true_masks[row][known]), data.foreground(masks[row][known]))
+            for row, known in zip(rows, answered, strict=True)
+        ]
         dice = [
             1.0 if not (a.any() or b.any()) else 2 * np.count_nonzero(a & b) / (a.sum() + b.sum()) for a, b in pairs
         ]

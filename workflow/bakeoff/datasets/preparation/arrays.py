@@ -23,7 +23,7 @@ from bakeoff.artefacts.channels import Levels
 from bakeoff.artefacts.geometry import Geometry, Region
 from bakeoff.artefacts.grey_levels import grey, histogram
 from bakeoff.artefacts.ragged import Arrays, allocate_arrays
-from bakeoff.artefacts.void import VOID
+from bakeoff.artefacts.void import VOID, is_foreground
 from bakeoff.datasets.archives.archive import open_archive
 from bakeoff.datasets.archives.records import Finding, Member, Record
 from bakeoff.datasets.preparation.audit import THUMBNAIL, perceptual_hash, thumbnail
@@ -168,6 +168,12 @@ class Decoded:
     drawn: dict[int, Mask | Fault]
     objects: Rows | None = None
 
+    def size(self, row: int) -> tuple[int, int]:
+        """Height and width of a usable image."""
+        picture = self.pictures[row]
+        assert isinstance(picture, Picture)
+        return picture.height, picture.width
+
 
 class _Work(NamedTuple):
     """A record's image, or all its masks and then its file of objects: names and contents of the files."""
@@ -262,16 +268,30 @@ def _in_one_line(findings: list[Finding], records: Sequence[Record]) -> list[Fin
 
 
 def keep_rows(source: Rows, rows: Sequence[int], path: Path, dtype: type, shapes: Sequence[tuple[int, ...]]) -> Arrays:
-    """Write the chosen rows of a source, in that order, as arrays of these shapes.
-
-    With geometry `tile` a mask may be stored at another resolution than its image, whose size it then gets.
-    """
+    """Write the chosen rows of a source, in that order, as arrays of these shapes."""
     kept = allocate_arrays(path, dtype, shapes)
     for position, row in enumerate(rows):
-        pixels, (height, width, *_) = source[row], shapes[position]
-        kept[position][...] = (
-            pixels if pixels.shape[:2] == (height, width) else nearest_classes(pixels, (height, width))
-        )
+        kept[position][...] = source[row]
+    return kept
+
+
+def keep_masks(
+    source: Rows, rows: Sequence[int], path: Path, dtype: type, geometry: Geometry, decoded: Decoded, outside: int
+) -> Arrays:
+    """The same of masks or objects, each brought to the place that its image has in its array.
+
+    A mask may be stored at another resolution than its image, and was prepared by its own size.
+    """
+    kept = allocate_arrays(path, dtype, [geometry.framed_size(*decoded.size(row)) for row in rows])
+    for position, row in enumerate(rows):
+        own, image = decoded.drawn.get(row), decoded.size(row)
+        pixels = source[row]
+        if not isinstance(own, Mask) or (own.height, own.width) == image or geometry.kind not in ("pad", "tile"):
+            kept[position][...] = pixels
+            continue
+        kept[position][...] = outside
+        there = kept[position][geometry.shown(*image)]
+        there[...] = nearest_classes(pixels[geometry.shown(own.height, own.width)], (there.shape[0], there.shape[1]))
     return kept
 
 
@@ -449,13 +469,14 @@ def _keep_mask(row: int, mask: MaskPixels, coding: Coding, into: Decoded) -> Mas
         scaled = nearest_classes(mask.classes, size)
     else:
         scaled = resize_classes(mask.classes, size)
-    into.masks[row] = prepared = coding.geometry.framed(scaled, VOID)
+    into.masks[row] = coding.geometry.framed(scaled, VOID)
     if into.objects is not None:
         objects = np.zeros(size, np.uint16)
         if mask.objects is not None:
             objects = resize_objects(mask.objects, mask.classes, scaled, background=coding.background)
         into.objects[row] = coding.geometry.framed(objects, 0)
-    answered = (prepared != VOID) & (prepared > 0 if coding.background else True)
+    # Of the whole mask: what geometry `crop` leaves of it may well be empty.
+    answered = is_foreground(scaled, 0 if coding.background else None)
     return Mask(height, width, not answered.any(), mask.converted)
 
 

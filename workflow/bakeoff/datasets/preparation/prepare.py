@@ -17,6 +17,7 @@ from bakeoff.artefacts.atomic import atomic_folder, write_text
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.geometry import Geometry
 from bakeoff.artefacts.provenance import thread_count
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.archives.records import NOT_OF_IMAGES, Finding, Listing, Record
 from bakeoff.datasets.preparation.arrays import (
     Coding,
@@ -24,6 +25,7 @@ from bakeoff.datasets.preparation.arrays import (
     Decoded,
     Picture,
     decode_records,
+    keep_masks,
     keep_rows,
     row_findings,
     write_histograms,
@@ -119,18 +121,14 @@ def prepare_listing(
             raise BakeoffError(f"{raw}: none of {listing.listed} images can be used; the first: {_reason(found)}.")
         every = [*listing.findings, *found, *findings]
         _require_most(name, every, listing.listed)
-        originals = [(_picture(decoded, row).height, _picture(decoded, row).width) for row in rows]
-        sizes = [coding.geometry.framed_size(*original) for original in originals]
-        images = keep_rows(
-            decoded.images, rows, beside / "images.npy", np.uint8, [(*size, coding.channels) for size in sizes]
-        )
+        geometry, originals = coding.geometry, [decoded.size(row) for row in rows]
+        shapes = [(*geometry.framed_size(*original), coding.channels) for original in originals]
+        images = keep_rows(decoded.images, rows, beside / "images.npy", np.uint8, shapes)
         if decoded.masks is not None:
-            keep_rows(decoded.masks, rows, beside / "masks.npy", np.uint8, sizes)
+            keep_masks(decoded.masks, rows, beside / "masks.npy", np.uint8, geometry, decoded, VOID)
         if decoded.objects is not None:
-            keep_rows(decoded.objects, rows, beside / "objects.npy", np.uint16, sizes)
-        write_histograms(
-            images, [coding.geometry.shown(*original) for original in originals], beside / "histograms.npy"
-        )
+            keep_masks(decoded.objects, rows, beside / "objects.npy", np.uint16, geometry, decoded, 0)
+        write_histograms(images, [geometry.shown(*original) for original in originals], beside / "histograms.npy")
         shutil.rmtree(scratch)
 
         index = _index(listing.records, decoded, rows, group)
