@@ -1,7 +1,6 @@
 """What a person types after `bakeoff add PATH`, as values of the configuration."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
@@ -135,5 +134,3 @@ FLAGS = (
     "split",
     "group",
 )
-
-Options = Mapping[str, Any]

@@ -1,6 +1,6 @@
 """Suites of methods, and the entries of the configuration that they become for a data set."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -283,9 +283,3 @@ def _recipe(name: str, kind: str, recipe: str, chosen: Chosen, written: str) -> 
         [f"{written}: the same at every profile."],
         {f"always.{key}": note for key, note in notes.items()},
     )
-
-
-def method_names(suite: Suite, kind: str) -> Sequence[str]:
-    """Of a suite for a kind of task."""
-    methods = getattr(suite, kind)
-    return [*methods.baselines, *methods.networks] if methods else []

@@ -220,7 +220,6 @@ class Dataset(ByProfile[DatasetSize]):
 
 
 Level = Annotated[int, Field(ge=0, le=255)]
-Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
 # In a mask a level, or a colour as "#rrggbb"; in an annotation file the name of a label; null: what nothing covers.
 ClassValue = int | str | list[int | str] | None
 
