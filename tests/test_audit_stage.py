@@ -98,7 +98,12 @@ def test_a_clean_segmentation(prepared: Path) -> None:
     assert {"metadata: hospital", "metadata: diagnosis", "brightness: foreground area (quarters)"} <= set(table.index)
     # Pictures of one hospital are drawn brighter.
     assert table.loc["brightness: hospital", "verdict"] == "warn"
-    assert table.loc["brightness: foreground area (quarters)", "verdict"] == "pass", "the sign of the mask itself"
+    of_area = table.loc["brightness: foreground area (quarters)"]
+    assert of_area["verdict"] == "pass", "the sign of the mask itself"
+    assert of_area["explanation"] == (
+        "An image with more of the foreground may be brighter or darker for that reason: this is no shortcut."
+    )
+    assert "a method may rely on it" in table.loc["brightness: hospital", "explanation"]
     assert float(table.loc["brightness: hospital", "chance"]) == 0.5
 
 

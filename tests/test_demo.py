@@ -26,6 +26,7 @@ import pytest
 from bakeoff.artefacts.colours import class_colours
 from bakeoff.artefacts.errors import BakeoffError
 from bakeoff.artefacts.layout import Project
+from bakeoff.artefacts.void import VOID
 from bakeoff.baselines.group import run_baselines
 from bakeoff.cards.notes import NO_MEDICAL_DEVICE
 from bakeoff.cli import main
@@ -335,6 +336,13 @@ def test_masks_come_through_as_pictures() -> None:
     seen = np.asarray(overlay.convert("RGBA"))
     np.testing.assert_array_equal(seen[..., 3], np.where(mask == 0, 0, 255))
     np.testing.assert_array_equal(seen[mask > 0][:, :3], class_colours()[mask[mask > 0]])
+
+
+@pytest.mark.parametrize("background", [0, None])
+def test_what_has_no_answer_shows_the_image(background: int | None) -> None:
+    mask = np.array([[0, 1, VOID]], np.uint8)
+    seen = np.asarray(Image.open(io.BytesIO(_bytes_of(overlay_uri(mask, background)))).convert("RGBA"))
+    assert seen[0, :, 3].tolist() == [0 if background == 0 else 255, 255, 0]
 
 
 def _bytes_of(uri: str) -> bytes:

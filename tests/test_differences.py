@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,11 +73,13 @@ class Project:
         config = {"tasks": tasks, "experiments": entries, "scored": list(scored)}
         (self.root / "params.yaml").write_text(json.dumps(config, indent=1))  # JSON is YAML
 
-    def write_images(self, *, synthetic: bool = False, archive: str = "a") -> None:
+    def write_images(
+        self, *, synthetic: bool = False, archive: str = "a", classes: tuple[str, ...] = ("background", "lung")
+    ) -> None:
         """The prepared data set, from one archive."""
         folder = self.root / "data" / "prepared" / "lungs"
         folder.mkdir(parents=True, exist_ok=True)
-        about = {"classes": ["background", "lung"], "background": 0, "synthetic": synthetic}
+        about: dict[str, Any] = {"classes": classes, "background": 0, "synthetic": synthetic}
         about |= {"provenance": {"files": [{"name": "lungs.zip", "sha256": archive}]}}
         (folder / "dataset.json").write_text(json.dumps(about))
         pd.DataFrame({"id": IDS, "group": GROUPS}).to_csv(folder / "index.csv", index=False)
@@ -166,6 +169,13 @@ def test_every_experiment_of_both_is_changed_or_unchanged(found: Differences) ->
     assert verdicts == {"otsu": "better", "li": "worse", "yen": "undecided", "triangle": "same", "svm": "better"}
     assert found.unchanged == ["isodata", "unet"]
     assert (found.only_in_a, found.only_in_b) == (["minimum"], ["mean"])
+
+
+def test_a_score_that_is_a_mean_over_classes_is_called_one(found: Differences, project: Project) -> None:
+    assert {change.score for change in found.changes} == {"Dice", "accuracy"}
+    project.write_images(classes=("background", "left", "right"))
+    changed = named(project.compare("before", None))
+    assert (changed["otsu"].score, changed["svm"].score) == ("mean Dice", "accuracy")
 
 
 def test_the_difference_is_the_second_less_the_first_with_seeds_averaged(found: Differences) -> None:

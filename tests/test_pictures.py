@@ -185,6 +185,16 @@ def test_an_outline_has_its_class_s_colour_and_the_image_stays() -> None:
     assert np.array_equal(drawn[~ring], np.repeat(pixels, 3, axis=-1)[~ring])
 
 
+def test_where_every_class_counts_the_first_has_an_outline_too() -> None:
+    mask = np.zeros((9, 9), np.uint8)
+    mask[:, 5:] = 1
+    drawn = outlined(np.full((9, 9, 1), 7, np.uint8), mask, background=None)
+    inside = np.zeros((9, 9), bool)
+    inside[1:8, 1:4] = inside[1:8, 6:8] = True
+    assert (drawn[inside] == 7).all()
+    assert (drawn[~inside] == class_colours(None)[mask[~inside]]).all()
+
+
 def test_a_large_overlay_is_shrunk(tmp_path: Path) -> None:
     for shape, size in (((2, 2), (2, 2)), ((60, 8192), (4096, 30)), ((9000, 4500), (2048, 4096))):
         mask = np.zeros(shape, np.uint8)

@@ -682,6 +682,13 @@ def test_with_folds_the_curves_are_those_of_the_first_and_every_training_is_name
     assert "4 trainings: seeds 0 and 1, folds 0 and 1" in text
 
 
+def test_a_network_that_stopped_at_its_best_epoch_is_said_to_have_been_improving(html: str) -> None:
+    words = re.search(r"<strong>U-Net</strong>.*?</figcaption>", html[html.index('id="lungs-curves"') :], re.DOTALL)
+    assert words
+    assert "at epoch 7 of 8. Seed 1: best validation Dice 0.917 at epoch 8 of 8, its last: " in words[0]
+    assert words[0].count("it stopped while still improving") == 1
+
+
 def test_best_median_and_worst_are_rows_of_the_scores() -> None:
     scores = pd.DataFrame({"id": list("abcd"), "seed": 0, "dice": [0.3, 0.9, 0.5, 0.9], "tp": 5, "fn": 1})
     assert [(name, row["id"]) for name, row in extremes(scores)] == [("Best", "b"), ("Median", "d"), ("Worst", "a")]

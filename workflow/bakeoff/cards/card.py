@@ -135,7 +135,7 @@ def card(
         intended=_intended(settings, note),
         limits=_limits(method, about, metrics, audit),
         usage=_usage(name, settings, method, shown),
-        citations=[about["citation"], *method["citations"]],
+        citations=[each for each in (about["citation"], *method["citations"]) if each],
         revision=cost.get("manifest", {}).get("revision"),
     )
 
@@ -250,7 +250,7 @@ def _protocol(
     recipe: Mapping[str, Any] | None,
     shown: Mapping[str, Any] | None,
 ) -> list[str]:
-    split = {key: value for key, value in task["split"].items() if value is not None and key != "folds"}
+    split = {key: value for key, value in task["split"].items() if value not in (None, []) and key != "folds"}
     sizes = ", ".join(
         f"{np.mean([len(getattr(fold, part)) for fold in folds]):,.0f} {words}"
         for part, words in (("train", "to train"), ("validation", "to choose weights by"), ("test", "to test"))
@@ -272,10 +272,11 @@ def _protocol(
 
 
 def _scored(metrics: Mapping[str, Any]) -> str:
+    wilson = " (Wilson's of the accuracy)" if "accuracy" in metrics else ""
     over = "all folds together" if metrics.get("folds", 1) > 1 else "the test split"
     return (
         f"On {metrics['images']} test images ({over}), means over {_plural(metrics['seeds'], 'seed')}; intervals are "
-        "95 % bootstrap intervals over images, near-duplicates together (Wilson's of the accuracy)."
+        f"95 % bootstrap intervals over images, near-duplicates together{wilson}."
     )
 
 
@@ -404,6 +405,8 @@ def _spelt(values: Mapping[str, Any]) -> str:
 
 
 def _spelt_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping):
         return f"({_spelt(value)})"
     if isinstance(value, list | tuple):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from bakeoff.artefacts.channels import as_rgb, resized
 from bakeoff.artefacts.colours import BLACK, class_colours
+from bakeoff.artefacts.void import VOID
 from bakeoff.demo.comparing import Comparison, Outcome
 from bakeoff.inference.objects import Objects
 from bakeoff.report.pictures import webp_uri
@@ -69,7 +70,7 @@ def small(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def overlay_uri(mask: np.ndarray, background: int | None = 0, numbers: np.ndarray | None = None) -> str:
-    """Class indices, uint8 (H, W), as a PNG of colours: a background transparent, the others opaque.
+    """Class indices, uint8 (H, W), as a PNG of colours: void and a background transparent, the others opaque.
 
     `numbers` are those of single objects, (H, W); a black line lies between two that touch. A mask that is larger than
     it can be shown is shrunk.
@@ -82,7 +83,9 @@ def overlay_uri(mask: np.ndarray, background: int | None = 0, numbers: np.ndarra
         mask, colours[LINE] = np.where(between(numbers), LINE, mask).astype(np.uint8), BLACK
     image = Image.fromarray(mask, mode="P")
     image.putpalette(colours.tobytes())
-    return _png_uri(image, **({} if background is None else {"transparency": background}))
+    opacity = np.full(len(colours), 255, np.uint8)
+    opacity[[VOID, *([] if background is None else [background])]] = 0
+    return _png_uri(image, transparency=opacity.tobytes())
 
 
 def between(numbers: np.ndarray) -> np.ndarray:

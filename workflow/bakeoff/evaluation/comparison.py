@@ -58,6 +58,11 @@ class Kind:
         return self.title[:1].upper() + self.title[1:]
 
     @property
+    def mean(self) -> str:
+        """The mean over images in words: "mean Dice", also of a score that is a mean over classes."""
+        return self.title if self.title.startswith("mean ") else f"mean {self.title}"
+
+    @property
     def binary(self) -> bool:
         """Whether an image is right or wrong, rather than scored by degree."""
         return self.headline == "accuracy"
@@ -517,7 +522,7 @@ def draw(kind: Kind, table: pd.DataFrame, title: str) -> Figure:
         # Ends where the axes do, and begins below the methods' names where those leave the axes little room. A label of
         # the figure would lie on the legend.
         axes.set_xlabel(f"{kind.title} ({kind.meaning})", fontsize=9, loc="right")
-        heading = textwrap.fill(f"{title}: mean {kind.title} and 95 % interval", 60)
+        heading = textwrap.fill(f"{title}: {kind.mean} and 95 % interval", 60)
         figure.suptitle(f"{heading}\n{_how_many(table)}", x=0.01, ha="left", fontsize=10)
         if len(set(table["family"])) > 1:
             figure.legend(loc="outside lower center", ncols=2, handletextpad=0.3)

@@ -78,8 +78,8 @@ class MaskScores(NamedTuple):
     table
         One row an image: `tp, fp, fn, tn` (pixels, of several classes their sums), `dice, iou, precision, recall`
         (0 to 1), `hd95, assd` (pixels) and `boundary_iou` (0 to 1), of the scored classes each against the rest;
-        `pixel_accuracy`, the share of the pixels whose class is right; with three classes or more `mean_dice,
-        mean_iou` over all classes of the image; with a border `dice_border_as_foreground,
+        `pixel_accuracy`, the share of the pixels whose class is right; of three classes or more that are not all scored
+        `mean_dice, mean_iou` over all classes of the image; with a border `dice_border_as_foreground,
         iou_border_as_foreground, dice_border_ignored, iou_border_ignored`. No value is ever NaN: empty masks are scored
         as `overlap` and `surface` say.
     confusion
@@ -189,7 +189,7 @@ def _mask_scores(measured: Sequence[_Measured], classes: Sequence[str], scored: 
         "assd": present_mean(distances[..., 1], counts, of_none=0.0),
         "boundary_iou": present_mean(iou(bands), counts),
     }
-    if len(classes) > len(TWO_CLASSES):
+    if len(scored) < len(classes) > len(TWO_CLASSES):
         columns |= {"mean_dice": class_mean(dice, confusion), "mean_iou": class_mean(iou, confusion)}
     for name, convention in _border_conventions(classes, scored).items():
         border = convention(confusion)
@@ -281,9 +281,10 @@ def dataset_headline(
     Returns
     -------
     dict
-        As `metrics.json` has it: of `dataset_dice` and `dataset_iou`, with three classes or more of `dataset_mean_iou`,
-        and with a border of `dataset_iou_border_as_foreground` and `dataset_iou_border_ignored`, `mean` (of the seeds'
-        figures, each over all images), `low` and `high`, which are None where all images are of one group.
+        As `metrics.json` has it: of `dataset_dice` and `dataset_iou`, of three classes or more that are not all scored
+        also of `dataset_mean_iou`, and with a border of `dataset_iou_border_as_foreground` and
+        `dataset_iou_border_ignored`, `mean` (of the seeds' figures, each over all images), `low` and `high`, which are
+        None where all images are of one group.
 
         The 95 % interval is the percentile one of the figures of images drawn again, expanded for few groups, and
         widened by the spread between seeds as that of a mean is: the values by image that this takes are the
@@ -390,7 +391,7 @@ def pixel_confusion(confusion: np.ndarray, classes: Sequence[str]) -> pd.DataFra
 def _dataset_figures(confusion: np.ndarray, classes: Sequence[str], scored: Sequence[int]) -> dict[str, np.ndarray]:
     """Scores of summed confusions, (..., classes, classes), each (...,)."""
     figures = {"dataset_dice": class_mean(dice, confusion, scored), "dataset_iou": class_mean(iou, confusion, scored)}
-    if len(classes) > len(TWO_CLASSES):
+    if len(scored) < len(classes) > len(TWO_CLASSES):
         figures["dataset_mean_iou"] = class_mean(iou, confusion)
     for name, convention in _border_conventions(classes, scored).items():
         figures[f"dataset_iou_{name}"] = iou(convention(confusion))

@@ -117,7 +117,7 @@ def _shown(row: Mapping[Any, Any]) -> str:
 def shown_effects(table: pd.DataFrame) -> list[str]:
     """Leaks that are shown to raise a score, a sentence each, for the index."""
     return [
-        f"{row['kind'][:1].upper()}{row['kind'][1:]} ({row['with_leak']} and {row['without_leak']}): {row['words']}"
+        f"{wording.sentence(row['kind'])} ({row['with_leak']} and {row['without_leak']}): {row['words']}"
         for row in table.to_dict("records")
         if _shown(row) == RAISED
     ]

@@ -99,9 +99,9 @@ def _pareto(task: Task, cost: str, axis: str, title: str) -> dict[str, Any] | No
         "title": title,
         "words": words,
         "chart": chart(
-            pareto_chart(points, front, axis, f"mean {task.measure.title}"),
+            pareto_chart(points, front, axis, task.measure.mean),
             f"{task.name}-pareto-{cost.replace('_', '-')}",
-            f"Mean {task.measure.title} of every method by {axis}, on a logarithmic axis. {words}",
+            f"{wording.sentence(task.measure.mean)} of every method by {axis}, on a logarithmic axis. {words}",
         ),
     }
 

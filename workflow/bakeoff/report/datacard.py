@@ -17,6 +17,7 @@ from bakeoff.artefacts.channels import named, shown_words
 from bakeoff.artefacts.geometry import Geometry, Region
 from bakeoff.artefacts.prepared import Fold, Prepared
 from bakeoff.artefacts.ragged import Arrays
+from bakeoff.artefacts.void import VOID
 from bakeoff.datasets.splits.splitting import groups_between_splits
 from bakeoff.report import wording
 from bakeoff.report.cards_charts import CROWDED, balance_chart, coverage_chart, size_chart
@@ -30,7 +31,6 @@ PARTS = {"train": "train", "validation": "validation", "test": "test", "": "left
 COUNT_FINDING = "unexpected count"
 NO_LABEL = "(none)"
 MOST_BARS = 50
-MOST_NAMED = 6  # values that are named one by one, in words and as columns
 MOST_PANELS = 6
 EXAMPLES = 14  # two full rows on a desk
 MEAN_OF = 500
@@ -67,7 +67,7 @@ def card(prepared: Prepared, audit: pd.DataFrame, side: int) -> dict[str, Any]:
         "charts": [*_balance(prepared), _sizes(prepared), *_coverage(prepared)],
         "mean": _mean(prepared, side),
         "examples": examples(prepared, side),
-        "outlined": wording.listed(prepared.foreground_classes),
+        "outlined": wording.classes(prepared.foreground_classes),
         "audit": audit_summary(audit),
         "audit_count": wording.plural(len(audit), "finding"),
         "audit_uri": file_uri(audit.to_csv(index=False)),
@@ -123,8 +123,13 @@ def provenance(about: Mapping[str, Any]) -> dict[str, str]:
     return {"kind": "official", "words": f"Official ({wording.plural(len(files), 'file')})."}
 
 
-def published_check(about: Mapping[str, Any], audit: pd.DataFrame) -> dict[str, Any]:
-    """Whether the archives hold what was published: `status` is agrees, differs or unchecked; and why, in words."""
+def published_check(about: Mapping[str, Any], audit: pd.DataFrame) -> dict[str, Any] | None:
+    """Whether the archives hold what was published: `status` is agrees, differs or unchecked; and why, in words.
+
+    Nothing of one's own images.
+    """
+    if "folder" in about["provenance"]:
+        return None
     published = about["published"]
     if about["synthetic"]:
         return {
@@ -143,7 +148,7 @@ def _published_words(published: Mapping[str, Any]) -> str:
     labels = [
         f"{column} {wording.listed([f'{value} {count:,}' for value, count in counts.items()])}"
         for column, counts in published.get("labels", {}).items()
-        if len(counts) <= MOST_NAMED
+        if len(counts) <= wording.MOST_NAMED
     ]
     return "; ".join([f"{published['listed']:,} images listed", *labels])
 
@@ -183,7 +188,7 @@ def balance_words(counts: Mapping[str, int]) -> str:
         By value, the most frequent first.
     """
     total = sum(counts.values())
-    if len(counts) <= MOST_NAMED:
+    if len(counts) <= wording.MOST_NAMED:
         spread = wording.listed([f"{value} {count:,} ({_percent(count / total)})" for value, count in counts.items()])
     else:
         (most, largest), *_, (least, smallest) = counts.items()
@@ -192,7 +197,7 @@ def balance_words(counts: Mapping[str, int]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return "under 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def _sizes(prepared: Prepared) -> dict[str, Any]:
@@ -243,8 +248,13 @@ def _coverage(prepared: Prepared) -> list[dict[str, Any]]:
     shares = class_shares(prepared.masks, len(classes))
     foreground = {name: shares[:, index] for index, name in enumerate(classes) if index != prepared.background}
     shown = {name: values[values > 0] for name, values in list(foreground.items())[:MOST_PANELS]}
-    words = " ".join(coverage_words(name, values) for name, values in foreground.items())
-    return [_figure(prepared, "How much the masks cover", coverage_chart(shown), words)]
+    said = [coverage_words(name, values) for name, values in foreground.items()]
+    if len(shown) < len(foreground):
+        said.insert(0, f"Drawn are the first {len(shown)} of {len(foreground)} classes.")
+    void = [float((mask[prepared.region(row)] == VOID).mean()) for row, mask in enumerate(prepared.masks)]
+    if any(void):
+        said += [coverage_words("Void (no answer)", np.array(void)), "Shares of classes are of what is not void."]
+    return [_figure(prepared, "How much the masks cover", coverage_chart(shown), " ".join(said))]
 
 
 def coverage_words(name: str, shares: np.ndarray) -> str:
@@ -355,7 +365,9 @@ def split_table(index: pd.DataFrame, folds: Sequence[Fold], columns: Sequence[st
     """
     labels = index[["id", "group", *columns]].astype(str).replace({column: {"": NO_LABEL} for column in columns})
     named = {column: label_counts(labels[column]) for column in columns}
-    heads = [(value, column) for column, counts in named.items() if len(counts) <= MOST_NAMED for value in counts]
+    heads = [
+        (value, column) for column, counts in named.items() if len(counts) <= wording.MOST_NAMED for value in counts
+    ]
     members = labels["group"].value_counts()
     labels["alike"] = labels["group"].map(members) > 1
     divided = [labels.assign(split=_parts(fold, len(labels))) for fold in folds]

@@ -8,7 +8,7 @@ from bakeoff.report.charts import chart
 from bakeoff.report.class_charts import confusion_chart
 from bakeoff.report.classes import MOST_SHOWN, best
 from bakeoff.report.reading import Task
-from bakeoff.report.sections import estimate
+from bakeoff.report.sections import estimate, scored_words
 
 
 def mask_classes(task: Task) -> dict[str, Any] | None:
@@ -24,7 +24,7 @@ def mask_classes(task: Task) -> dict[str, Any] | None:
     shares = first.pixel_confusion["share"].to_numpy().reshape(len(names), len(names))
     return {
         "methods": [experiment.label for experiment in shown],
-        "scored": [names[index] for index in task.mask_score.scored],
+        "scored": scored_words(task),
         "rows": [
             {
                 "name": row["class"],

@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bakeoff.report import audits, classes, gallery, sections
+from bakeoff.report import audits, classes, gallery, sections, wording
 from bakeoff.report.claims import claims
 from bakeoff.report.conventions import conventions
 from bakeoff.report.costs import costs
@@ -227,7 +227,15 @@ def _fixed_sections(task: Task) -> dict[str, Any]:
         "images": sections.image_counts(task),
         "target": task.target,
         "score_name": task.measure.title,
+        "score_mean": wording.sentence(task.measure.mean),
         "ranked_by": task.measure.headline,
+        "scored": sections.scored_words(task) if masks else "",
+        "foreground": wording.listed([task.prepared.classes[index] for index in task.mask_score.scored])
+        if masks
+        else "",
+        "of_pixels": task.mask_score.of_pixels.title if masks else "",
+        "void": masks and task.void,
+        "every_class": masks and "mean_iou" in task.experiments[0].scores,
         "objects": masks and task.prepared.objects is not None,
         "margin": f"{task.margin:g}",
         "data_file": f"data-{task.about['name']}.html",
@@ -257,7 +265,7 @@ def _pictures(task: Task, side: int) -> dict[str, Any]:
     masks = task.target is None
     return {
         "cases": gallery.cases(task, side) if masks else None,
-        "mask_key": mask_key(task.prepared.classes, task.prepared.background) if masks else None,
+        "mask_key": mask_key(task.prepared.classes, task.prepared.background, void=task.void) if masks else None,
         "disagreements": gallery.disagreements(task, side) if masks else None,
         "doubtful": gallery.doubtful_masks(task, side) if masks else None,
         "class_disagreements": None if masks else gallery.class_disagreements(task, side),

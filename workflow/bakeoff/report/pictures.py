@@ -103,10 +103,10 @@ def mask_picture(mask: np.ndarray, background: int | None = 0, side: int | None 
     return class_colours(background)[shown]
 
 
-def mask_key(classes: Sequence[str], background: int | None = 0) -> list[dict[str, str]]:
-    """The colour of `mask_picture`, as `#rrggbb`, of every class by name."""
-    colours = class_colours(background)
-    return [{"name": name, "colour": "#" + colours[index].tobytes().hex()} for index, name in enumerate(classes)]
+def mask_key(classes: Sequence[str], background: int | None = 0, *, void: bool = False) -> list[dict[str, str]]:
+    """The colour of `mask_picture`, as `#rrggbb`, of every class by name, and of void where it is shown."""
+    colours, named = class_colours(background), dict(enumerate(classes)) | ({VOID: "void (no answer)"} if void else {})
+    return [{"name": name, "colour": "#" + colours[index].tobytes().hex()} for index, name in named.items()]
 
 
 def webp_uri(rgb: np.ndarray) -> str:

@@ -12,7 +12,7 @@ from bakeoff.report.reading import Experiment, Task
 # A page names files as they lie in a clone, wherever this one is.
 PROJECT = Project()
 # Of an entry of the configuration, what is said elsewhere in its row.
-_SAID = ("name", "weights", "segmenter", "segmenter_cost", "mask_quality", "recipe_settings")
+_SAID = ("name", "facts", "weights", "segmenter", "segmenter_cost", "mask_quality", "recipe_settings")
 
 
 def anchor(task: Task, experiment: Experiment) -> str:

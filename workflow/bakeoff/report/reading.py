@@ -17,6 +17,7 @@ from bakeoff.artefacts.layout import CARD, CLASS_SCORES, PIXEL_CONFUSION, Experi
 from bakeoff.artefacts.mask_score import MaskScore
 from bakeoff.artefacts.predictions import Predictions, Probabilities, read_predictions, read_probabilities
 from bakeoff.artefacts.prepared import Fold, Prepared, open_prepared, read_folds, tested_rows
+from bakeoff.artefacts.void import VOID
 from bakeoff.evaluation.comparison import Kind, is_oracle, kind_of
 
 
@@ -160,6 +161,12 @@ class Task:
     def mask_score(self) -> MaskScore:
         """What its masks are scored by."""
         return self.prepared.score(self.ranked_by)
+
+    @cached_property
+    def void(self) -> bool:
+        """Whether true masks have pixels without an answer, beside pads, among the images that are tested."""
+        masks, region = self.prepared.true_masks(), self.prepared.region
+        return any(bool((masks[row][region(row)] == VOID).any()) for row in self.tested.tolist())
 
     @property
     def methods(self) -> list[Experiment]:

@@ -95,14 +95,16 @@ def profile_warnings(profile: str, tasks: Sequence[Task]) -> list[str]:
 def question(task: Task) -> str:
     """What a task asks, in a line: what is predicted, and how images are split."""
     asked = (
-        f"segmentation of {wording.listed(task.prepared.foreground_classes)}"
+        f"segmentation of {wording.classes(task.prepared.foreground_classes)}"
         if task.target is None
         else f"classification by {task.target} ({_class_count(task)})"
     )
     split = task.split
     how = {
         "stratified": "stratified random split",
-        "by-label": f"split by the label {split.get('label')}",
+        "by-label": "the folder's own split"
+        if (task.about["source"], split.get("label")) == (None, "split")
+        else f"split by the label {split.get('label')}",
         "folds": f"{len(task.folds)}-fold cross-validation",
         "random": "random split of single images, as published",
         "every-14th": "every 14th image tested, as published",
@@ -110,6 +112,18 @@ def question(task: Task) -> str:
     together = f", near-duplicates {'' if keeps_groups(split) else 'not '}kept together"
     alone = f", trained on {task.learn_from['value']} only" if task.learn_from else ""
     return f"{asked}; {how}{together if split['name'] in ('stratified', 'folds') else ''}{alone}"
+
+
+def scored_words(task: Task) -> str:
+    """The classes of masks that the score is a mean over; nothing where it is of one."""
+    scored, names, background = task.mask_score.scored, task.prepared.classes, task.prepared.background
+    if len(scored) < 2:
+        return ""
+    if len(scored) == len(names):
+        return "all classes"
+    if len(scored) == len(names) - 1 > wording.MOST_NAMED and background is not None:
+        return f"all classes but {names[background]}"
+    return wording.listed([names[index] for index in scored])
 
 
 def _class_count(task: Task) -> str:
@@ -182,7 +196,7 @@ def ranking(task: Task) -> dict[str, Any]:
         "figure": inline(
             task.comparison_svg,
             f"{task.name}-comparison",
-            f"Mean {task.measure.title} and 95 % interval of every method on {task.about['title']}; "
+            f"{wording.sentence(task.measure.mean)} and 95 % interval of every method on {task.about['title']}; "
             f"{task.methods[0].label} is best. The table has the same figures.",
         ),
         "images": int(task.experiments[0].row["images"]),
@@ -196,6 +210,7 @@ def _shown_somewhere(name: str, experiment: Experiment) -> bool:
 
 def intervals(task: Task, shown: Sequence[str]) -> list[str]:
     """Which column's 95 % interval is made how, a sentence a way; `shown` are scores beside the headline."""
+    shown = [name for name in shown if name != task.measure.headline]
     means = [name for name in shown if name in task.experiments[0].scores or name in ("log_loss", "log_loss_scaled")]
     over_all = [name for name in shown if name not in means]
     headline = task.measure.heading

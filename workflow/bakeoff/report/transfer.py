@@ -16,7 +16,7 @@ APART = ("name", "task", "split", "mask_quality")
 
 
 def transfers(tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """The matrices of all tasks with the same test images, once: `task`, `score_name` and `matrices`."""
+    """The matrices of all tasks with the same test images, once: `task`, `score_name`, `score_mean` and `matrices`."""
     found: list[dict[str, Any]] = []
     seen: list[Task] = []
     for task in tasks:
@@ -24,7 +24,8 @@ def transfers(tasks: Sequence[Task]) -> list[dict[str, Any]]:
             continue
         seen.append(task)
         if matrices := transfer(task, tasks):
-            found.append({"task": task.name, "score_name": task.measure.title, "matrices": matrices})
+            scored = {"score_name": task.measure.title, "score_mean": wording.sentence(task.measure.mean)}
+            found.append({"task": task.name, **scored, "matrices": matrices})
     return found
 
 

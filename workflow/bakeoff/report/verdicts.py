@@ -185,7 +185,7 @@ def _seed_spread(task: Task, experiment: Experiment) -> str:
     if len(means) < 2:
         return ""
     return (
-        f"Across {wording.plural(len(means), 'seed')} its mean {task.measure.title} ranges from "
+        f"Across {wording.plural(len(means), 'seed')} its {task.measure.mean} ranges from "
         f"{wording.score(means.min())} to {wording.score(means.max())}."
     )
 
@@ -197,7 +197,7 @@ def _fold_spread(task: Task, experiment: Experiment) -> str:
     ids, by_image = task.prepared.index["id"], image_means(experiment.scores, task.measure.column)
     means = [float(by_image.loc[ids.iloc[fold.test]].mean()) for fold in task.folds]
     return (
-        f"Across {len(means)} folds, each with its own training and test images, its mean {task.measure.title} ranges "
+        f"Across {len(means)} folds, each with its own training and test images, its {task.measure.mean} ranges "
         f"from {wording.score(min(means))} to {wording.score(max(means))}."
     )
 

@@ -11,6 +11,7 @@ from bakeoff.evaluation.comparison import SEGMENTATION, Kind, varies_by_seed
 
 MISSING = "—"
 EN_DASH = "\u2013"  # a spreadsheet would take 1-3 with a hyphen for a date
+MOST_NAMED = 6  # values that are named one by one
 SHORTEST = 0.1  # seconds; nobody minds less
 ONE_RUN = "Run with one seed. How much these differences vary between seeds is not known."
 
@@ -112,6 +113,16 @@ def band_name(band: int, classes: int) -> str:
     if band == classes - 1:
         return "bright class" if classes == 2 else f"brightest of {classes} classes"
     return f"class {band + 1} of {classes}, counted from dark"
+
+
+def classes(names: Sequence[str]) -> str:
+    """Classes by their names, or where these are many their number."""
+    return listed(names) if len(names) <= MOST_NAMED else f"{len(names)} classes"
+
+
+def sentence(words: str) -> str:
+    """Words with a capital letter at the beginning, the rest as it is."""
+    return words[:1].upper() + words[1:]
 
 
 def rank(low: Any, high: Any) -> str:

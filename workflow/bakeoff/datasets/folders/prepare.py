@@ -124,7 +124,7 @@ def _facts(name: str, settings: Mapping[str, Any], reading: Reading) -> FolderFa
         TARGETS=("class",) if len(labels) >= 2 else (),
         STRATA=("class",) if 2 <= len(labels) <= MOST_STRATA else (),
         LICENCE=settings["licence"] or "not stated",
-        CITATION=settings["citation"] or "none",
+        CITATION=settings["citation"] or "",
     )
 
 
