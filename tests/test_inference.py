@@ -765,7 +765,7 @@ def evaluated(clone: Path) -> Iterator[Path]:
 def test_objects_are_numbered_and_counted(
     clone: Path, evaluated: Path, tmp_path: Path, experiment: str | None, words: dict[str, str]
 ) -> None:
-    evaluated.write_text('{"height": 0.5, "classes": [1]}')
+    evaluated.write_text('{"height": 0.5, "classes": [1], "least_area": 1}')
     files = [str(file) for file in files_tested(clone).values()]
     rows = ask(clone, tmp_path, experiment, files, **words)
     counts = {int(row["objects"]) for row in rows}
@@ -778,11 +778,11 @@ def test_objects_are_numbered_and_counted(
         assert ((numbers > 0) == (mask > 0)).all(), "all images are larger than the prepared ones"
         assert len(np.unique(numbers[numbers > 0])) == int(row["objects"]) == numbers.max()
     about = json.loads((tmp_path / "about.json").read_text())
-    assert about["separation"] == {"height": 0.5, "classes": [1]}
+    assert about["separation"] == {"height": 0.5, "classes": [1], "least_area": 1}
 
 
 def test_a_count_is_that_of_the_evaluation(clone: Path, evaluated: Path, tmp_path: Path) -> None:
-    evaluated.write_text('{"height": null, "classes": [1]}')
+    evaluated.write_text('{"height": null, "classes": [1], "least_area": 1}')
     files, masks = files_tested(clone), recorded(clone, "cells-unet")
     rows = {row["file"]: row for row in ask(clone, tmp_path, "cells-unet", [str(file) for file in files.values()])}
     for id_, file in files.items():
